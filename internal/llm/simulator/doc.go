@@ -1,0 +1,42 @@
+// Package simulator answers the OpenAI chat completions API without a model.
+//
+// It is what Tutti talks to when no endpoint is configured, what the demo
+// shows, and the tool of the load tests and the fault tests. [New] makes an
+// [http.Handler]; [Listen] serves it on a loopback port.
+//
+//	POST {base}/chat/completions   whole, or streamed with "stream": true
+//	GET  {base}/models
+//
+// # Answers
+//
+// A call is answered as the [Role] that its request asks for (see [Role] for
+// how that is told), in words that say "[simulated]". The same messages to the
+// same model get the same bytes each time, streamed or whole, save for
+// "created": a hash of them seeds every choice. Only the rates of [Options]
+// depend on something else: on the seed and on the place of the call in the
+// order of arrival. So the number of faults in a test is fixed; which request
+// meets them is too, as long as the requests come one after another.
+//
+// An answer to a JSON Schema satisfies it; [New] says in which bounds.
+//
+// # Directives
+//
+// A task steers the simulator by a directive, anywhere in its text:
+//
+//	[[sim subtasks=10 shape=chain]]   the plan has exactly ten subtasks, each after the one before it
+//	[[sim out=2000]]                  each worker answers with 2,000 bytes of text
+//	[[sim latency=100ms]]             each call that sees this takes as long, whatever Options say
+//
+// The keys may stand in one directive. Shapes are fan (the default: no
+// dependencies), chain, diamond (one, then all but the last side by side, then
+// the last) and random (each after up to three earlier ones). A planner hands
+// out and latency on within the descriptions of its subtasks, so they reach
+// the workers even where those do not see the task. Bounds: 1,000 subtasks,
+// 4 MiB, 10 minutes; what goes beyond is cut to the bound.
+//
+// # Limitations
+//
+// A token is four bytes. Tools, n, stop, seed and logprobs are ignored.
+// Schemas' patterns, not, if, contains, dependent* and unevaluated* are not
+// looked at. The API key is not checked.
+package simulator

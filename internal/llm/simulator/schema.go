@@ -1,0 +1,338 @@
+package simulator
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Bounds of a schema's value. What does not fit in them is an error.
+const (
+	maxSchemaDepth = 64      // of nested values, references and combinations
+	maxSchemaSteps = 20_000  // of the whole walk
+	maxValueBytes  = 1 << 20 // of the value
+	fewLevels      = 4       // below this depth, a value that may be null is null
+)
+
+var errSchema = errors.New("no value was found for the schema")
+
+// A builder writes a minimal value that satisfies a JSON Schema: what is
+// required and no more, the first of every choice, numbers next to zero.
+type builder struct {
+	root  any
+	out   []byte
+	steps int
+	// approve makes the value a kind verdict: true, and the largest number allowed.
+	approve bool
+}
+
+// valueFor returns a value of the schema as JSON text.
+func valueFor(schema jsontext.Value, approve bool) (string, error) {
+	var root any
+	if err := json.Unmarshal(schema, &root); err != nil {
+		return "", err
+	}
+	b := &builder{root: root, approve: approve}
+	if err := b.value(root, "", 0, 0); err != nil {
+		return "", err
+	}
+	return string(b.out), nil
+}
+
+// A flat schema is one without references and combinations.
+type flat map[string]any
+
+// value appends a value for schema. The name is that of the property, for the
+// words of a string; nth tells apart the items of an array.
+func (b *builder) value(schema any, name string, nth, depth int) error {
+	if b.steps++; b.steps > maxSchemaSteps || depth > maxSchemaDepth || len(b.out) > maxValueBytes {
+		return fmt.Errorf("%w: it is too large or too deep", errSchema)
+	}
+	choices, err := b.flatten(schema, depth)
+	if err != nil {
+		return err
+	}
+	start := len(b.out)
+	for _, s := range choices {
+		if err = b.flatValue(s, name, nth, depth); err == nil {
+			return nil
+		}
+		b.out = b.out[:start]
+	}
+	return err
+}
+
+func (b *builder) flatValue(s flat, name string, nth, depth int) error {
+	if c, ok := s["const"]; ok {
+		return b.literal(c)
+	}
+	if enum, ok := s["enum"].([]any); ok && len(enum) > 0 {
+		return b.literal(enum[nth%len(enum)])
+	}
+	switch kind := s.kind(depth); kind {
+	case "object":
+		return b.object(s, nth, depth)
+	case "array":
+		return b.array(s, name, depth)
+	case "number", "integer":
+		return b.number(s, kind == "integer", nth)
+	case "boolean":
+		b.out = strconv.AppendBool(b.out, b.approve)
+	case "null":
+		b.out = append(b.out, "null"...)
+	default:
+		return b.text(s, name, nth)
+	}
+	return nil
+}
+
+func (b *builder) literal(v any) error {
+	text, err := json.Marshal(v, json.Deterministic(true))
+	b.out = append(b.out, text...)
+	return err
+}
+
+func (b *builder) quote(text string) error {
+	out, err := jsontext.AppendQuote(b.out, text)
+	b.out = out
+	return err
+}
+
+// kind is the type of value to write: the first that s allows, or null where
+// that is allowed and the value is deep; without a type, what the keywords are about.
+func (s flat) kind(depth int) string {
+	switch t := s["type"].(type) {
+	case string:
+		return t
+	case []any:
+		if slices.Contains(t, any("null")) && (depth > fewLevels || len(t) == 1) {
+			return "null"
+		}
+		for _, k := range t {
+			if k, ok := k.(string); ok && k != "null" {
+				return k
+			}
+		}
+	}
+	for _, about := range []struct {
+		kind string
+		keys []string
+	}{
+		{"object", []string{"properties", "required", "minProperties"}},
+		{"array", []string{"items", "prefixItems", "minItems"}},
+		{"number", []string{"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}},
+	} {
+		for _, k := range about.keys {
+			if _, ok := s[k]; ok {
+				return about.kind
+			}
+		}
+	}
+	return "string"
+}
+
+func (b *builder) object(s flat, nth, depth int) error {
+	properties, _ := s["properties"].(map[string]any)
+	names := wantedProperties(s, properties)
+	b.out = append(b.out, '{')
+	for i, name := range names {
+		if i > 0 {
+			b.out = append(b.out, ',')
+		}
+		if err := b.quote(name); err != nil {
+			return err
+		}
+		b.out = append(b.out, ':')
+		schema, ok := properties[name]
+		if !ok {
+			schema = orTrue(s["additionalProperties"])
+		}
+		if err := b.value(schema, name, nth, depth+1); err != nil {
+			return err
+		}
+	}
+	b.out = append(b.out, '}')
+	return nil
+}
+
+// wantedProperties are the required ones in their order, then as many others
+// as make up the least number.
+func wantedProperties(s flat, properties map[string]any) []string {
+	var names []string
+	required, _ := s["required"].([]any)
+	for _, r := range required {
+		if name, ok := r.(string); ok && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	least := min(s.integer("minProperties", 0), maxSchemaSteps)
+	if len(names) >= least {
+		return names
+	}
+	others := make([]string, 0, len(properties))
+	for name := range properties {
+		others = append(others, name)
+	}
+	slices.Sort(others)
+	for i := range least {
+		others = append(others, "property_"+strconv.Itoa(i+1))
+	}
+	for _, name := range others {
+		if len(names) < least && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (b *builder) array(s flat, name string, depth int) error {
+	prefix, _ := s["prefixItems"].([]any)
+	n := s.integer("minItems", 0)
+	b.out = append(b.out, '[')
+	for i := range n {
+		if i > 0 {
+			b.out = append(b.out, ',')
+		}
+		item := orTrue(s["items"])
+		if i < len(prefix) {
+			item = prefix[i]
+		}
+		if err := b.value(item, name, i, depth+1); err != nil {
+			return err
+		}
+	}
+	b.out = append(b.out, ']')
+	return nil
+}
+
+// orTrue is the schema that allows everything where there is none.
+func orTrue(schema any) any {
+	if schema == nil {
+		return true
+	}
+	return schema
+}
+
+// flatten resolves a schema's references and combinations into the flat
+// schemas of which a value may satisfy any: one, unless there is anyOf or oneOf.
+func (b *builder) flatten(schema any, depth int) ([]flat, error) {
+	if b.steps++; b.steps > maxSchemaSteps || depth > maxSchemaDepth {
+		return nil, fmt.Errorf("%w: its references do not end", errSchema)
+	}
+	if allowed, ok := schema.(bool); ok && allowed {
+		return []flat{{}}, nil
+	}
+	object, ok := schema.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%w: nothing satisfies it", errSchema)
+	}
+	choices := []flat{object}
+	if ref, ok := object["$ref"].(string); ok {
+		target, err := b.resolve(ref)
+		if err != nil {
+			return nil, err
+		}
+		if choices, err = b.and(choices, target, depth); err != nil {
+			return nil, err
+		}
+	}
+	all, _ := object["allOf"].([]any)
+	for _, part := range all {
+		var err error
+		if choices, err = b.and(choices, part, depth); err != nil {
+			return nil, err
+		}
+	}
+	for _, key := range []string{"anyOf", "oneOf"} {
+		if branches, ok := object[key].([]any); ok {
+			var err error
+			if choices, err = b.or(choices, branches, depth); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return choices, nil
+}
+
+// maxChoices bounds the ways to satisfy a schema that are tried.
+const maxChoices = 16
+
+// and joins each choice with each of another schema.
+func (b *builder) and(choices []flat, other any, depth int) ([]flat, error) {
+	others, err := b.flatten(other, depth+1)
+	if err != nil {
+		return nil, err
+	}
+	var out []flat
+	for _, c := range choices {
+		for _, o := range others {
+			if len(out) < maxChoices {
+				out = append(out, merge(c, o))
+			}
+		}
+	}
+	return out, nil
+}
+
+// or joins each choice with each branch; null comes first when the value is deep.
+func (b *builder) or(choices []flat, branches []any, depth int) ([]flat, error) {
+	var out []flat
+	var failed error
+	for _, branch := range branches {
+		joined, err := b.and(choices, branch, depth)
+		if err != nil {
+			failed = err
+			continue
+		}
+		out = append(out, joined...)
+	}
+	if len(out) == 0 {
+		return nil, errors.Join(errSchema, failed)
+	}
+	if depth > fewLevels {
+		slices.SortStableFunc(out, func(x, y flat) int { return nullness(y) - nullness(x) })
+	}
+	return out[:min(len(out), maxChoices)], nil
+}
+
+func nullness(s flat) int {
+	if s["type"] == "null" {
+		return 1
+	}
+	return 0
+}
+
+// resolve finds what a reference within the schema points to.
+func (b *builder) resolve(ref string) (any, error) {
+	pointer, ok := strings.CutPrefix(ref, "#")
+	if !ok {
+		return nil, fmt.Errorf("%w: %.80q points outside of it", errSchema, ref)
+	}
+	if p, err := url.PathUnescape(pointer); err == nil {
+		pointer = p
+	}
+	at := b.root
+	for _, token := range strings.Split(pointer, "/")[1:] {
+		token = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+		switch v := at.(type) {
+		case map[string]any:
+			at = v[token]
+		case []any:
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(v) {
+				return nil, fmt.Errorf("%w: %.80q points to nothing", errSchema, ref)
+			}
+			at = v[i]
+		}
+	}
+	if at == nil {
+		return nil, fmt.Errorf("%w: %.80q points to nothing", errSchema, ref)
+	}
+	return at, nil
+}

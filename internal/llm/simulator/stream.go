@@ -1,0 +1,139 @@
+package simulator
+
+import (
+	"net/http"
+	"time"
+)
+
+// A stream sends an answer as server-sent events. Events that come at once
+// are written together.
+type stream struct {
+	c    *call
+	rc   *http.ResponseController
+	head string // of each chunk, up to its choices
+	tail string // of each chunk, after its choices
+	buf  []byte
+}
+
+// flushBytes is how much is held back where nothing is waited for.
+const flushBytes = 16 << 10
+
+func (c *call) sendStream() {
+	if !c.wait(c.pace.latency) {
+		return
+	}
+	h := c.w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Request-Id", "req_"+c.id())
+	c.status(http.StatusOK)
+	s := &stream{c: c, rc: http.NewResponseController(c.w), tail: "]}\n\n"}
+	s.head = string(c.appendHead([]byte("data: "), "chat.completion.chunk"))
+	if c.usageWanted() {
+		s.tail = `],"usage":null}` + "\n\n"
+	}
+	s.send()
+}
+
+func (c *call) usageWanted() bool {
+	return c.body.StreamOptions != nil && c.body.StreamOptions.IncludeUsage
+}
+
+func (s *stream) send() {
+	c := s.c
+	s.delta(`"role":"assistant","content":"","refusal":null`, "", "")
+	if c.pace.first > 0 {
+		s.flush()
+	}
+	if !c.wait(c.pace.first) || !s.pieces() {
+		return
+	}
+	switch c.fault {
+	case Reset:
+		s.flush()
+		c.abort()
+	case Cut:
+		s.flush()
+		return
+	case StreamError:
+		s.buf = append(s.buf, "data: "...)
+		s.buf = faultErrors[ServerError].append(s.buf)
+		s.buf = append(s.buf, "\n\n"...)
+		s.flush()
+		return
+	}
+	s.end()
+}
+
+// pieces sends the text, or the half of it that a fault lets through. It
+// returns false when the caller has gone.
+func (s *stream) pieces() bool {
+	c := s.c
+	key, text := `"content":`, c.answer.text
+	if c.answer.refusal != "" {
+		key, text = `"refusal":`, c.answer.refusal
+	}
+	switch c.fault {
+	case Reset, Cut, StreamError:
+		text = text[:runeStart(text, len(text)/2)]
+	}
+	perChunk := max(1, c.sim.opts.ChunkTokens)
+	for first := true; text != ""; first = false {
+		n := pieceEnd(text, perChunk*tokenBytes)
+		if !first && !c.wait(time.Duration(perChunk)*c.pace.interval) {
+			return false
+		}
+		s.delta(key, text[:n], "")
+		text = text[n:]
+		if first {
+			s.flush()
+			c.sent()
+		} else if c.pace.interval > 0 || len(s.buf) >= flushBytes {
+			s.flush()
+		}
+	}
+	return true
+}
+
+// pieceEnd is where the piece of text that has n bytes ends: at the next start of a rune.
+func pieceEnd(text string, n int) int {
+	if n >= len(text) {
+		return len(text)
+	}
+	if end := runeStart(text, n); end > 0 {
+		return end
+	}
+	return n // no UTF-8
+}
+
+func (s *stream) end() {
+	s.delta("", "", s.c.answer.finish)
+	if s.c.usageWanted() {
+		s.buf = append(s.buf, s.head...)
+		s.buf = append(s.buf, `],"usage":`...)
+		s.buf = s.c.answer.usage.append(s.buf)
+		s.buf = append(s.buf, "}\n\n"...)
+	}
+	s.buf = append(s.buf, "data: [DONE]\n\n"...)
+	s.flush()
+}
+
+// delta adds a chunk: a delta of a key and, if not empty, its text.
+func (s *stream) delta(key, text, finish string) {
+	b := append(s.buf, s.head...)
+	b = append(b, `{"index":0,"delta":{`...)
+	b = append(b, key...)
+	if text != "" {
+		b = quote(b, text)
+	}
+	b = append(b, `},"logprobs":null,"finish_reason":`...)
+	b = quoteOrNull(b, finish)
+	b = append(b, '}')
+	s.buf = append(b, s.tail...)
+}
+
+func (s *stream) flush() {
+	_, _ = s.c.w.Write(s.buf) // a caller that has gone needs no answer
+	_ = s.rc.Flush()
+	s.buf = s.buf[:0]
+}

@@ -1,0 +1,66 @@
+package orchestration
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// BenchmarkScaling performs whole runs of 100 and of 1,000 subtasks by turns and
+// reports the cost of one with the bigger plan over one with the smaller plan,
+// as the median of the rounds. At 10 the core is linear.
+func BenchmarkScaling(b *testing.B) {
+	var ratios []float64
+	for b.Loop() {
+		small := timed(func() {
+			for range 10 {
+				wholeRun(b, 100)
+			}
+		})
+		large := timed(func() { wholeRun(b, 1000) })
+		ratios = append(ratios, 10*float64(large)/float64(small))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "x1000/x100")
+}
+
+func timed(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
+
+// wholeRun carries a run of n subtasks, each of which depends on up to three of
+// those before it, from its start to its end.
+func wholeRun(b *testing.B, n int) {
+	spec := specOf(nil, nil)
+	spec.Limits.MaxSubtasks, spec.Limits.MaxConcurrency = 1000, 100
+	spec.Plan = &Plan{}
+	for i := range n {
+		s := Subtask{ID: fmt.Sprint("s", i), Description: "do it"}
+		for _, back := range []int{7, 12, 31} {
+			if i >= back {
+				s.DependsOn = append(s.DependsOn, fmt.Sprint("s", i-back))
+			}
+		}
+		spec.Plan.Subtasks = append(spec.Plan.Subtasks, s)
+	}
+	run := New()
+	inputs := []Said{Start{ID: "run_1", Spec: spec}}
+	for !run.Done() {
+		_, commands, err := run.Step(Input{Time: epoch, Said: inputs[0]})
+		if err != nil {
+			b.Fatal(err)
+		}
+		inputs = inputs[1:]
+		for _, c := range commands {
+			switch c := c.(type) {
+			case Work:
+				inputs = append(inputs, Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt, Output: "done"})
+			case Synthesize:
+				inputs = append(inputs, Synthesized{Attempt: c.Attempt, Output: "all"})
+			}
+		}
+	}
+}

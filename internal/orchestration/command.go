@@ -1,0 +1,108 @@
+package orchestration
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Command is what the driver must do next: [MakePlan], [Work] and
+// [Synthesize] are calls that end in an outcome, [SetTimer] and [Abort] are for
+// the driver itself.
+//
+// Its key is unique in the run, so that a call repeated after a crash can be
+// known as the same.
+type Command interface{ Key() string }
+
+// MakePlan asks the planner for a plan. Its outcome is [Planned].
+type MakePlan struct {
+	Attempt int
+	Repair  *Repair // set when an answer could not be used
+}
+
+// A Repair is what the planner is told of its answer that could not be used.
+type Repair struct {
+	Answer   Text
+	Problems []Problem
+}
+
+// Work asks a worker for one attempt at a subtask. Its outcome is [Worked].
+type Work struct {
+	Subtask      Subtask
+	Attempt      int
+	Worker       string // the configured worker that performs it; empty: the default
+	Priority     int    // subtasks on the longest remaining path, its own included
+	Dependencies []Result
+}
+
+// Synthesize asks the synthesizer for the final output. Its outcome is
+// [Synthesized].
+type Synthesize struct {
+	Attempt  int
+	Analysis string
+	Results  []Result // of every subtask, in plan order
+}
+
+// A Result is what has become of a subtask, as others are told.
+type Result struct {
+	ID          string
+	Type        string
+	Description string
+	Status      Status
+	Output      Text // of one that succeeded
+}
+
+// SetTimer asks to be told [Due] at a time.
+type SetTimer struct {
+	Timer string
+	At    time.Time
+}
+
+// Abort ends the call of that key. The outcome of that call is still awaited:
+// a driver that knows of no such call (it was lost in a crash) answers for it
+// with a failure of [CodeCanceled].
+type Abort struct {
+	Call Command // the MakePlan, Work or Synthesize; only its key's parts are set
+}
+
+// Key returns plan/<attempt>.
+func (c MakePlan) Key() string { return fmt.Sprintf("plan/%d", c.Attempt) }
+
+// Key returns subtask/<id>/<attempt>.
+func (c Work) Key() string { return fmt.Sprintf("subtask/%s/%d", c.Subtask.ID, c.Attempt) }
+
+// Key returns synthesis/<attempt>.
+func (c Synthesize) Key() string { return fmt.Sprintf("synthesis/%d", c.Attempt) }
+
+// Key returns timer/<name>.
+func (c SetTimer) Key() string { return "timer/" + c.Timer }
+
+// Key returns abort/<the key of the call>.
+func (c Abort) Key() string { return "abort/" + c.Call.Key() }
+
+// MaxWholeText is the most bytes of a text that a command carries whole.
+const MaxWholeText = 4 << 10
+
+// A Text is the body of something: whole, or where it can be read.
+type Text struct {
+	Whole string `json:"whole,omitempty"`
+	Seq   int64  `json:"seq,omitempty"` // of the event that holds it, when it is longer than MaxWholeText
+	Bytes int    `json:"bytes"`
+}
+
+// textIn returns the text of the event numbered seq.
+func textIn(seq int64, text string) Text {
+	if len(text) <= MaxWholeText {
+		return Text{Whole: text, Bytes: len(text)}
+	}
+	return Text{Seq: seq, Bytes: len(text)}
+}
+
+// A Delta is a piece of an output that is still being written. It is no event:
+// it is not kept, and a reader may miss some.
+type Delta struct {
+	Run     string
+	Subtask string // empty: of the synthesis
+	Attempt int
+	Offset  int // in bytes, of the output's visible text
+	Text    string
+}

@@ -1,0 +1,99 @@
+package orchestration
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrConflict is what an append returns when the run has moved on: another
+// driver holds it. The appender must drop its Run.
+var ErrConflict = errors.New("the run has events that this append does not know of")
+
+// ErrNotFound is what a read returns for a run that does not exist, or that is
+// another tenant's.
+var ErrNotFound = errors.New("no such run")
+
+// ErrUnavailable is wrapped by what an append or a read returns when the
+// storage failed. The same call may succeed later.
+var ErrUnavailable = errors.New("the journal's storage is unavailable")
+
+// A Commit is everything that becomes durable together, or not at all.
+type Commit struct {
+	After  int64   // the last seq that the appender knows of: the fence
+	Events []Event // of one run, from After+1 on, without gaps
+	Row    Row     // the run's row in lists, after these events
+
+	// With the first events of a run only.
+	Key         *Key
+	Attachments [][]byte // their bytes, in the order of Spec.Attachments
+}
+
+// A Row is what lists show of a run, and what a reader asks for to know whether
+// it has ended.
+type Row struct {
+	ID        string
+	Tenant    string
+	Status    Status
+	Seq       int64  // the last event
+	Task      string // its beginning, at most MaxRowTask bytes
+	Labels    map[string]string
+	Simulated bool
+	Progress  Progress
+	CreatedAt time.Time
+	StartedAt time.Time // zero: not yet
+	EndedAt   time.Time // zero: not yet
+}
+
+// MaxRowTask is the most bytes of a task that a row holds.
+const MaxRowTask = 200
+
+// A Key is a caller's idempotency key: while the run exists, the same key of
+// the same tenant means that run.
+type Key struct {
+	Key  string
+	Hash [32]byte // SHA-256 of the request's body
+}
+
+// A KeyTaken is what an append returns, as an error, when the tenant used the
+// key before. Nothing was appended.
+type KeyTaken struct {
+	Run  string
+	Hash [32]byte // of the body that it was used with
+}
+
+func (e *KeyTaken) Error() string { return "idempotency key already used for run " + e.Run }
+
+// A Status is what has become of a run or of a subtask.
+type Status string
+
+// The statuses of runs and subtasks.
+const (
+	StatusQueued    Status = "queued"    // a run that was accepted and has not started
+	StatusPending   Status = "pending"   // a subtask that has not started, or waits for its next attempt
+	StatusRunning   Status = "running"   // at work
+	StatusWaiting   Status = "waiting"   // for a person
+	StatusCanceling Status = "canceling" // a run that is ending early while calls in flight are aborted
+	StatusSucceeded Status = "succeeded" // ended with a result
+	StatusFailed    Status = "failed"    // ended without one
+	StatusSkipped   Status = "skipped"   // a subtask that will not be performed
+	StatusCanceled  Status = "canceled"  // given up
+)
+
+// Ended reports whether the status is one that is never left.
+func (s Status) Ended() bool {
+	switch s {
+	case StatusSucceeded, StatusFailed, StatusSkipped, StatusCanceled:
+		return true
+	}
+	return false
+}
+
+// A Filter selects rows for a list, newest first.
+type Filter struct {
+	Status        []Status          // any of these; empty: all
+	Labels        map[string]string // all of these
+	CreatedAfter  time.Time         // zero: no bound
+	CreatedBefore time.Time
+	Before        string // only runs created before the run of this id: where the last page ended
+	Limit         int    // at most so many
+}

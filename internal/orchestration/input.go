@@ -1,0 +1,127 @@
+package orchestration
+
+import "time"
+
+// An Input is what the world says to a run, with the time at which it was said
+// and, for jitter, a random number in [0, 1).
+//
+// An input that is late, doubled or about nothing that the run knows gives no
+// event: the world may say a thing twice.
+type Input struct {
+	Time   time.Time
+	Random float64
+	Said   Said
+}
+
+// Said is the substance of an input: [Start], [Planned], [Worked],
+// [Synthesized], [Due] or [Cancel].
+type Said interface{ said() }
+
+// Start begins a run. It must be the first input and comes once.
+type Start struct {
+	ID   string
+	Spec *Spec
+}
+
+// Planned is the outcome of a [MakePlan].
+type Planned struct {
+	Attempt  int
+	Plan     Plan      // as read from the model's answer, not yet checked
+	Problems []Problem // what could not be read of it
+	Answer   string    // the answer's text, for the repair
+	Failure  *Failure  // the call failed: there is no answer
+	Calls    []Call
+}
+
+// Worked is the outcome of a [Work].
+type Worked struct {
+	Subtask   string
+	Attempt   int
+	Output    string
+	Shortened bool // dependencies were shortened to fit the model's window
+	Failure   *Failure
+	Calls     []Call
+}
+
+// Synthesized is the outcome of a [Synthesize].
+type Synthesized struct {
+	Attempt   int
+	Output    string
+	Shortened bool
+	Failure   *Failure
+	Calls     []Call
+}
+
+// Due says that the timer of a [SetTimer] has come.
+type Due struct {
+	Timer string
+}
+
+// Cancel is the caller's wish to end the run.
+type Cancel struct {
+	Detail string // why, for people; may be empty
+}
+
+func (Start) said()       {}
+func (Planned) said()     {}
+func (Worked) said()      {}
+func (Synthesized) said() {}
+func (Due) said()         {}
+func (Cancel) said()      {}
+
+// A Failure is why an attempt, or a run, failed.
+type Failure struct {
+	Code   Code   `json:"code"`
+	Detail string `json:"detail"` // for people; bounded, and free of secrets
+	// Retryable says that another attempt might succeed.
+	Retryable bool `json:"retryable,omitempty"`
+	// RetryAfter is how long the provider asked us to wait, 0 when it did not.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+}
+
+// A Code names a failure for machines. The API's problems use the same codes.
+type Code string
+
+// The codes that a run, a plan or a subtask may fail with.
+const (
+	CodePlanInvalid         Code = "plan_invalid"
+	CodePlanRefused         Code = "plan_refused" // the planner model would not make one
+	CodeUpstreamError       Code = "upstream_error"
+	CodeUpstreamRateLimited Code = "upstream_rate_limited"
+	CodeUpstreamTimeout     Code = "upstream_timeout"
+	CodeContextTooLong      Code = "context_too_long"
+	CodeTruncated           Code = "truncated"
+	CodeDependencyFailed    Code = "dependency_failed"
+	CodeOutputTooLarge      Code = "output_too_large"
+	CodeOutputInvalid       Code = "output_invalid"
+	CodeSynthesisFailed     Code = "synthesis_failed"
+	CodeTimeout             Code = "timeout"
+	CodeCanceled            Code = "canceled"
+	CodeInternal            Code = "internal"
+)
+
+// A Call is the record of one request that went out to a model, refused ones
+// too. It holds no text.
+type Call struct {
+	Role       string    `json:"role"`
+	Worker     string    `json:"worker,omitempty"` // the configured worker, if one
+	Model      string    `json:"model"`
+	Attempt    int       `json:"attempt"`
+	Queued     time.Time `json:"queued"`
+	Started    time.Time `json:"started"`
+	FirstToken time.Time `json:"first_token,omitzero"`
+	Ended      time.Time `json:"ended"`
+	Outcome    string    `json:"outcome"` // "ok", or the kind of failure
+	Usage      Usage     `json:"usage"`
+	CostUSD    float64   `json:"cost_usd,omitempty"`
+	Hedged     bool      `json:"hedged,omitempty"`
+}
+
+// Usage counts tokens as the provider billed them. Cached ones are part of the
+// prompt's, reasoning ones part of the completion's.
+type Usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CachedTokens     int `json:"cached_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+	ReasoningTokens  int `json:"reasoning_tokens"`
+}

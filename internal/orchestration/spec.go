@@ -1,0 +1,164 @@
+package orchestration
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// SpecFormat is the version of the journal's format that this code writes.
+const SpecFormat = 1
+
+// A Spec is everything that shapes a run. It is resolved and checked before
+// the run is accepted and kept in its first event, so that a restart with
+// another configuration changes nothing of a run already begun. Secrets and
+// endpoints are no part of it: they are looked up by the model's name.
+type Spec struct {
+	Format    int    `json:"format"`  // SpecFormat of the writer
+	Version   string `json:"version"` // of the server that accepted the run
+	Tenant    string `json:"tenant"`
+	Simulated bool   `json:"simulated,omitempty"` // answered by the embedded simulator
+
+	Task        string            `json:"task"`
+	Context     json.RawMessage   `json:"context,omitempty"` // a JSON object, in the caller's order
+	Attachments []Attachment      `json:"attachments,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+
+	Planner     Planner     `json:"planner"`
+	Worker      Worker      `json:"worker"` // performs what no configured worker is named for
+	Synthesizer Synthesizer `json:"synthesizer"`
+	Workers     []Worker    `json:"workers,omitempty"` // the configured specialists, by name in ascending order
+	Models      []Model     `json:"models"`            // every model that the above name
+
+	Plan      *Plan     `json:"plan,omitempty"` // the caller's own; nil asks the planner
+	Limits    Limits    `json:"limits"`
+	OnFailure OnFailure `json:"on_failure"`
+	Priority  int       `json:"priority,omitempty"` // of the run's calls among its tenant's runs
+	Deltas    bool      `json:"deltas,omitempty"`   // a reader asked for tokens as the run started
+}
+
+// A Planner says how the plan is to be made.
+type Planner struct {
+	Role
+	MinSubtasks int `json:"min_subtasks"`
+	MaxSubtasks int `json:"max_subtasks"`
+}
+
+// A Worker performs subtasks: the default one (without a name) or a configured
+// specialist.
+type Worker struct {
+	Role
+	Name        string   `json:"name,omitempty"`
+	Description string   `json:"description,omitempty"` // tells the planner what it is good at
+	MaxTokens   int      `json:"max_tokens,omitempty"`
+	Temperature *float64 `json:"temperature,omitempty"`
+}
+
+// A Synthesizer says how the final output is to be made.
+type Synthesizer struct {
+	Role
+	Mode       SynthesisMode   `json:"mode"`
+	JSONSchema json.RawMessage `json:"json_schema,omitempty"` // what the final output must satisfy
+}
+
+// A Role is what the planner, a worker and the synthesizer have in common.
+type Role struct {
+	Model           string `json:"model"`
+	Prompt          string `json:"prompt,omitempty"` // a template; empty takes the default
+	System          string `json:"system,omitempty"` // empty takes the default
+	ReasoningEffort string `json:"reasoning_effort,omitempty"`
+}
+
+// SynthesisMode says who makes the final output.
+type SynthesisMode string
+
+const (
+	// SynthesizeModel has the synthesizer model make one answer.
+	SynthesizeModel SynthesisMode = "model"
+	// SynthesizeNone leaves it at the workers' results: there is no final output.
+	SynthesizeNone SynthesisMode = "none"
+)
+
+// A Model is what a run needs to know of a model that it may call.
+type Model struct {
+	Name          string    `json:"name"`
+	ContextWindow int       `json:"context_window,omitempty"` // in tokens, prompt and answer; 0: unknown
+	Price         *Price    `json:"price,omitempty"`          // nil: unknown
+	Stream        Streaming `json:"stream,omitempty"`
+}
+
+// A Price is in US dollars for a million tokens.
+type Price struct {
+	Input  float64 `json:"input"`
+	Cached float64 `json:"cached"`
+	Output float64 `json:"output"`
+}
+
+// Cost returns what u costs, in US dollars. A nil Price costs nothing.
+func (p *Price) Cost(u Usage) float64 {
+	if p == nil {
+		return 0
+	}
+	return (float64(u.PromptTokens-u.CachedTokens)*p.Input +
+		float64(u.CachedTokens)*p.Cached +
+		float64(u.CompletionTokens)*p.Output) / 1e6
+}
+
+// Streaming says whether a model's answers are streamed.
+type Streaming string
+
+const (
+	// StreamAuto streams where it serves: plans, and all else when a reader asked for deltas.
+	StreamAuto Streaming = ""
+	// StreamAlways streams every answer.
+	StreamAlways Streaming = "always"
+	// StreamNever streams none.
+	StreamNever Streaming = "never"
+)
+
+// An Attachment is an image for the planner and the workers. Its bytes lie in
+// the journal beside the run, under its place in Spec.Attachments.
+type Attachment struct {
+	Name      string `json:"name"`
+	MediaType string `json:"media_type"`
+	Bytes     int    `json:"bytes"`
+}
+
+// Limits bound a run.
+type Limits struct {
+	MaxConcurrency int           `json:"max_concurrency"` // subtasks running at once
+	Timeout        time.Duration `json:"timeout"`         // from run.started
+	SubtaskTimeout time.Duration `json:"subtask_timeout"` // of one attempt, from its first slot
+	MaxAttempts    int           `json:"max_attempts"`    // of a subtask, the planner and the synthesizer each
+	MaxSubtasks    int           `json:"max_subtasks"`
+	MaxOutputBytes int           `json:"max_output_bytes"` // of one subtask's output
+}
+
+// OnFailure says what becomes of a run when a subtask has failed.
+type OnFailure string
+
+const (
+	// OnFailurePartial makes the answer of what succeeded. It is the default.
+	OnFailurePartial OnFailure = "partial"
+	// OnFailureFail ends the run as failed.
+	OnFailureFail OnFailure = "fail"
+)
+
+// WorkerNamed returns the configured worker of that name.
+func (s *Spec) WorkerNamed(name string) (Worker, bool) {
+	for _, w := range s.Workers {
+		if w.Name == name {
+			return w, true
+		}
+	}
+	return Worker{}, false
+}
+
+// Model returns what is known of the model of that name: at least its name.
+func (s *Spec) Model(name string) Model {
+	for _, m := range s.Models {
+		if m.Name == name {
+			return m
+		}
+	}
+	return Model{Name: name}
+}

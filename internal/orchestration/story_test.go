@@ -1,0 +1,371 @@
+package orchestration
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the stories say now into their files")
+
+// TestStories tells each file of testdata/stories: after every line that begins
+// with ">" (an input in a commit of its own) or "&" (one in the same commit as
+// the one before) stand the events and commands that follow from it.
+func TestStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/stories/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			written, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := tell(t, string(written))
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(told), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(written), told); diff != "" {
+				t.Errorf("the story goes otherwise (-written +told; -rewrite accepts it):\n%s", diff)
+			}
+		})
+	}
+}
+
+// epoch is when every story begins.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// A teller carries a story on, line by line.
+type teller struct {
+	t      *testing.T
+	out    strings.Builder
+	run    *Run
+	events []Event
+	now    time.Time
+	depth  map[string]int // by command: commits in series up to the one it was issued in
+	commit int            // depth of the current commit
+}
+
+func tell(t *testing.T, story string) string {
+	te := &teller{t: t, run: New(), now: epoch, depth: map[string]int{}}
+	for line := range strings.Lines(story) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+			fmt.Fprintln(&te.out, line)
+		case strings.HasPrefix(line, "> "):
+			fmt.Fprintln(&te.out, line)
+			te.commit = 0
+			te.hear(line[2:])
+		case strings.HasPrefix(line, "& "):
+			fmt.Fprintln(&te.out, line)
+			te.hear(line[2:])
+		}
+	}
+	return te.out.String()
+}
+
+func (te *teller) hear(line string) {
+	words := strings.Fields(line)
+	if at, ok := strings.CutPrefix(words[0], "@"); ok {
+		te.now = epoch.Add(duration(te.t, at))
+		words = words[1:]
+	}
+	switch words[0] {
+	case "replay":
+		te.replay()
+		return
+	case "commits":
+		deepest := te.commit
+		for _, d := range te.depth {
+			deepest = max(deepest, d)
+		}
+		fmt.Fprintf(&te.out, "  %d in series\n", deepest)
+		return
+	case "result":
+		te.result()
+		return
+	}
+	said, answers := te.said(words)
+	te.commit = max(te.commit, te.depth[answers]+1)
+	events, commands, err := te.run.Step(Input{Time: te.now, Said: said})
+	if err != nil {
+		fmt.Fprintf(&te.out, "  refused: %v\n", err)
+	}
+	for _, e := range events {
+		te.events = append(te.events, e)
+		fmt.Fprintf(&te.out, "  %s\n", tellEvent(e))
+	}
+	for _, c := range commands {
+		te.depth[c.Key()] = te.commit
+		fmt.Fprintf(&te.out, "  do %s\n", tellCommand(c))
+	}
+	if len(events) > 0 {
+		te.depth["last"] = max(te.depth["last"], te.commit)
+	}
+}
+
+// said reads an input, and the key of the command that it answers.
+func (te *teller) said(words []string) (Said, string) {
+	rest := strings.Join(words[min(2, len(words)):], " ")
+	switch words[0] {
+	case "start":
+		return Start{ID: "run_1", Spec: specOf(te.t, words[1:])}, ""
+	case "planned":
+		attempt := number(te.t, words[1])
+		p := Planned{Attempt: attempt, Calls: callsOf("planner", attempt), Answer: rest}
+		switch words[2] {
+		case "failed":
+			p.Failure, p.Answer = failureOf(te.t, words[3:]), ""
+		case "unreadable":
+			p.Problems = []Problem{{Code: "unreadable", Detail: "There is no plan in the answer."}}
+		default:
+			p.Plan = planOf(words[2:])
+		}
+		return p, fmt.Sprintf("plan/%d", attempt)
+	case "worked":
+		id, n, _ := strings.Cut(words[1], "#")
+		w := Worked{Subtask: id, Attempt: number(te.t, n), Output: rest, Calls: callsOf("worker", number(te.t, n))}
+		if n, ok := strings.CutPrefix(rest, "x*"); ok {
+			w.Output = strings.Repeat("x", number(te.t, n))
+		}
+		if len(words) > 2 && words[2] == "failed" {
+			w.Failure, w.Output = failureOf(te.t, words[3:]), ""
+		}
+		return w, fmt.Sprintf("subtask/%s/%s", id, n)
+	case "synthesized":
+		s := Synthesized{Attempt: number(te.t, words[1]), Output: rest, Calls: callsOf("synthesizer", 1)}
+		if words[2] == "failed" {
+			s.Failure, s.Output = failureOf(te.t, words[3:]), ""
+		}
+		return s, fmt.Sprintf("synthesis/%d", s.Attempt)
+	case "due":
+		return Due{Timer: words[1]}, "timer/" + words[1]
+	case "cancel":
+		return Cancel{Detail: strings.Join(words[1:], " ")}, ""
+	}
+	te.t.Fatalf("what is %q?", words)
+	return nil, ""
+}
+
+// replay folds the story's events anew, through JSON, and goes on with that run.
+func (te *teller) replay() {
+	again := New()
+	for _, e := range te.events {
+		again.Replay(throughJSON(te.t, e))
+	}
+	if diff := cmp.Diff(te.run, again, cmpopts.IgnoreUnexported(Run{})); diff != "" {
+		te.t.Errorf("the replayed run is another (-lived +replayed):\n%s", diff)
+	}
+	te.run = again
+	for _, c := range again.Outstanding() {
+		fmt.Fprintf(&te.out, "  outstanding %s\n", tellCommand(c))
+	}
+}
+
+func throughJSON(t interface{ Fatal(...any) }, e Event) Event {
+	data, err := json.Marshal(e.Fact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Fact, err = DecodeFact(e.Type(), data); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func (te *teller) result() {
+	r := te.run
+	fmt.Fprintf(&te.out, "  %s", r.Status)
+	if r.Partial {
+		fmt.Fprint(&te.out, " partial")
+	}
+	if r.Answer != "" {
+		fmt.Fprintf(&te.out, " answer=%s", r.Answer)
+	}
+	if r.Failure != nil {
+		fmt.Fprintf(&te.out, " failure=%s", r.Failure.Code)
+	}
+	if r.Reason != nil {
+		fmt.Fprintf(&te.out, " reason=%s", r.Reason.Code)
+	}
+	fmt.Fprintf(&te.out, " calls=%d\n", r.Totals.LLMCalls)
+	for _, s := range r.Subtasks {
+		fmt.Fprintf(&te.out, "  %s %s attempts=%d\n", s.ID, s.Status, s.Attempts)
+	}
+}
+
+func tellEvent(e Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %s", e.Seq, e.Type())
+	if e.Subtask != "" {
+		fmt.Fprintf(&b, " %s", e.Subtask)
+	}
+	if e.Attempt > 0 {
+		fmt.Fprintf(&b, "#%d", e.Attempt)
+	}
+	switch f := e.Fact.(type) {
+	case *PlanCreated:
+		fmt.Fprintf(&b, " by %s: %s", f.Source, strings.Join(f.Subtasks, " "))
+	case *PlanInvalid:
+		fmt.Fprintf(&b, ": %s", f.Failure.Detail)
+	case *PlanSubtaskAdded:
+		if len(f.Subtask.DependsOn) > 0 {
+			fmt.Fprintf(&b, " after %s", strings.Join(f.Subtask.DependsOn, " "))
+		}
+	case *SubtaskStarted:
+		if f.Worker != "" {
+			fmt.Fprintf(&b, " by %s", f.Worker)
+		}
+	case *SubtaskSkipped:
+		fmt.Fprintf(&b, ": %s", f.Failure.Detail)
+	case *SubtaskFailed:
+		fmt.Fprintf(&b, ": %s", f.Failure.Code)
+	case *SubtaskRetrying:
+		fmt.Fprintf(&b, ": %s", f.Failure.Code)
+	case *RunCanceling:
+		fmt.Fprintf(&b, " to be %s: %s", f.Status, f.Reason.Code)
+	case *RunFailed:
+		fmt.Fprintf(&b, ": %s: %s", f.Failure.Code, f.Failure.Detail)
+	}
+	return b.String()
+}
+
+func tellCommand(c Command) string {
+	switch c := c.(type) {
+	case MakePlan:
+		if c.Repair != nil {
+			return fmt.Sprintf("%s repairing %q", c.Key(), c.Repair.Problems[0].Detail)
+		}
+	case Work:
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s path=%d", c.Key(), c.Priority)
+		for _, d := range c.Dependencies {
+			fmt.Fprintf(&b, " %s=%q", d.ID, d.Output.Whole)
+			if d.Output.Seq > 0 {
+				fmt.Fprintf(&b, "(%d bytes in %d)", d.Output.Bytes, d.Output.Seq)
+			}
+		}
+		return b.String()
+	case Synthesize:
+		var b strings.Builder
+		b.WriteString(c.Key())
+		for _, r := range c.Results {
+			fmt.Fprintf(&b, " %s=%s", r.ID, r.Status)
+		}
+		return b.String()
+	case SetTimer:
+		return fmt.Sprintf("%s at @%s", c.Key(), c.At.Sub(epoch))
+	}
+	return c.Key()
+}
+
+// specOf reads settings such as max_concurrency=2 and a plan such as plan=a,b<a+c.
+func specOf(t *testing.T, settings []string) *Spec {
+	spec := &Spec{
+		Format: SpecFormat, Tenant: "default", Task: "the task", OnFailure: OnFailurePartial,
+		Synthesizer: Synthesizer{Mode: SynthesizeModel, Role: Role{Model: "m"}},
+		Planner:     Planner{Role: Role{Model: "m"}},
+		Worker:      Worker{Role: Role{Model: "m"}},
+		Limits: Limits{
+			MaxConcurrency: 10, Timeout: 10 * time.Minute, SubtaskTimeout: time.Minute,
+			MaxAttempts: 3, MaxSubtasks: 100, MaxOutputBytes: 1 << 20,
+		},
+	}
+	for _, setting := range settings {
+		key, value, _ := strings.Cut(setting, "=")
+		switch key {
+		case "plan":
+			p := planOf(strings.Split(value, ","))
+			spec.Plan = &p
+		case "max_concurrency":
+			spec.Limits.MaxConcurrency = number(t, value)
+		case "max_attempts":
+			spec.Limits.MaxAttempts = number(t, value)
+		case "max_subtasks":
+			spec.Planner.MaxSubtasks = number(t, value)
+		case "max_output_bytes":
+			spec.Limits.MaxOutputBytes = number(t, value)
+		case "timeout":
+			spec.Limits.Timeout = duration(t, value)
+		case "on_failure":
+			spec.OnFailure = OnFailure(value)
+		case "synthesizer":
+			spec.Synthesizer.Mode = SynthesisMode(value)
+		case "json_schema":
+			spec.Synthesizer.JSONSchema = json.RawMessage(value)
+		case "worker":
+			spec.Workers = append(spec.Workers, Worker{Name: value, Role: Role{Model: "m-" + value}})
+		default:
+			t.Fatalf("what is %q?", setting)
+		}
+	}
+	return spec
+}
+
+// planOf reads subtasks such as d<b+c (d depends on b and c), d<<b (after it
+// ended in any way) and d:researcher (of that type).
+func planOf(words []string) Plan {
+	var p Plan
+	for _, word := range words {
+		id, deps, _ := strings.Cut(word, "<")
+		id, kind, _ := strings.Cut(id, ":")
+		s := Subtask{ID: id, Type: kind, Description: "do " + id}
+		if rest, found := strings.CutPrefix(deps, "<"); found {
+			deps, s.After = rest, AfterEnded
+		}
+		if deps != "" {
+			s.DependsOn = strings.Split(deps, "+")
+		}
+		p.Subtasks = append(p.Subtasks, s)
+	}
+	return p
+}
+
+// failureOf reads a code, then "retryable" and "after=2s" where they apply.
+func failureOf(t *testing.T, words []string) *Failure {
+	f := &Failure{Code: Code(words[0]), Detail: "It went wrong."}
+	for _, word := range words[1:] {
+		if after, ok := strings.CutPrefix(word, "after="); ok {
+			f.RetryAfter = duration(t, after)
+		}
+		f.Retryable = f.Retryable || word == "retryable"
+	}
+	return f
+}
+
+func callsOf(role string, attempt int) []Call {
+	return []Call{{
+		Role: role, Model: "m", Attempt: attempt, Outcome: "ok",
+		Queued: epoch, Started: epoch, Ended: epoch, Usage: Usage{PromptTokens: 7, CompletionTokens: 3},
+	}}
+}
+
+func number(t *testing.T, s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func duration(t *testing.T, s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
