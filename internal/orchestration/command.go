@@ -97,6 +97,15 @@ func textIn(seq int64, text string) Text {
 	return Text{Seq: seq, Bytes: len(text)}
 }
 
+// A Performance is everything that an agent needs to perform a MakePlan, Work or
+// Synthesize.
+type Performance struct {
+	Run     string
+	Spec    *Spec
+	Command Command
+	Delta   func(Delta) // told of the text as it is written; nil: nobody reads it
+}
+
 // A Delta is a piece of an output that is still being written. It is no event:
 // it is not kept, and a reader may miss some.
 type Delta struct {

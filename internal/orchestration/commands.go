@@ -78,7 +78,11 @@ func (r *Run) work(s *SubtaskState) Work {
 }
 
 func (r *Run) synthesize() Synthesize {
-	c := Synthesize{Attempt: r.Synthesis.Attempt, Analysis: r.Planning.Analysis}
+	c := Synthesize{
+		Attempt:  r.Synthesis.Attempt,
+		Analysis: r.Planning.Analysis,
+		Results:  make([]Result, 0, len(r.Subtasks)),
+	}
 	for _, s := range r.Subtasks {
 		c.Results = append(c.Results, s.result())
 	}

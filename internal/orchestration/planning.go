@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -99,6 +100,7 @@ func (d *decision) planningFailed(p Planned) {
 // adopt makes a checked plan the run's.
 func (d *decision) adopt(p Plan, source PlanSource, calls []Call) {
 	ids := make([]string, 0, len(p.Subtasks))
+	d.events = slices.Grow(d.events, 2*len(p.Subtasks)+1)
 	for _, s := range p.Subtasks {
 		s.Kind, s.After = KindWorker, orDefault(s.After, AfterSucceeded)
 		s.Type = orDefault(strings.TrimSpace(s.Type), DefaultType)

@@ -85,7 +85,7 @@ func (d *decision) skipDependants(s *SubtaskState) {
 				Code:   CodeDependencyFailed,
 				Detail: fmt.Sprintf("It depends on %s, which %s.", s.ID, verb(s.Status)),
 			}})
-			lost = append(lost, dependant)
+			lost = append(lost, dependant.SubtaskState)
 		}
 	}
 }

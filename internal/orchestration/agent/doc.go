@@ -1,0 +1,44 @@
+// Package agent performs the core's commands with language models: it makes
+// prompts, sends them, reads the answers, and says what came of it.
+//
+// The path of a command through the package:
+//
+//   - [Agent.Perform] takes an [Assignment] and always returns its outcome. It
+//     decides nothing: a failed call is told as a failure, with whether another
+//     attempt might succeed, and the core does what follows from that.
+//   - plan.go, work.go and synthesize.go know what each role is sent, and what
+//     its answer must be.
+//   - prompts.go holds our own prompts and the sections that they are made of;
+//     template.go reads callers' prompts, which [CheckPrompts] judges before a
+//     run is accepted.
+//   - fit.go makes a prompt fit the model's window, by an upper estimate of its
+//     tokens (tokens.go): dependencies are shortened, results are combined in
+//     groups first, and the task is never cut.
+//   - dialog.go holds the conversation with a model: an answer that was cut off
+//     is continued once, and every call is counted.
+//   - outcome.go is the table from the ways a call may end to a run's failures.
+//
+// # The layout of a prompt
+//
+// A prompt begins with what is the same for many calls and ends with what is
+// this call's own, so that a provider can reuse the work on the common
+// beginning: our instructions, the task, its context, the outputs of other
+// subtasks, and at last the role and the description. All workers of a run
+// have the same system message; a specialist's own system text is part of the
+// end. Nothing before the end depends on an id, on the time or on a map's order.
+//
+// Sections are marked by tags. Inside a section, the tags that could end it or
+// forge a part of it are made harmless: their "<" becomes "‹" (U+2039), one
+// character for one, and all else stays as it is. A caller's own prompt gets
+// task, context and description raw, because its author alone knows what they
+// are in the middle of; the sections {dependencies} and {results} are the same
+// there as in our own prompts.
+//
+// # Limitations
+//
+// The estimate of tokens knows no model's vocabulary. It is meant to be too
+// high; where it is too low, the provider's complaint lowers the window that
+// this process assumes for the model, and the next attempt is made to fit.
+// A synthesis that is combined from groups costs a call for each of them, and
+// each such call has the whole subtask timeout for itself.
+package agent

@@ -1,0 +1,245 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// A loop drives one run. Its goroutine owns all of it but the inbox.
+type loop struct {
+	driver *Driver
+	run    *orchestration.Run
+	inbox  chan heard
+	ended  chan struct{} // closed when the loop takes no more inputs
+
+	performing sync.WaitGroup
+	calls      map[string]context.CancelFunc // in flight, by the command's key
+	timers     map[string]*time.Timer        // set, by the command's key
+}
+
+// heard is an input on its way to the run.
+type heard struct {
+	said orchestration.Said
+	call string // the key of the command that it is the outcome of, if one
+}
+
+// inboxSize is how many inputs wait for a run before their senders do.
+const inboxSize = 16
+
+func newLoop(d *Driver, run *orchestration.Run) *loop {
+	return &loop{
+		driver: d, run: run,
+		inbox: make(chan heard, inboxSize), ended: make(chan struct{}),
+		calls: map[string]context.CancelFunc{}, timers: map[string]*time.Timer{},
+	}
+}
+
+// say puts an input into the inbox. It reports whether the loop may still hear it.
+func (l *loop) say(h heard) bool {
+	select {
+	case l.inbox <- h:
+		return true
+	case <-l.ended:
+		return false
+	}
+}
+
+// drive acts on the commands and then on what follows from each input, until
+// the run has ended or the driver closes.
+func (l *loop) drive(commands []orchestration.Command) {
+	defer l.stop()
+	l.act(commands)
+	for !l.run.Done() {
+		select {
+		case <-l.driver.closing.Done():
+			return
+		case h := <-l.inbox:
+			commands, ok := l.decide(l.drain(h))
+			if !ok {
+				return
+			}
+			l.act(commands)
+		}
+	}
+}
+
+// drain takes what else is in the inbox, so that it shares a commit.
+func (l *loop) drain(first heard) []heard {
+	batch := []heard{first}
+	for {
+		select {
+		case h := <-l.inbox:
+			batch = append(batch, h)
+		default:
+			return batch
+		}
+	}
+}
+
+// decide has the core hear the inputs, and makes the events durable.
+func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool) {
+	after := l.run.Seq
+	var events []orchestration.Event
+	for _, h := range batch {
+		if h.call != "" {
+			delete(l.calls, h.call)
+		}
+		es, cs, err := l.run.Step(input(h.said))
+		if err != nil { // only Start is ever refused
+			l.log().Error("the run refused an input", zap.Error(err))
+			continue
+		}
+		events, commands = append(events, es...), append(commands, cs...)
+	}
+	if len(events) == 0 {
+		return nil, true
+	}
+	err := l.append(orchestration.Commit{After: after, Events: events, Row: l.run.Row()})
+	switch {
+	case err == nil:
+		l.driver.options.Appended(l.run, events)
+		return commands, true
+	case l.driver.closing.Err() != nil:
+		return nil, false
+	}
+	l.log().Warn("an append failed; the run is folded anew", zap.Error(err))
+	return l.again()
+}
+
+// Waits between tries at an append while the storage is unavailable.
+const (
+	firstAppendWait = 50 * time.Millisecond
+	lastAppendWait  = 5 * time.Second
+)
+
+// append makes a commit durable, however long the storage is away.
+func (l *loop) append(c orchestration.Commit) error {
+	for wait := firstAppendWait; ; wait = min(2*wait, lastAppendWait) {
+		err := l.driver.options.Journal.Append(l.driver.closing, c)
+		if !errors.Is(err, orchestration.ErrUnavailable) {
+			return err
+		}
+		l.log().Warn("the journal is unavailable; the append will be tried again", zap.Error(err), zap.Duration("wait", wait))
+		if !l.sleep(wait) {
+			return err
+		}
+	}
+}
+
+// again folds the run from its journal and returns what is outstanding. An
+// append may have been durable although it failed, so the run may be ahead of
+// what this loop knew.
+func (l *loop) again() (commands []orchestration.Command, ok bool) {
+	for wait := firstAppendWait; ; wait = min(2*wait, lastAppendWait) {
+		run, err := replay(l.driver.closing, l.driver.options.Journal, l.run.ID)
+		if err == nil && run.Spec == nil {
+			return nil, false // deleted
+		}
+		if err == nil {
+			l.run = run
+			return run.Outstanding(), true
+		}
+		l.log().Error("the run cannot be read; it will be tried again", zap.Error(err), zap.Duration("wait", wait))
+		if !l.sleep(wait) {
+			return nil, false
+		}
+	}
+}
+
+// sleep reports whether it was not cut short by the driver's closing.
+func (l *loop) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.driver.closing.Done():
+		return false
+	}
+}
+
+// act starts commands. Those in flight already are left alone.
+func (l *loop) act(commands []orchestration.Command) {
+	for _, c := range commands {
+		switch c := c.(type) {
+		case orchestration.SetTimer:
+			l.setTimer(c)
+		case orchestration.Abort:
+			l.abort(c)
+		default:
+			l.perform(c)
+		}
+	}
+}
+
+func (l *loop) setTimer(c orchestration.SetTimer) {
+	key := c.Key()
+	if t, set := l.timers[key]; set {
+		t.Stop()
+	}
+	l.timers[key] = time.AfterFunc(time.Until(c.At), func() {
+		l.say(heard{said: orchestration.Due{Timer: c.Timer}})
+	})
+}
+
+// abort ends a call. One that this process knows nothing of was lost with an
+// earlier process: it is answered for.
+func (l *loop) abort(c orchestration.Abort) {
+	if cancel, ok := l.calls[c.Call.Key()]; ok {
+		cancel()
+		return
+	}
+	l.performing.Go(func() { l.say(heard{said: lost(c.Call)}) })
+}
+
+func (l *loop) perform(c orchestration.Command) {
+	key := c.Key()
+	if _, ok := l.calls[key]; ok {
+		return
+	}
+	ctx, cancel := context.WithCancel(l.driver.closing)
+	l.calls[key] = cancel
+	p := orchestration.Performance{Run: l.run.ID, Spec: l.run.Spec, Command: c}
+	if l.run.Spec.Deltas {
+		p.Delta = l.driver.deltas.tell
+	}
+	l.performing.Go(func() {
+		defer cancel()
+		said := l.driver.options.Agent.Perform(ctx, p)
+		l.say(heard{said: said, call: key})
+	})
+}
+
+// stop ends what the loop has begun, and waits for it.
+func (l *loop) stop() {
+	close(l.ended)
+	for _, t := range l.timers {
+		t.Stop()
+	}
+	for _, cancel := range l.calls {
+		cancel()
+	}
+	l.performing.Wait()
+}
+
+func (l *loop) log() *zap.Logger { return l.driver.options.Logger.With(zap.String("run", l.run.ID)) }
+
+// lost is the outcome of a call that nobody makes any more.
+func lost(call orchestration.Command) orchestration.Said {
+	failure := &orchestration.Failure{Code: orchestration.CodeCanceled, Detail: "The call was lost with an earlier process."}
+	switch c := call.(type) {
+	case orchestration.MakePlan:
+		return orchestration.Planned{Attempt: c.Attempt, Failure: failure}
+	case orchestration.Work:
+		return orchestration.Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt, Failure: failure}
+	case orchestration.Synthesize:
+		return orchestration.Synthesized{Attempt: c.Attempt, Failure: failure}
+	}
+	return nil
+}
