@@ -20,7 +20,7 @@ type world struct {
 	now       time.Time
 	awaited   []Command // issued and not yet answered
 	answered  []Said    // to be said again
-	cancelled bool
+	canceled bool
 }
 
 func TestInvariants(t *testing.T) {
@@ -73,7 +73,7 @@ func (w *world) next() {
 	w.now = w.now.Add(time.Duration(rapid.IntRange(-100, 5000).Draw(w.t, "ms")) * time.Millisecond)
 	switch choice := rapid.IntRange(0, 40).Draw(w.t, "what"); {
 	case choice == 0:
-		w.cancelled = true
+		w.canceled = true
 		w.say(Cancel{})
 	case choice <= 3 && len(w.answered) > 0:
 		if said := w.say(rapid.SampledFrom(w.answered).Draw(w.t, "again")); len(said) > 0 {
@@ -170,7 +170,7 @@ func (w *world) check(e Event) {
 	if _, started := e.Fact.(*SubtaskStarted); !started {
 		return
 	}
-	if w.cancelled || w.run.Ending != nil {
+	if w.canceled || w.run.Ending != nil {
 		w.t.Fatalf("%s started after the cancel", e.Subtask)
 	}
 	if w.run.Progress.Running > w.run.Spec.Limits.MaxConcurrency {
@@ -238,8 +238,8 @@ func (w *world) ended() {
 	}
 	counted := Progress{}
 	for _, s := range w.run.Subtasks {
-		if !s.Status.Ended() {
-			w.t.Fatalf("%s is %s after the end", s.ID, s.Status)
+		if !s.Status.Ended() || s.EndedAt.IsZero() {
+			w.t.Fatalf("%s is %s since %v after the end", s.ID, s.Status, s.EndedAt)
 		}
 		counted.Total++
 		counted.count(s.Status, 1)

@@ -55,6 +55,16 @@ func (d *planDraft) set(f planField, text string) {
 	d.has[f], d.texts[f] = true, trimmed(text)
 }
 
+// described reports whether the task has a description, though perhaps a blank one.
+func (d *planDraft) described() bool {
+	for f := fieldDescription; f <= fieldContent; f++ {
+		if d.has[f] {
+			return true
+		}
+	}
+	return false
+}
+
 func (f planField) pointer() string {
 	switch {
 	case f == fieldID:

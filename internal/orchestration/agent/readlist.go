@@ -16,6 +16,7 @@ const (
 	maxPlanSubtasks    = 4096
 	maxPlanDescription = 64 << 10 // bytes
 	maxPlanName        = 256      // bytes of a type or a worker's name
+	maxPlanProblems    = 20
 )
 
 // Codes of problems of reading, beside those of package orchestration.
@@ -145,6 +146,11 @@ func (l *planList) plan() (orchestration.Plan, []orchestration.Problem) {
 			p.Pointer = fmt.Sprintf("/subtasks/%d%s", i, p.Pointer)
 			problems = append(problems, p)
 		}
+	}
+	if more := len(problems) - maxPlanProblems; more > 0 {
+		problems = append(problems[:maxPlanProblems], orchestration.Problem{
+			Pointer: "/subtasks", Code: problemUnreadable, Detail: fmt.Sprintf("There are %d more problems.", more),
+		})
 	}
 	if l.extra > 0 {
 		problems = append(problems, orchestration.Problem{

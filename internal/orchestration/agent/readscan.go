@@ -9,19 +9,19 @@ package agent
 // turns out not to be JSON is given up where that shows, and the search for JSON
 // goes on from there.
 type jsonScan struct {
-	deepest int                      // how many brackets may be open
-	opened  func(v jsonValue)        // an object or array begins; may be nil
-	closed  func(v jsonValue)        // a value has ended; may be nil
-	frames  []jsonFrame              // the open brackets
-	state   jsonState                // what is read now
-	comment byte                     // 0: none; '/': its first byte was read; '\n', '*', '+': until a newline, a '*', the '/' after it
-	quote   byte                     // what the string began with
-	naming  bool                     // the string is a key
-	newline bool                     // there was a newline since the quote that may have ended the string
-	start   int                      // where the string or word began
-	end     int                      // after the quote that may have ended the string
-	name    [maxJSONName]byte        // the key, as far as it fits
-	named   int                      // the length of the key, which may be more than fits
+	deepest int               // how many brackets may be open
+	opened  func(v jsonValue) // an object or array begins; may be nil
+	closed  func(v jsonValue) // a value has ended; may be nil
+	frames  []jsonFrame       // the open brackets
+	state   jsonState         // what is read now
+	comment byte              // 0: none; '/': its first byte was read; '\n', '*', '+': until a newline, a '*', the '/' after it
+	quote   byte              // what the string began with
+	naming  bool              // the string is a key
+	newline bool              // there was a newline since the quote that may have ended the string
+	start   int               // where the string or word began
+	end     int               // after the quote that may have ended the string
+	name    [maxJSONName]byte // the key, as far as it fits
+	named   int               // the length of the key, which may be more than fits
 }
 
 // maxJSONName is more than the longest key that anybody asks about.

@@ -178,10 +178,12 @@ func unescape(s string) string {
 	return entityForm.ReplaceAllStringFunc(s, html.UnescapeString)
 }
 
+var nameVariations = strings.NewReplacer("_", "", "-", "", " ", "")
+
 // plainName is a name of a tag, key or attribute without what models vary:
 // "dependsOn", "depends-on" and "Depends_On" are one.
 func plainName(s string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
+	return strings.ToLower(nameVariations.Replace(s))
 }
 
 func lower(c byte) byte {
@@ -194,10 +196,10 @@ func lower(c byte) byte {
 // trimmed is a text without white space round it, and with U+FFFD for what no
 // text may hold.
 func trimmed(s string) string {
-	return strings.TrimFunc(mendText(s), func(r rune) bool {
-		return unicode.IsSpace(r) || r == '\uFEFF' || r == '\u200B'
-	})
+	return strings.TrimFunc(mendText(s), isSpace)
 }
+
+func isSpace(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' || r == '\u200B' }
 
 // mendText puts U+FFFD for NUL and for bytes that are not UTF-8.
 func mendText(s string) string {

@@ -31,8 +31,8 @@ type class byte
 
 const (
 	single class = iota // digits, punctuation and what is no character
-	lower
-	upper
+	small
+	capital
 	blank
 	foreign // not ASCII
 )
@@ -47,14 +47,14 @@ type meter struct {
 
 func (m *meter) add(c class, size int) {
 	switch c {
-	case lower, upper:
-		if m.last != lower && m.last != upper {
+	case small, capital:
+		if m.last != small && m.last != capital {
 			m.run = 0
 		}
 		if m.run%4 == 0 {
 			m.tokens++
 		}
-		if first, second := m.inOrder(c); first == lower && second == upper {
+		if first, second := m.inOrder(c); first == small && second == capital {
 			m.tokens++
 		}
 	case blank:
@@ -133,7 +133,7 @@ func wide(size int) class {
 
 var classes = func() (table [utf8.RuneSelf]class) {
 	for b := 'a'; b <= 'z'; b++ {
-		table[b], table[b-'a'+'A'] = lower, upper
+		table[b], table[b-'a'+'A'] = small, capital
 	}
 	table[' '], table['\t'] = blank, blank
 	return table

@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tutti-run/tutti/internal/llm"
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// A dialog is a conversation with a model within an attempt. Its time counts
+// from its first slot, over all its calls.
+type dialog struct {
+	p       *performance
+	request llm.Request // the next one; its messages are the conversation so far
+	show    *deltas     // nil: nobody listens
+	name    string      // begins the idempotency keys: unique in the run
+	number  int         // of calls so far
+	started time.Time   // the first of them
+}
+
+// dialog begins a conversation of the performance.
+func (p *performance) dialog(role orchestration.Role, messages []llm.Message) *dialog {
+	return &dialog{
+		p:    p,
+		name: p.Run + "/" + p.Command.Key(),
+		request: llm.Request{
+			Role: p.role, Model: p.model.Name, Messages: messages,
+			ReasoningEffort: role.ReasoningEffort,
+			Stream:          p.model.Stream == orchestration.StreamAlways,
+			Place:           llm.Place{Tenant: p.Spec.Tenant, Run: p.Run},
+		},
+	}
+}
+
+// opening is the beginning of a conversation.
+func opening(system, user string, images []llm.Image) []llm.Message {
+	return []llm.Message{{Author: llm.System, Text: system}, {Author: llm.User, Text: user, Images: images}}
+}
+
+// listen shows the answer while it is being written, where somebody listens and
+// the model may stream.
+func (d *dialog) listen(subtask string) {
+	p := d.p
+	if p.Deltas == nil || p.model.Stream == orchestration.StreamNever || !p.Spec.Deltas && !d.request.Stream {
+		return
+	}
+	d.request.Stream = true
+	d.show = newDeltas(p, subtask)
+}
+
+// reply adds the model's answer and what we say to it.
+func (d *dialog) reply(answer, ours string) {
+	d.request.Messages = replied(d.request.Messages, answer, ours)
+}
+
+func replied(messages []llm.Message, answer, ours string) []llm.Message {
+	return append(slices.Clip(messages), llm.Message{Author: llm.Assistant, Text: answer}, llm.Message{Author: llm.User, Text: ours})
+}
+
+// ask returns the model's answer to the conversation. One that was cut off at
+// the token limit is continued once.
+func (d *dialog) ask(ctx context.Context) (string, *orchestration.Failure) {
+	request := d.request
+	if d.show != nil {
+		request.OnText = d.show.write
+	}
+	resp, err := d.call(ctx, &request)
+	if err != nil {
+		if outcomeOf(err) == llm.ContextTooLong {
+			d.p.learn(err, &request)
+		}
+		return "", failureOf(ctx, d.p.role, err)
+	}
+	text := resp.Text
+	if resp.Truncated {
+		var failure *orchestration.Failure
+		if text, failure = d.continued(ctx, text); failure != nil {
+			return "", failure
+		}
+		d.show.write(text[len(resp.Text):])
+	}
+	d.show.end()
+	return text, nil
+}
+
+const continueWords = "Your answer was cut off. Continue it exactly where it stopped: " +
+	"write only what is missing, repeat nothing, and add no introduction."
+
+// continued has the model go on with an answer that was cut off. The call is
+// not held to a schema, since a part of an answer satisfies none.
+func (d *dialog) continued(ctx context.Context, part string) (string, *orchestration.Failure) {
+	request := d.request
+	request.Messages = replied(request.Messages, part, continueWords)
+	request.Schema = nil
+	window := d.p.windows.of(d.p.model)
+	if strings.TrimSpace(ReadAnswer(part)) == "" || window > 0 && spent(request.Messages) >= window {
+		return "", truncated("the answer was cut off at the model's token limit, and there is no room to continue it")
+	}
+	resp, err := d.call(ctx, &request)
+	switch outcome := outcomeOf(err); {
+	case outcome == llm.ContextTooLong || outcome == llm.Truncated || err == nil && resp.Truncated:
+		return "", truncated("the answer was cut off at the model's token limit, and so was its continuation")
+	case err != nil:
+		return "", failureOf(ctx, d.p.role, err)
+	}
+	return join(part, resp.Text), nil
+}
+
+// call sends a request of the conversation in the time that is left to it.
+func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response, error) {
+	request.Timeout = d.p.Spec.Limits.SubtaskTimeout
+	if request.Timeout > 0 && !d.started.IsZero() {
+		request.Timeout -= time.Since(d.started)
+		if request.Timeout <= 0 {
+			return nil, &llm.Error{Outcome: llm.Timeout, Detail: "no time was left to go on"}
+		}
+	}
+	d.number++
+	request.IdempotencyKey = d.name + "/" + strconv.Itoa(d.number)
+	resp, err := d.p.client.Chat(ctx, request)
+	calls := llm.Calls(resp, err)
+	d.p.record(calls)
+	if d.started.IsZero() && len(calls) > 0 {
+		d.started = calls[0].Started
+	}
+	return resp, err
+}
+
+// What counts as a repetition where a continuation joins its beginning: shorter
+// ones may be meant.
+const (
+	minOverlap = 16
+	maxOverlap = 4 << 10
+)
+
+// join puts a continuation behind its beginning, without what it repeats of it.
+func join(part, rest string) string {
+	if len(part) >= minOverlap && strings.HasPrefix(rest, part) {
+		return rest
+	}
+	for n := min(len(part), len(rest), maxOverlap); n >= minOverlap; n-- {
+		if repeated := rest[:n]; strings.HasSuffix(part, repeated) && strings.TrimLeft(repeated, repeated[:1]) != "" {
+			return part + rest[n:]
+		}
+	}
+	return part + rest
+}

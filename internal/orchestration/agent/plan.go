@@ -1,0 +1,147 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/tutti-run/tutti/internal/llm"
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// planSchema is the form of a plan, in the strict subset of JSON Schema that
+// endpoints take: all keys required, no others allowed.
+var planSchema = &llm.Schema{Name: "plan", JSON: json.RawMessage(`{"type":"object","properties":{` +
+	`"analysis":{"type":"string"},` +
+	`"subtasks":{"type":"array","items":{"type":"object","properties":{` +
+	`"id":{"type":"string"},"type":{"type":"string"},"description":{"type":"string"},` +
+	`"depends_on":{"type":"array","items":{"type":"string"}}},` +
+	`"required":["id","type","description","depends_on"],"additionalProperties":false}}},` +
+	`"required":["analysis","subtasks"],"additionalProperties":false}`)}
+
+// maxAnswer bounds, in bytes, what is kept of a planner's answer for its repair.
+const maxAnswer = 32 << 10
+
+// plan performs a MakePlan.
+func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *orchestration.Planned) *orchestration.Failure {
+	role := p.Spec.Planner.Role
+	p.cast(llm.Planner, role.Model, c.Attempt)
+	images, done, failure := p.images(ctx)
+	if failure != nil {
+		return failure
+	}
+	defer done()
+	messages, failure := p.planMessages(ctx, c, images)
+	if failure != nil {
+		return failure
+	}
+	d := p.dialog(role, messages)
+	d.request.Stream = p.model.Stream != orchestration.StreamNever
+	if role.Prompt == "" { // a caller's prompt may ask for another form
+		d.request.Schema = planSchema
+	}
+	text, failure := d.ask(ctx)
+	if failure != nil {
+		if failure.Code == orchestration.CodeContextTooLong {
+			_, tooLong := p.planMessages(ctx, c, images)
+			failure.Retryable = tooLong == nil
+		}
+		return failure
+	}
+	said.Plan, said.Problems = ReadPlan(text, mostSubtasks(p.Spec))
+	said.Answer = text[:runeStart(text, min(len(text), maxAnswer))]
+	return nil
+}
+
+// planMessages is the conversation with the planner: the task and, for a
+// repair, what it answered and what is wrong with that.
+func (p *performance) planMessages(ctx context.Context, c orchestration.MakePlan, images []llm.Image) ([]llm.Message, *orchestration.Failure) {
+	messages, failure := plannerOpened(p.Spec, images)
+	if failure != nil {
+		return nil, failure
+	}
+	budget, _ := budgetOf(p.windows.of(p.model), 0)
+	if !within(messages, budget) {
+		return nil, tooLong("the task and its context do not fit the planner model's context window")
+	}
+	if c.Repair == nil {
+		return messages, nil
+	}
+	answer, failure := p.text(ctx, c.Repair.Answer)
+	if failure != nil {
+		return nil, failure
+	}
+	answer = answer[:runeStart(answer, min(len(answer), maxAnswer))]
+	repair := replied(messages, answer, repairWords(c.Repair.Problems, p.Spec.Planner.Prompt != ""))
+	if !within(repair, budget) {
+		room := budget - spent(repair) + tokens(answer)
+		if room < minShare {
+			return nil, tooLong("the planner's conversation does not fit its model's context window")
+		}
+		repair = replied(messages, shorten(answer, room), repair[len(repair)-1].Text)
+	}
+	return repair, nil
+}
+
+// plannerOpened begins the conversation with the planner.
+func plannerOpened(spec *orchestration.Spec, images []llm.Image) ([]llm.Message, *orchestration.Failure) {
+	user := ""
+	if spec.Planner.Prompt == "" {
+		user = plannerUser(spec)
+	} else {
+		var failure *orchestration.Failure
+		if user, _, failure = fill(spec.Planner.Prompt, spec.Context, plannerValue(spec)); failure != nil {
+			return nil, failure
+		}
+	}
+	return opening(cmp.Or(spec.Planner.System, plannerSystem), user, images), nil
+}
+
+// How many problems a planner is told of, and how much of each.
+const (
+	maxProblems      = 20
+	maxProblemDetail = 500
+)
+
+// repairWords tells the planner what is wrong with its plan.
+func repairWords(problems []orchestration.Problem, ownPrompt bool) string {
+	var b strings.Builder
+	b.WriteString("Your plan can not be used:\n")
+	for i, problem := range problems {
+		if i == maxProblems {
+			fmt.Fprintf(&b, "- and %d more\n", len(problems)-maxProblems)
+			break
+		}
+		b.WriteString("- ")
+		if problem.Pointer != "" {
+			b.WriteString(shortly(problem.Pointer, maxProblemDetail) + ": ")
+		}
+		b.WriteString(shortly(problem.Detail, maxProblemDetail) + "\n")
+	}
+	b.WriteString("\nAnswer again with the whole plan, mended: all subtasks, also those that were right. ")
+	if ownPrompt {
+		b.WriteString("Keep to the form that you were asked for first. If none was, use this one:\n")
+	}
+	b.WriteString(plannerForm)
+	return b.String()
+}
+
+// Fits reports what keeps a run from being accepted because its planner's
+// prompt can not fit the planner model's context window, nil when nothing does:
+// when the window is not known, or the caller brings the plan, any task fits.
+// Prompts that [CheckPrompts] refuses are not judged.
+func Fits(spec *orchestration.Spec) *PromptFault {
+	budget, _ := budgetOf(spec.Model(spec.Planner.Model).ContextWindow, 0)
+	if budget < 0 || spec.Plan != nil {
+		return nil
+	}
+	messages, failure := plannerOpened(spec, make([]llm.Image, len(spec.Attachments)))
+	if failure != nil || within(messages, budget) {
+		return nil
+	}
+	return &PromptFault{Pointer: "/task", Code: string(orchestration.CodeContextTooLong), Detail: fmt.Sprintf(
+		"the planner's prompt with this task and context takes about %d tokens; the model %q has room for %d",
+		spent(messages), spec.Planner.Model, budget)}
+}

@@ -1,0 +1,172 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// namesPlan reports whether a key, as plainName makes it, is one under which a
+// plan's subtasks stand.
+func namesPlan(key string) bool { return key == "subtasks" || key == "tasks" || key == "plan" }
+
+const brokenJSON = "The JSON cannot be read from here on: write the whole plan again as valid JSON, with quotes inside strings escaped."
+
+func (r *PlanReader) inJSON(c byte, at int) bool {
+	switch r.json.push(c, at) {
+	case scanDone:
+		r.mode = planProse
+	case scanNot:
+		r.mode = planProse
+		for r.list != nil {
+			r.list.breakOff(problemUnreadable, brokenJSON)
+			r.endJSONList()
+		}
+		return false
+	}
+	return true
+}
+
+// open reports whether other lists may be found in a list: in none at all, and
+// in a nameless one in which nothing could be read so far.
+func (l *planList) open() bool { return l == nil || !l.named && !l.readable }
+
+// jsonOpened hears that an object or array begins.
+func (r *PlanReader) jsonOpened(v jsonValue) {
+	l := r.list
+	if l != nil && v.depth == l.depth+1 && v.kind == '{' {
+		l.start = v.start
+	}
+	named := namesPlan(plainName(v.key))
+	if v.kind != '[' || !named && v.depth > 0 || !l.open() {
+		return
+	}
+	r.list = r.newList(named, r.valueLead)
+	r.list.depth, r.list.value, r.list.outer = v.depth, r.value, l
+}
+
+// jsonClosed hears that a value has ended.
+func (r *PlanReader) jsonClosed(v jsonValue) {
+	switch l := r.list; {
+	case l != nil && v.depth == l.depth:
+		r.endJSONList()
+	case l != nil && v.depth == l.depth+1:
+		r.addJSON(l, v)
+	case v.kind == '"' && l.open():
+		r.keepString(v)
+	}
+}
+
+// endJSONList ends the list now read and goes on with the one round it, unless
+// the inner one turned out to be the plan.
+func (r *PlanReader) endJSONList() {
+	l := r.list
+	r.list = l.outer
+	if l.readable {
+		r.list = nil
+	}
+	if l.analysis != "" && l.open() {
+		r.analysis = l.analysis // it goes to the next list
+	}
+	r.consider(l)
+}
+
+// addJSON adds an element to a list.
+func (r *PlanReader) addJSON(l *planList, v jsonValue) {
+	place := len(l.items) + l.extra + 1
+	l.start = -1
+	var draft planDraft
+	if v.kind != '{' {
+		draft.item.fault("", problemUnreadable, fmt.Sprintf("Subtask %d is not an object: write each as an object with a description.", place))
+	} else if element, err := r.mend(v.start, v.end); err != nil {
+		draft.item.fault("", problemUnreadable, fmt.Sprintf("Subtask %d cannot be read (%v): write the whole plan again as valid JSON.", place, err))
+	} else {
+		eachMember(element, func(key string, value json.RawMessage) {
+			if f := fieldOf[plainName(key)]; f != 0 {
+				draft.setJSON(f, value)
+			}
+		})
+	}
+	l.described = l.described || draft.described()
+	l.add(draft.done(place), r.most)
+	r.added(l)
+}
+
+// mend returns a part of the answer as valid JSON.
+func (r *PlanReader) mend(start, end int) (json.RawMessage, error) {
+	r.work += end - start
+	return r.mender.mend(r.text[start:end])
+}
+
+// keepString looks at a string outside of any list: it may be the analysis, or
+// hold the plan.
+func (r *PlanReader) keepString(v jsonValue) {
+	key := plainName(v.key)
+	if key != "analysis" && !namesPlan(key) {
+		return
+	}
+	text, ok := r.decode(v.start, v.end)
+	switch {
+	case ok && key == "analysis":
+		r.analysis = trimmed(text)
+	case ok:
+		r.readInner(text, r.valueLead)
+	}
+}
+
+// decode returns the text of a JSON string in the answer.
+func (r *PlanReader) decode(start, end int) (text string, ok bool) {
+	raw, err := r.mend(start, end)
+	if err != nil {
+		return "", false
+	}
+	return text, json.Unmarshal(raw, &text) == nil
+}
+
+// readInner reads a JSON string's text as an answer of its own: models encode
+// twice. Strings in it are not read again.
+func (r *PlanReader) readInner(text string, lead bool) {
+	if r.inner {
+		return
+	}
+	in := NewPlanReader(r.most)
+	in.inner, in.mender = true, r.mender
+	in.feed(text)
+	in.end()
+	r.work += in.work
+	r.mender = in.mender
+	if l := in.best; l != nil {
+		l.lead = lead
+		l.value = r.value
+		if l.analysis == "" {
+			l.analysis = in.analysis
+		}
+		r.consider(l)
+		r.added(l)
+	}
+}
+
+// afterLeadingQuote decides whether the quote that an answer begins with begins
+// a JSON string that may hold a plan.
+func (r *PlanReader) afterLeadingQuote(c byte) bool {
+	if c == '<' || c == '\\' || isOpening(c) || isBlank(c) {
+		r.mode = planString
+	} else {
+		r.lead.over, r.mode = true, planProse
+	}
+	return false
+}
+
+// inString takes a byte of the JSON string that the answer is.
+func (r *PlanReader) inString(c byte, at int) {
+	switch {
+	case r.escaped:
+		r.escaped = false
+	case c == '\\':
+		r.escaped = true
+	case c == '"':
+		r.mode = planProse
+		if text, ok := r.decode(r.from, at+1); ok {
+			r.readInner(text, r.begins())
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// The names of ours that a role's prompt may use, beside the keys of context.
+var (
+	plannerNames     = []string{"task", "workers", "max_subtasks"}
+	workerNames      = []string{"original_task", "task_type", "task_description", "dependencies"}
+	synthesizerNames = []string{"task", "analysis", "results"}
+)
+
+// A PromptFault is why a run can not be accepted as it was asked for.
+type PromptFault struct {
+	Pointer string // a JSON Pointer into the request: "/planner/prompt", "/task"
+	Code    string // "missing_prompt_variable", "invalid_request", "context_too_long"
+	Detail  string // for people
+}
+
+// maxFaults bounds how many faults of one prompt are named.
+const maxFaults = 20
+
+// CheckPrompts returns what is wrong with a run's own prompts, nil when nothing
+// is: a name that is neither ours nor a key of context (missing_prompt_variable,
+// the name in the detail), a key of context that hides one of our names in a
+// prompt that uses it (the same code), and what is no placeholder at all
+// (invalid_request, the place in the detail).
+func CheckPrompts(spec *orchestration.Spec) []PromptFault {
+	keys := contextKeys(spec.Context)
+	faults := checkPrompt("/planner/prompt", spec.Planner.Prompt, plannerNames, keys)
+	faults = append(faults, checkPrompt("/worker/prompt", spec.Worker.Prompt, workerNames, keys)...)
+	return append(faults, checkPrompt("/synthesizer/prompt", spec.Synthesizer.Prompt, synthesizerNames, keys)...)
+}
+
+func checkPrompt(pointer, prompt string, ours []string, keys map[string]bool) []PromptFault {
+	t, misuses := parseTemplate(prompt)
+	var faults []PromptFault
+	for _, m := range misuses {
+		faults = append(faults, PromptFault{pointer, codeInvalidRequest, m.String()})
+	}
+	seen := map[string]bool{}
+	for _, p := range t {
+		if p.name == "" || seen[p.name] {
+			continue
+		}
+		seen[p.name] = true
+		own, given := slices.Contains(ours, p.name), keys[p.name]
+		shown := shortly(p.name, 100)
+		switch {
+		case own && given:
+			faults = append(faults, PromptFault{pointer, codeMissingVariable, fmt.Sprintf(
+				"the prompt uses {%s}, which the key %q of context hides; give that key another name", shown, shown)})
+		case !own && !given:
+			faults = append(faults, PromptFault{pointer, codeMissingVariable, fmt.Sprintf(
+				"the prompt uses {%s}, which is not given: it is no key of context, and none of %s", shown, strings.Join(ours, ", "))})
+		}
+	}
+	return faults[:min(len(faults), maxFaults)]
+}
+
+// The codes of faults that are no run's failure.
+const (
+	codeInvalidRequest  = "invalid_request"
+	codeMissingVariable = "missing_prompt_variable"
+)
+
+// fill renders a prompt with our values and those of context.
+func fill(prompt string, context json.RawMessage, ours func(name string) (string, bool)) (string, template, *orchestration.Failure) {
+	t, misuses := parseTemplate(prompt)
+	if len(misuses) > 0 {
+		return "", nil, unusable(misuses[0].String())
+	}
+	values := contextValues(context, t)
+	missing := ""
+	text := t.render(func(name string) string {
+		if v, ok := ours(name); ok {
+			return v
+		}
+		v, ok := values[name]
+		if !ok {
+			missing = name
+		}
+		return v
+	})
+	if missing != "" {
+		return "", nil, unusable(fmt.Sprintf("{%s} is not given", shortly(missing, 100)))
+	}
+	return text, t, nil
+}
+
+// contextKeys returns the keys of context.
+func contextKeys(context json.RawMessage) map[string]bool {
+	keys := map[string]bool{}
+	eachValue(context, func(key string, _ jsontext.Value) { keys[key] = true })
+	return keys
+}
+
+// contextValues returns the values of context that t has gaps for: strings as
+// they are, others as compact JSON.
+func contextValues(context json.RawMessage, t template) map[string]string {
+	wanted := map[string]bool{}
+	for _, p := range t {
+		wanted[p.name] = true
+	}
+	values := map[string]string{}
+	eachValue(context, func(key string, value jsontext.Value) {
+		if !wanted[key] {
+			return
+		}
+		if value.Kind() == '"' {
+			text, err := jsontext.AppendUnquote(nil, value)
+			if err != nil {
+				return
+			}
+			values[key] = string(text)
+			return
+		}
+		var compact bytes.Buffer
+		if json.Compact(&compact, value) == nil {
+			values[key] = compact.String()
+		}
+	})
+	return values
+}
+
+// eachValue goes through a JSON object in its order. What is none has no keys:
+// a context that is not an object was refused with its run.
+func eachValue(object json.RawMessage, see func(key string, value jsontext.Value)) {
+	d := jsontext.NewDecoder(bytes.NewReader(object))
+	if start, err := d.ReadToken(); err != nil || start.Kind() != '{' {
+		return
+	}
+	for d.PeekKind() == '"' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return
+		}
+		key := token.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return
+		}
+		see(key, value)
+	}
+}

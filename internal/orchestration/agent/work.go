@@ -1,0 +1,184 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tutti-run/tutti/internal/llm"
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// work performs a Work.
+func (p *performance) work(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
+	w, ok := p.Spec.Worker, true
+	if c.Worker != "" {
+		w, ok = p.Spec.WorkerNamed(c.Worker)
+	}
+	p.worker = c.Worker
+	p.cast(llm.Worker, w.Model, c.Attempt)
+	if !ok {
+		return &orchestration.Failure{Code: orchestration.CodeInternal, Detail: "the run knows no worker of that name"}
+	}
+	images, done, failure := p.images(ctx)
+	if failure != nil {
+		return failure
+	}
+	defer done()
+	o, failure := p.workOrder(ctx, c, w, images)
+	if failure != nil {
+		return failure
+	}
+	said.Shortened = o.shortened
+	d := p.dialog(w.Role, o.messages)
+	d.request.MaxTokens, d.request.Temperature = o.answer, w.Temperature
+	d.request.Place.Priority = c.Priority
+	d.listen(c.Subtask.ID)
+	text, failure := d.ask(ctx)
+	if failure != nil {
+		if failure.Code == orchestration.CodeContextTooLong {
+			_, tooLong := p.workOrder(ctx, c, w, images)
+			failure.Retryable = tooLong == nil
+		}
+		return failure
+	}
+	said.Output, failure = p.plainOutput(text)
+	return failure
+}
+
+// plainOutput reads a text that is handed in.
+func (p *performance) plainOutput(text string) (string, *orchestration.Failure) {
+	output := ReadAnswer(text)
+	if strings.TrimSpace(output) == "" {
+		return "", invalidOutput("the model's answer is blank", true)
+	}
+	return output, p.tooLarge(output)
+}
+
+// tooLarge is the failure of an output over the run's limit, nil under it.
+func (p *performance) tooLarge(output string) *orchestration.Failure {
+	most := p.Spec.Limits.MaxOutputBytes
+	if most == 0 || len(output) <= most {
+		return nil
+	}
+	return &orchestration.Failure{Code: orchestration.CodeOutputTooLarge,
+		Detail: fmt.Sprintf("the output has %d bytes; max_output_bytes is %d", len(output), most)}
+}
+
+// An order is what a worker is sent. The texts that it was made of are read
+// again if need be, so that a call that waits for its slot holds them once.
+type order struct {
+	messages  []llm.Message
+	answer    int // the tokens that the answer may take; 0: as the endpoint likes
+	shortened bool
+}
+
+func (p *performance) workOrder(ctx context.Context, c orchestration.Work, w orchestration.Worker, images []llm.Image) (order, *orchestration.Failure) {
+	items := make([]item, len(c.Dependencies))
+	for i, dep := range c.Dependencies {
+		text, failure := p.text(ctx, dep.Output)
+		if failure != nil {
+			return order{}, failure
+		}
+		items[i] = item{id: dep.ID, kind: dep.Type, text: harmless(text, outputTags)}
+		if dep.Status != orchestration.StatusSucceeded {
+			items[i].status = dep.Status
+		}
+	}
+	d, failure := p.workDraft(c, w, items)
+	if failure != nil {
+		return order{}, failure
+	}
+	d.images = images
+	budget, answer := budgetOf(p.windows.of(p.model), w.MaxTokens)
+	messages, shortened, ok := d.fit(budget)
+	if !ok {
+		return order{}, tooLong("the task, its context and the subtask's description do not fit the worker model's context window")
+	}
+	return order{messages, answer, shortened}, nil
+}
+
+// workDraft is the worker's prompt. All workers of a run have one system
+// message; what makes this one special stands at the end.
+func (p *performance) workDraft(c orchestration.Work, w orchestration.Worker, items []item) (*draft, *orchestration.Failure) {
+	d := &draft{system: cmp.Or(p.Spec.Worker.System, workerSystem), items: items, times: 1}
+	special := ""
+	if c.Worker != "" {
+		special = w.System
+	}
+	if p.Spec.Worker.Prompt == "" {
+		d.user = func(items []item) string { return workerUser(p.Spec, c.Subtask, special, items) }
+		return d, nil
+	}
+	_, t, failure := fill(p.Spec.Worker.Prompt, p.Spec.Context, workerValue(p.Spec, c.Subtask, nil))
+	if failure != nil {
+		return nil, failure
+	}
+	times := t.count("dependencies")
+	d.times = max(1, times)
+	d.user = func(items []item) string {
+		text, _, _ := fill(p.Spec.Worker.Prompt, p.Spec.Context, workerValue(p.Spec, c.Subtask, items)) // it was filled before
+		if section := outputs(items); times == 0 && section != "" {
+			text += "\n\n" + section
+		}
+		if special != "" {
+			text += "\n\n" + roleWords(c.Subtask.Type, special)
+		}
+		return text
+	}
+	return d, nil
+}
+
+// workerUser is our own worker's prompt.
+func workerUser(spec *orchestration.Spec, s orchestration.Subtask, special string, items []item) string {
+	var b strings.Builder
+	size := len(workerOpening) + len(spec.Task) + len(spec.Context) + len(special) + len(s.Description) + 512
+	section := outputs(items)
+	b.Grow(size + len(section))
+	premise(&b, workerOpening, spec)
+	if section != "" {
+		b.WriteString(section + "\n\n")
+	}
+	if words := roleWords(s.Type, special); words != "" {
+		b.WriteString(words + "\n\n")
+	}
+	b.WriteString("<subtask>\n")
+	if hasStyle(s.Type) {
+		b.WriteString("<type>" + attribute(s.Type) + "</type>\n")
+	}
+	b.WriteString("<description>" + harmless(s.Description, subtaskTags) + "</description>\n</subtask>")
+	return b.String()
+}
+
+func hasStyle(kind string) bool { return kind != "" && kind != orchestration.DefaultType }
+
+// roleWords says in which role or style the subtask is to be done.
+func roleWords(kind, special string) string {
+	switch {
+	case special != "" && hasStyle(kind):
+		return "Your role is “" + attribute(kind) + "”:\n" + special
+	case special != "":
+		return "Your role:\n" + special
+	case hasStyle(kind):
+		return "Your role, or the style to work in, is “" + attribute(kind) + "”."
+	}
+	return ""
+}
+
+// workerValue gives the values of a worker's names.
+func workerValue(spec *orchestration.Spec, s orchestration.Subtask, items []item) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		switch name {
+		case "original_task":
+			return spec.Task, true
+		case "task_type":
+			return cmp.Or(s.Type, orchestration.DefaultType), true
+		case "task_description":
+			return s.Description, true
+		case "dependencies":
+			return outputs(items), true
+		}
+		return "", false
+	}
+}

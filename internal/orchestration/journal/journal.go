@@ -1,0 +1,145 @@
+// Package journal keeps the events of all runs, and whatever must be committed
+// with them: each run's row in lists, its idempotency key, its attachments.
+//
+// # What is promised
+//
+// [Journal.Append] returns nil only when the whole commit is durable: a crash
+// of the process or of the machine in the next instant loses nothing of it.
+// Any error means that nothing of the commit can be seen. Which error says what
+// to do next:
+//
+//   - [orchestration.ErrConflict] is final. The run has moved on, so another
+//     driver holds it: drop the Run.
+//   - [*orchestration.KeyTaken] is final. The key means another run.
+//   - An error that wraps [ErrUnavailable] is of the storage. The same commit
+//     may be tried again. Storage that fails in the very act of flushing may
+//     have kept the commit all the same and show it after a crash, so a second
+//     try may meet ErrConflict: then fold the run again from its events.
+//   - The context's error means that the commit never left the queue. Once a
+//     commit is being written, Append waits for the outcome whatever becomes of
+//     the context.
+//   - Any other error is a malformed commit: a fault of the caller's code.
+//
+// Readers, and those who watch, see whole commits only, and only durable ones.
+// What a read returns is the reader's own: nothing in it is shared with the
+// journal. A commit belongs to the journal from the call of Append on: its
+// events, maps and bytes must not be changed any more.
+//
+// # The stored form
+//
+// The journal has its own form for what it keeps (see encode.go), apart from
+// the JSON of the API. The API's form follows what callers need, with names and
+// shapes that a new version may add to; the stored form is read by code that is
+// years younger than the code that wrote it, and is changed only by a
+// migration, or in a way that [orchestration.Spec.Format] tells apart.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// ErrUnavailable is wrapped by the errors of the storage itself: a full disk, a
+// broken file, a closed journal.
+var ErrUnavailable = errors.New("journal unavailable")
+
+// ErrNotEnded is what Delete returns for a run that has not ended.
+var ErrNotEnded = errors.New("the run has not ended")
+
+// A Journal keeps events. It is safe for concurrent use.
+//
+// Wherever a limit is asked for, 0 or less is none.
+type Journal interface {
+	// Append makes a commit durable, or fails as the package's doc says.
+	Append(ctx context.Context, c orchestration.Commit) error
+
+	// Row returns a run's row; [orchestration.ErrNotFound] for a run of another
+	// tenant too.
+	Row(ctx context.Context, tenant, run string) (orchestration.Row, error)
+
+	// Rows lists a tenant's runs, newest first, those created in the same
+	// nanosecond by descending id. The bounds CreatedAfter and CreatedBefore
+	// are exclusive. A Before that is no run of the tenant (any more) gives
+	// [orchestration.ErrNotFound].
+	Rows(ctx context.Context, tenant string, f orchestration.Filter) ([]orchestration.Row, error)
+
+	// Unfinished lists the runs of all tenants that have not ended, oldest
+	// first: what a driver takes up when it starts.
+	Unfinished(ctx context.Context) ([]orchestration.Row, error)
+
+	// Events returns the events with a seq above after, in order, at most limit.
+	// There are none of a run that does not exist.
+	Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error)
+
+	// Event returns one event, or [orchestration.ErrNotFound].
+	Event(ctx context.Context, run string, seq int64) (orchestration.Event, error)
+
+	// Attachment returns the bytes of the run's attachment at place i, from 0,
+	// or [orchestration.ErrNotFound].
+	Attachment(ctx context.Context, run string, i int) ([]byte, error)
+
+	// Key returns the run that the tenant used an idempotency key for, and the
+	// hash of that request's body, or [orchestration.ErrNotFound].
+	Key(ctx context.Context, tenant, key string) (run string, hash [32]byte, err error)
+
+	// Delete removes every trace of an ended run: row, events, attachments and
+	// key. [orchestration.ErrNotFound] for a run of another tenant too,
+	// [ErrNotEnded] for one that has not ended.
+	Delete(ctx context.Context, tenant, run string) error
+
+	// Watch has notify called with the run's new row after each commit of the
+	// run, in their order, from when the commit is durable and before its Append
+	// returns. Those are the commits of this process. notify must not block nor
+	// call the journal, and must not change the row. It is not running, and is
+	// not called again, once stop has returned.
+	Watch(run string, notify func(orchestration.Row)) (stop func())
+
+	// Ready reports whether the journal can append. It is cheap as long as all
+	// is well; after a failed append it tries the storage.
+	Ready(ctx context.Context) error
+
+	// Close finishes what is being appended and lets the journal go. Appends
+	// that come later fail with [ErrUnavailable].
+	Close() error
+}
+
+// Options are what Open may be told.
+type Options struct {
+	// Standby, if set, is called once if another process holds the journal and
+	// Open has to wait for it.
+	Standby func()
+}
+
+// Open opens the journal that a data source name tells, by its scheme:
+//
+//	mem:         in memory, gone when closed
+//	sqlite:FILE  a SQLite database, created if need be
+//
+// One process at a time holds a SQLite journal; Open waits until it is free or
+// the context ends.
+func Open(ctx context.Context, dsn string, o Options) (Journal, error) {
+	scheme, rest, _ := strings.Cut(dsn, ":")
+	switch {
+	case scheme == "mem" && rest == "":
+		return newMem(), nil
+	case scheme == "sqlite" && rest != "":
+		return openSQLite(ctx, rest, o)
+	}
+	// The rest of a data source name may hold a password.
+	return nil, fmt.Errorf("journal of scheme %q: want mem: or sqlite:FILE", scheme)
+}
+
+// unavailable marks an error of the storage. A context's error is the caller's
+// own doing and stays as it is.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+var errClosed = fmt.Errorf("%w: closed", ErrUnavailable)
