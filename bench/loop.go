@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	openai "github.com/sashabaranov/go-openai"
+	"golang.org/x/sync/errgroup"
+)
+
+// runLoop is the program to compare with: it makes the calls of a run, one for
+// the plan, ten at once for the subtasks, one for the synthesis, and keeps
+// nothing. Its arguments are the endpoint's URL and the size of a prompt; each
+// line of its input "runs at-once" makes it perform so many runs, and it answers
+// with the CPU time that it used, in nanoseconds.
+func runLoop(ctx context.Context, args []string) error {
+	size, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	config := openai.DefaultConfig("none")
+	config.BaseURL = args[0]
+	config.HTTPClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, MaxIdleConns: 512}}
+	client := openai.NewClientWithConfig(config)
+	plan, other := text(size-len(planMark))+string(planMark), text(size)
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var runs, atOnce int
+		fmt.Sscan(lines.Text(), &runs, &atOnce)
+		before := cpuTime()
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(atOnce)
+		for range runs {
+			group.Go(func() error { return bareRun(ctx, client, plan, other) })
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		fmt.Println(int64(cpuTime() - before))
+	}
+	return nil
+}
+
+func bareRun(ctx context.Context, client *openai.Client, plan, other string) error {
+	if err := bareCall(ctx, client, plan); err != nil {
+		return err
+	}
+	group, workCtx := errgroup.WithContext(ctx)
+	for range 10 {
+		group.Go(func() error { return bareCall(workCtx, client, other) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return bareCall(ctx, client, other)
+}
+
+func bareCall(ctx context.Context, client *openai.Client, prompt string) error {
+	answer, err := client.CreateChatCompletion(ctx, openai.ChatCompletionRequest{
+		Model:    "bench",
+		Messages: []openai.ChatCompletionMessage{{Role: "user", Content: prompt}},
+	})
+	if err != nil {
+		return err
+	}
+	if len(answer.Choices) == 0 {
+		return fmt.Errorf("no answer")
+	}
+	return nil
+}
+
+// cpuTime returns the CPU time that this process has used.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
