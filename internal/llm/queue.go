@@ -117,12 +117,14 @@ func (h waiters) Swap(i, j int) {
 	h[i].index, h[j].index = i, j
 }
 
+// Push adds a waiter at the end, for package heap.
 func (h *waiters) Push(x any) {
 	w := x.(*waiter)
 	w.index = len(*h)
 	*h = append(*h, w)
 }
 
+// Pop takes the last waiter away, for package heap.
 func (h *waiters) Pop() any {
 	last := len(*h) - 1
 	w := (*h)[last]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -16,12 +17,14 @@ type call struct {
 	record *Record
 	rng    *rand.Rand // seeded by the options and the index: for rates
 
-	digest digest // of the model and the messages
-	prompt int    // tokens
-	cached int    // tokens
-	fault  Fault
-	answer answer
-	pace   pace
+	digest    digest // of the model and the messages
+	continues int    // the last messages that ask for the rest of an answer: 2 or 0
+	seed      uint64 // of the answer: the digest without those
+	prompt    int    // tokens
+	cached    int    // tokens
+	fault     Fault
+	answer    answer
+	pace      pace
 }
 
 // An answer is what is to be sent.
@@ -37,12 +40,17 @@ func (c *call) measure() *apiError {
 	size := 0
 	c.digest.mark = c.sim.opts.PrefixCache != NoCache
 	c.digest.add(c.Model + "\x00")
-	for _, m := range c.Messages {
+	for i, m := range c.Messages {
+		if i == len(c.Messages)-c.continues {
+			c.seed = c.digest.sum
+		}
 		c.digest.add(m.Author + "\x00")
 		c.digest.add(m.Text)
 		size += len(m.Text) + 4*tokenBytes + 85*tokenBytes*m.Images // as OpenAI counts a small image
 	}
-	c.digest.mark = false // what is added later is no part of the prompt
+	if c.continues == 0 {
+		c.seed = c.digest.sum
+	}
 	c.prompt = tokens(size)
 	if window := c.sim.opts.ContextWindow; window > 0 && c.prompt > window {
 		return invalid("context_length_exceeded", "messages", fmt.Sprintf(
@@ -101,7 +109,7 @@ func (c *call) perform(f Fault) {
 // decide makes the answer: the hook's, or the role's with what the fault and
 // the token limit do to it.
 func (c *call) decide() *apiError {
-	read := read(c.Role, c.Messages)
+	read := read(c.Role, c.Messages[:len(c.Messages)-c.continues])
 	c.pace = c.sim.opts.pace(c.rng.Float64(), read.wish)
 	flaw := pick(c.sim.opts.Malformed, numFlaws, c.rng.Float64())
 	if hook := c.sim.opts.Answer; hook != nil {
@@ -115,9 +123,31 @@ func (c *call) decide() *apiError {
 	if fail != nil {
 		return fail
 	}
-	c.answer.text = text
+	c.answer.text = c.rest(text)
 	c.finish(nil)
 	return nil
+}
+
+// continued returns 2 where the last two messages are the start of an answer
+// and the wish that it be continued, else 0.
+func continued(messages []Message) int {
+	n := len(messages)
+	if n > 2 && messages[n-2].Author == "assistant" && strings.Contains(clip(messages[n-1].Text, 400), "ontinue") {
+		return 2
+	}
+	return 0
+}
+
+// rest is what is left to say of text in a conversation that asks to continue it.
+func (c *call) rest(text string) string {
+	if c.continues == 0 {
+		return text
+	}
+	start := c.Messages[len(c.Messages)-2].Text
+	if rest, ok := strings.CutPrefix(text, start); ok && rest != "" {
+		return rest
+	}
+	return text
 }
 
 // finish gives the answer its end: what the fault and the token limit leave of it.
@@ -153,10 +183,9 @@ func (c *call) finish(usage *Usage) {
 // compose makes up the answer of the call's role.
 func (c *call) compose(r reading, flaw Flaw) (string, *apiError) {
 	schema := c.body.schema()
-	c.digest.add(string(schema))
 	made := &composer{
 		reading: r, wantsJSON: schema != nil || c.body.ResponseFormat.Type == "json_object",
-		rng: rand.New(rand.NewPCG(c.digest.sum, c.sim.opts.Seed)),
+		rng: rand.New(rand.NewPCG(c.seed, c.sim.opts.Seed)),
 	}
 	h, planned := planHints(schema)
 	switch {

@@ -17,7 +17,16 @@
 // order of arrival. So the number of faults in a test is fixed; which request
 // meets them is too, as long as the requests come one after another.
 //
-// An answer to a JSON Schema satisfies it; [New] says in which bounds.
+// An answer to a JSON Schema satisfies it; [New] says in which bounds. A
+// conversation that ends with the start of an answer and the wish that it be
+// continued gets the rest of it.
+//
+// From a prompt it reads the task in <task>…</task> or after "Task:", what a
+// worker is to do in <description>…</description> or after "Guidelines:" or
+// "Description:", outputs of other subtasks in <output id="T1" type="…">, a
+// synthesizer's in <result id="T1" type="…">, the workers on offer in
+// <workers>, and how many subtasks are wanted ("at least 2", "2-3 approaches").
+// It answers within <response> where the prompt shows that.
 //
 // # Directives
 //

@@ -53,7 +53,7 @@ func (c *composer) plan(h hints) plan {
 	}
 	types := h.types
 	if len(types) == 0 {
-		types = c.exampleTypes()
+		types = c.offeredTypes()
 	}
 	topic, orders := c.topic(160), c.wish.forWorkers()
 	p := plan{Analysis: fmt.Sprintf("%s “%s” falls into %d parts.", simulated, c.topic(100), n)}
@@ -140,20 +140,39 @@ func round(i, of int) string {
 	return fmt.Sprintf(" (part %d)", i/of+1)
 }
 
-// exampleTypes are the types in a prompt's example of a plan.
-func (c *composer) exampleTypes() []string {
+// moreStyles follow those of an example, which need not be all.
+var moreStyles = []string{"vivid", "concise", "playful"}
+
+// offeredTypes are the names in a prompt's list of workers, and the types in
+// its example of a plan.
+func (c *composer) offeredTypes() []string {
 	const most = 10
+	around := c.around()
 	var types []string
-	for text := c.around(); len(types) < most; {
-		_, rest, found := strings.Cut(text, "<type>")
-		if !found {
-			break
-		}
-		name, after, found := strings.Cut(rest, "</type>")
-		if name = clip(name, 64); found && isName(name) && !slices.Contains(types, name) {
+	add := func(name string) {
+		if name = clip(name, 64); isName(name) && len(types) < most && !slices.Contains(types, name) {
 			types = append(types, name)
 		}
+	}
+	for line := range strings.Lines(elementText(around, "workers")) {
+		if item, ok := strings.CutPrefix(strings.TrimSpace(line), "- "); ok {
+			name, _, _ := strings.Cut(item, ":")
+			add(name)
+		}
+	}
+	examples := false
+	for text := around; len(types) < most; {
+		_, rest, found := strings.Cut(text, "<type>")
+		name, after, ended := strings.Cut(rest, "</type>")
+		if !found || !ended {
+			break
+		}
+		add(name)
 		text = after
+		examples = true
+	}
+	if examples {
+		types = append(types, moreStyles...)
 	}
 	return types
 }

@@ -7,6 +7,7 @@ import "strings"
 
 // A reading is what the simulator understood of a request.
 type reading struct {
+	role     Role
 	messages []Message
 	task     string // the task, or for a worker what it is to do
 	style    string // a worker's type
@@ -14,13 +15,14 @@ type reading struct {
 }
 
 func read(role Role, messages []Message) reading {
-	r := reading{messages: messages, wish: directives(messages)}
+	r := reading{role: role, messages: messages, wish: directives(messages)}
 	if role == Worker {
-		r.task = r.first("description", "Guidelines:", "Description:", "Subtask:", "Instructions:")
-		r.style = clip(r.first("type", "Style:", "Type:"), 60)
+		order := r.order()
+		r.task = first(order, "description", "Guidelines:", "Description:", "Subtask:", "Instructions:")
+		r.style = clip(first(order, "type", "Style:", "Type:"), 60)
 	}
 	if r.task == "" {
-		r.task = r.first("task", "Task:")
+		r.task = first(messages, "task", "Task:")
 	}
 	if r.task == "" {
 		r.task = lastParagraph(messages)
@@ -28,11 +30,24 @@ func read(role Role, messages []Message) reading {
 	return r
 }
 
+// order is what a worker is to do: the last <subtask> of a message of the
+// user's, so that one in the task or in an output does not count; without any,
+// all messages.
+func (r *reading) order() []Message {
+	const open = "<subtask>"
+	for _, m := range r.messages {
+		if i := strings.LastIndex(m.Text, open); i >= 0 && m.Author == "user" {
+			return []Message{{Author: m.Author, Text: m.Text[i+len(open):]}}
+		}
+	}
+	return r.messages
+}
+
 // first returns the text of the first element with the given name in a message
 // of the user's, else what follows the first of the labels at a line's start.
-func (r *reading) first(element string, labels ...string) string {
-	for _, m := range r.messages {
-		if m.Author == "system" {
+func first(messages []Message, element string, labels ...string) string {
+	for _, m := range messages {
+		if m.Author != "user" {
 			continue
 		}
 		if text := elementText(m.Text, element); text != "" {
@@ -47,16 +62,15 @@ func (r *reading) first(element string, labels ...string) string {
 	return ""
 }
 
-// elementText returns the text of the first <name …>…</name> that has any. A
-// <task> with a subtask inside is a prompt's example of a plan and does not
-// count, unless the text begins with it.
+// elementText returns the text of the first <name …>…</name> that has any. One
+// that begins with a part of a subtask is a prompt's example of a plan, and
+// does not count.
 func elementText(text, name string) string {
-	for start := true; ; start = false {
-		before, rest, found := strings.Cut(text, "<"+name)
+	for {
+		_, rest, found := strings.Cut(text, "<"+name)
 		if !found {
 			return ""
 		}
-		start = start && strings.TrimSpace(before) == ""
 		if rest == "" || rest[0] != '>' && rest[0] != ' ' {
 			text = rest // another name that begins like this one
 			continue
@@ -66,14 +80,20 @@ func elementText(text, name string) string {
 		if !found {
 			return ""
 		}
-		text = after
-		if example := name == "task" && (strings.Contains(inner, "<description>") || strings.Contains(inner, "<type>")); example && !start {
-			continue
-		}
-		if inner = strings.TrimSpace(inner); inner != "" {
+		if inner = strings.TrimSpace(inner); inner != "" && !isExample(inner) {
 			return inner
 		}
+		text = after
 	}
+}
+
+func isExample(inner string) bool {
+	for _, part := range []string{"<type>", "<description>", "<id>"} {
+		if strings.HasPrefix(inner, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // labeled returns what follows label at the start of a line, up to the next
@@ -103,42 +123,48 @@ func labeled(text, label string) string {
 	}
 }
 
-// lastParagraph returns the last of the user's paragraphs.
+// lastParagraph returns the last paragraph of the user's first message, where
+// a conversation's matter is; what follows it may be about mending an answer.
 func lastParagraph(messages []Message) string {
-	text := ""
 	for _, m := range messages {
-		if m.Author == "user" {
-			text = m.Text
+		if text := strings.TrimSpace(m.Text); m.Author == "user" && text != "" {
+			if i := strings.LastIndex(text, "\n\n"); i >= 0 {
+				text = text[i+2:]
+			}
+			return text
 		}
 	}
-	text = strings.TrimSpace(text)
-	if i := strings.LastIndex(text, "\n\n"); i >= 0 {
-		text = text[i+2:]
-	}
-	return text
+	return ""
 }
 
-// shows says whether the prompt has s in it.
+// shows says whether the prompt has s in it, the task left out.
 func (r *reading) shows(s string) bool {
 	for _, m := range r.messages {
-		if strings.Contains(m.Text, s) {
+		before, after := r.besides(m.Text)
+		if strings.Contains(before, s) || strings.Contains(after, s) {
 			return true
 		}
 	}
 	return false
 }
 
+// besides returns what comes before and after the task in text.
+func (r *reading) besides(text string) (before, after string) {
+	if r.task == "" {
+		return text, ""
+	}
+	before, after, _ = strings.Cut(text, r.task)
+	return before, after
+}
+
 // maxAround bounds the text in which the number of subtasks is looked for, in bytes.
 const maxAround = 16 << 10
 
-// around returns the start of the messages' text, with the task left out.
+// around returns the start of the messages' text, the task left out.
 func (r *reading) around() string {
 	var b strings.Builder
 	for _, m := range r.messages {
-		before, after := m.Text, ""
-		if r.task != "" {
-			before, after, _ = strings.Cut(m.Text, r.task)
-		}
+		before, after := r.besides(m.Text)
 		for _, s := range []string{before, after} {
 			b.WriteString(s[:max(0, min(len(s), maxAround-b.Len()))])
 			b.WriteByte('\n')
@@ -147,59 +173,34 @@ func (r *reading) around() string {
 	return b.String()
 }
 
-// A source is an element with an id that a prompt holds: the output of another subtask.
+// A source is another subtask's output, as a prompt shows it.
 type source struct {
 	id, kind, words string
 }
 
-// How many sources an answer mentions, and how many elements without an end
-// are passed over in search of them.
-const (
-	maxSources  = 100
-	maxOpenTags = 20
-)
+// maxSources bounds how many of them an answer mentions.
+const maxSources = 100
 
-// sources returns the elements that bear an id, in the order of the prompt.
-// What stands inside one of them is its text.
-func (r *reading) sources() []source {
+// sources returns the elements <name id="…" …>…</name>, in the order of the prompt.
+func (r *reading) sources(name string) []source {
+	open, end := "<"+name+` id="`, "</"+name+">"
 	var out []source
-	open := 0
 	for _, m := range r.messages {
-		for text := m.Text; len(out) < maxSources && open < maxOpenTags; {
-			i := strings.Index(text, ` id="`)
+		for text := m.Text; len(out) < maxSources; {
+			i := strings.Index(text, open)
 			if i < 0 {
 				break
 			}
-			s, after, ok := sourceAt(text, i)
-			if !ok {
-				open++
-				text = text[i+1:]
-				continue
+			tag, rest, _ := strings.Cut(text[i+len("<"+name):], ">")
+			words, after, found := strings.Cut(rest, end)
+			if !found {
+				break
 			}
-			out, text = append(out, s), after
+			out = append(out, source{attribute(tag, "id"), attribute(tag, "type"), words})
+			text = after
 		}
 	}
 	return out
-}
-
-// sourceAt reads the element whose id attribute is at text[i], and returns what follows it.
-func sourceAt(text string, i int) (s source, after string, ok bool) {
-	const maxTag = 1000
-	from := max(0, i-maxTag)
-	start := strings.LastIndexByte(text[from:i], '<')
-	if start < 0 {
-		return s, "", false
-	}
-	start += from + 1
-	size := strings.IndexByte(text[start:min(len(text), start+maxTag)], '>')
-	if size < i-start {
-		return s, "", false
-	}
-	tag, rest := text[start:start+size], text[start+size+1:]
-	name, _, _ := strings.Cut(tag, " ")
-	inner, after, ok := strings.Cut(rest, "</"+name+">")
-	s = source{id: attribute(tag, "id"), kind: attribute(tag, "type"), words: inner}
-	return s, after, ok && s.id != ""
 }
 
 func attribute(tag, name string) string {

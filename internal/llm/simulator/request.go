@@ -81,6 +81,10 @@ func (c *content) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 // readRequest reads and parses a body, by way of a buffer that is used again.
 func (s *Simulator) readRequest(w http.ResponseWriter, r *http.Request) (*chatRequest, *apiError) {
+	tooLong := &apiError{http.StatusRequestEntityTooLarge, "invalid_request_error", "", "", "Request body is too large."}
+	if r.ContentLength > maxBody {
+		return nil, tooLong
+	}
 	buf := s.buffers.Get().(*bytes.Buffer)
 	defer func() {
 		if buf.Cap() <= 1<<20 {
@@ -92,7 +96,7 @@ func (s *Simulator) readRequest(w http.ResponseWriter, r *http.Request) (*chatRe
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, &apiError{http.StatusRequestEntityTooLarge, "invalid_request_error", "", "", "Request body is too large."}
+		return nil, tooLong
 	case err != nil:
 		return nil, invalid("", "", "The request body could not be read.")
 	}

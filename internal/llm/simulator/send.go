@@ -80,18 +80,20 @@ func (c *call) sendWhole() {
 	h := c.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Request-Id", "req_"+c.id())
+	size := len(body) // that is announced
 	switch c.fault {
 	case Cut:
 		body = body[:len(body)/2]
+		size = len(body)
 	case Reset:
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		c.status(http.StatusOK)
-		_, _ = c.w.Write(body[:len(body)/2])
+		body = body[:len(body)/2]
+	}
+	h.Set("Content-Length", strconv.Itoa(size))
+	c.status(http.StatusOK)
+	_, _ = c.w.Write(body) //nolint:gosec // it is JSON, and said to be
+	if c.fault == Reset {
 		c.abort()
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	c.status(http.StatusOK)
-	_, _ = c.w.Write(body)
 	c.sent()
 }
 

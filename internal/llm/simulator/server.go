@@ -14,10 +14,9 @@ import (
 type Server struct {
 	*Simulator
 
-	url    string
-	http   *http.Server
-	cancel context.CancelFunc // ends what handlers wait for
-	done   sync.WaitGroup     // the accept loop and the handlers
+	url  string
+	http *http.Server
+	done sync.WaitGroup // the accept loop and the handlers
 
 	mu     sync.Mutex
 	closed bool // done takes no more handlers
@@ -25,17 +24,12 @@ type Server struct {
 
 // Listen starts a server on a free port of 127.0.0.1. Close it when done.
 func Listen(opts Options) (*Server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{Simulator: New(opts), url: fmt.Sprintf("http://%s/v1", l.Addr()), cancel: cancel}
-	s.http = &http.Server{
-		Handler:           http.HandlerFunc(s.handle),
-		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-	}
+	s := &Server{Simulator: New(opts), url: fmt.Sprintf("http://%s/v1", l.Addr())}
+	s.http = &http.Server{Handler: http.HandlerFunc(s.handle), ReadHeaderTimeout: 10 * time.Second}
 	s.done.Go(func() { _ = s.http.Serve(l) }) // returns ErrServerClosed after Close
 	return s, nil
 }
@@ -55,12 +49,12 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 // URL is the API's base, without a slash at its end: "http://127.0.0.1:4321/v1".
 func (s *Server) URL() string { return s.url }
 
-// Close breaks all connections, and returns when every call has ended.
+// Close breaks all connections, which ends the calls' contexts, and returns
+// when every call has ended.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.cancel()
 	err := s.http.Close()
 	s.done.Wait()
 	if errors.Is(err, net.ErrClosed) {

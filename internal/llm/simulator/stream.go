@@ -78,32 +78,25 @@ func (s *stream) pieces() bool {
 		text = text[:runeStart(text, len(text)/2)]
 	}
 	perChunk := max(1, c.sim.opts.ChunkTokens)
-	for first := true; text != ""; first = false {
-		n := pieceEnd(text, perChunk*tokenBytes)
-		if !first && !c.wait(time.Duration(perChunk)*c.pace.interval) {
+	sent := 0
+	for mark := perChunk * tokenBytes; sent < len(text); mark += perChunk * tokenBytes {
+		end := runeStart(text, mark)
+		if end == sent {
+			continue // a rune's middle, of the smallest pieces
+		}
+		if sent > 0 && !c.wait(time.Duration(perChunk)*c.pace.interval) {
 			return false
 		}
-		s.delta(key, text[:n], "")
-		text = text[n:]
-		if first {
+		s.delta(key, text[sent:end], "")
+		if sent == 0 {
 			s.flush()
 			c.sent()
 		} else if c.pace.interval > 0 || len(s.buf) >= flushBytes {
 			s.flush()
 		}
+		sent = end
 	}
 	return true
-}
-
-// pieceEnd is where the piece of text that has n bytes ends: at the next start of a rune.
-func pieceEnd(text string, n int) int {
-	if n >= len(text) {
-		return len(text)
-	}
-	if end := runeStart(text, n); end > 0 {
-		return end
-	}
-	return n // no UTF-8
 }
 
 func (s *stream) end() {
@@ -120,16 +113,16 @@ func (s *stream) end() {
 
 // delta adds a chunk: a delta of a key and, if not empty, its text.
 func (s *stream) delta(key, text, finish string) {
-	b := append(s.buf, s.head...)
-	b = append(b, `{"index":0,"delta":{`...)
-	b = append(b, key...)
+	s.buf = append(s.buf, s.head...)
+	s.buf = append(s.buf, `{"index":0,"delta":{`...)
+	s.buf = append(s.buf, key...)
 	if text != "" {
-		b = quote(b, text)
+		s.buf = quote(s.buf, text)
 	}
-	b = append(b, `},"logprobs":null,"finish_reason":`...)
-	b = quoteOrNull(b, finish)
-	b = append(b, '}')
-	s.buf = append(b, s.tail...)
+	s.buf = append(s.buf, `},"logprobs":null,"finish_reason":`...)
+	s.buf = quoteOrNull(s.buf, finish)
+	s.buf = append(s.buf, '}')
+	s.buf = append(s.buf, s.tail...)
 }
 
 func (s *stream) flush() {

@@ -51,12 +51,17 @@ func fill(head string, n int) string {
 	return b.String()
 }
 
-// runeStart returns the largest index ≤ n at which a rune of s starts.
+// runeStart returns the largest index ≤ n at which a rune of s starts, or its length.
 func runeStart(s string, n int) int {
-	for n > 0 && n < len(s) && !utf8.RuneStart(s[n]) {
-		n--
+	if n >= len(s) {
+		return len(s)
 	}
-	return min(n, len(s))
+	for i := n; i > 0 && i > n-utf8.UTFMax; i-- {
+		if utf8.RuneStart(s[i]) {
+			return i
+		}
+	}
+	return n // the start, or no UTF-8
 }
 
 func (c *composer) topic(n int) string {
@@ -81,7 +86,7 @@ func (c *composer) work() string {
 		b.WriteByte(' ')
 		b.WriteString(strings.ReplaceAll(sentences[i], "%s", "this work"))
 	}
-	if ids := names(c.sources()); ids != "" {
+	if ids := names(c.sources("output")); ids != "" {
 		b.WriteString(" It builds on " + ids + ".")
 	}
 	text := b.String()
@@ -93,9 +98,13 @@ func (c *composer) work() string {
 
 // synthesize is a synthesizer's answer: each result by its id and first words.
 func (c *composer) synthesize() string {
-	sources := c.sources()
+	sources := c.sources("result")
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s An answer to “%s”, composed of %d results.\n", simulated, c.topic(200), len(sources))
+	number := fmt.Sprintf("%d results", len(sources))
+	if len(sources) == 1 {
+		number = "one result"
+	}
+	fmt.Fprintf(&b, "%s An answer to “%s”, composed of %s.\n", simulated, c.topic(200), number)
 	for _, s := range sources {
 		b.WriteString("\n- " + s.id)
 		if s.kind != "" {
