@@ -1,11 +1,14 @@
 package agent
 
+import "strings"
+
 // deltas shows what can be seen of an answer while it is being written. A nil
 // one shows nothing.
 type deltas struct {
 	p      *performance
 	reader AnswerReader
-	next   Delta // what comes, but for its text
+	next   Delta  // what comes, but for its text
+	blanks string // white space that belongs to the answer only if more of it follows
 	broken bool
 }
 
@@ -24,13 +27,25 @@ func (d *deltas) write(piece string) {
 	d.send(d.reader.Write(piece))
 }
 
-func (d *deltas) send(text string) {
-	if text == "" {
+// end shows what is left when the answer has ended.
+func (d *deltas) end() {
+	if d == nil || d.broken {
 		return
 	}
-	d.next.Text = text
+	defer d.contain()
+	d.send(d.reader.Close())
+}
+
+func (d *deltas) send(text string) {
+	text = d.blanks + text
+	visible := strings.TrimRightFunc(text, isSpace)
+	d.blanks = text[len(visible):]
+	if visible == "" {
+		return
+	}
+	d.next.Text = visible
 	d.p.Deltas(d.next)
-	d.next.Offset += len(text)
+	d.next.Offset += len(visible)
 }
 
 func (d *deltas) contain() {

@@ -139,6 +139,7 @@ const (
 
 // join puts a continuation behind its beginning, without what it repeats of it.
 func join(part, rest string) string {
+	rest = resumed(part, rest)
 	if len(part) >= minOverlap && strings.HasPrefix(rest, part) {
 		return rest
 	}
@@ -148,4 +149,20 @@ func join(part, rest string) string {
 		}
 	}
 	return part + rest
+}
+
+// resumed returns a continuation without thinking at its start, which would be
+// in the middle of the answer, and without a second opening of the answer.
+func resumed(part, rest string) string {
+	text := strings.TrimSpace(rest)
+	if strings.HasPrefix(text, "<think>") {
+		if _, after, found := strings.Cut(text, "</think>"); found {
+			rest, text = after, strings.TrimSpace(after)
+		}
+	}
+	const tag = "<" + responseTag + ">"
+	if after, found := strings.CutPrefix(text, tag); found && strings.Contains(part, tag) {
+		return after
+	}
+	return rest
 }

@@ -8,9 +8,9 @@
 //     attempt might succeed, and the core does what follows from that.
 //   - plan.go, work.go and synthesize.go know what each role is sent, and what
 //     its answer must be.
-//   - prompts.go holds our own prompts and the sections that they are made of;
-//     template.go reads callers' prompts, which [CheckPrompts] judges before a
-//     run is accepted.
+//   - prompts.go holds our own prompts, and sections.go what they are made of;
+//     template.go and variables.go read callers' prompts, which [CheckPrompts]
+//     judges before a run is accepted.
 //   - fit.go makes a prompt fit the model's window, by an upper estimate of its
 //     tokens (tokens.go): dependencies are shortened, results are combined in
 //     groups first, and the task is never cut.
@@ -40,5 +40,7 @@
 // high; where it is too low, the provider's complaint lowers the window that
 // this process assumes for the model, and the next attempt is made to fit.
 // A synthesis that is combined from groups costs a call for each of them, and
-// each such call has the whole subtask timeout for itself.
+// each such call has the whole subtask timeout for itself. An answer outside of
+// <response>, as callers' own prompts may ask for, is shown to those who listen
+// only when it has ended: until then it may turn out to be thinking.
 package agent

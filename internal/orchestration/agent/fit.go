@@ -1,15 +1,12 @@
 package agent
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/tutti-run/tutti/internal/llm"
-	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // What is counted in tokens beside text. An image's share differs by provider
@@ -21,54 +18,6 @@ const (
 
 // maxReserve is the most that is kept free of a window for an answer of no set length.
 const maxReserve = 4096
-
-// windows knows how many tokens models take: what the run's spec says, or less
-// where a provider has complained of a prompt that should have fit.
-type windows struct {
-	mu     sync.Mutex
-	learnt map[string]int // by the model's configured name
-}
-
-// maxLearnt bounds the windows learnt: without a list of models, callers name them.
-const maxLearnt = 1000
-
-// of returns the model's window in tokens, 0 when it is unknown.
-func (w *windows) of(model orchestration.Model) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if learnt, ok := w.learnt[model.Name]; ok && (model.ContextWindow == 0 || learnt < model.ContextWindow) {
-		return learnt
-	}
-	return model.ContextWindow
-}
-
-// lower notes that sent tokens were too many for the model. The provider may
-// have named its window; where that does not explain the complaint, our
-// estimate is too low for this text, and a quarter less is assumed.
-func (w *windows) lower(model string, named, sent int) {
-	if named <= 0 || named >= sent {
-		named = sent * 3 / 4
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if learnt, ok := w.learnt[model]; ok && learnt <= named {
-		return
-	}
-	if w.learnt == nil || len(w.learnt) >= maxLearnt {
-		w.learnt = map[string]int{}
-	}
-	w.learnt[model] = named
-}
-
-// learn takes a provider's complaint that a request was too long.
-func (p *performance) learn(err error, request *llm.Request) {
-	named := 0
-	var failed *llm.Error
-	if errors.As(err, &failed) {
-		named = failed.Window
-	}
-	p.windows.lower(p.model.Name, named, spent(request.Messages)+request.MaxTokens)
-}
 
 // spent estimates what messages take of a window.
 func spent(messages []llm.Message) int {
@@ -150,13 +99,13 @@ func waterline(counts []int, room int) int {
 // noteTokens is what the note of shorten takes at most.
 const noteTokens = 24
 
-// shorten cuts the middle out of a text so that it takes at most most tokens,
+// shorten cuts the middle out of a text so that it takes no more than limit tokens,
 // and puts in its place how many characters are left out.
-func shorten(text string, most int) string {
-	if tokens(text) <= most {
+func shorten(text string, limit int) string {
+	if tokens(text) <= limit {
 		return text
 	}
-	room := max(0, most-noteTokens)
+	room := max(0, limit-noteTokens)
 	head := headWithin(text, (room+1)/2)
 	tail := max(head, tailWithin(text, room/2))
 	return text[:head] + fmt.Sprintf("\n[… %d characters left out]\n", utf8.RuneCountInString(text[head:tail])) + text[tail:]
@@ -175,8 +124,13 @@ func (d *draft) messages(items []item) []llm.Message {
 	return opening(d.system, d.user(items), d.images)
 }
 
-// room returns how many tokens the items' texts may take, negative when
-// there is none for them.
+// bare returns how many tokens a budget leaves for items with their tags.
+func (d *draft) bare(budget int) int {
+	return (budget - spent(d.messages(nil))) / d.times
+}
+
+// room returns how many tokens a budget leaves for the items' texts, negative
+// when there is none for them.
 func (d *draft) room(budget int) int {
 	bare := slices.Clone(d.items)
 	for i := range bare {

@@ -84,7 +84,7 @@ func internal(detail string) *orchestration.Failure {
 
 // unusable is a caller's prompt that should have been refused with its run.
 func unusable(detail string) *orchestration.Failure {
-	return &orchestration.Failure{Code: orchestration.CodeInternal, Detail: shortly("the prompt can not be used: "+detail, maxDetail)}
+	return &orchestration.Failure{Code: orchestration.CodeInternal, Detail: shortly("the prompt cannot be used: "+detail, maxDetail)}
 }
 
 // unread is what could not be read, unless that is because ctx has ended.

@@ -87,16 +87,15 @@ func (p *performance) planMessages(ctx context.Context, c orchestration.MakePlan
 
 // plannerOpened begins the conversation with the planner.
 func plannerOpened(spec *orchestration.Spec, images []llm.Image) ([]llm.Message, *orchestration.Failure) {
-	user := ""
+	system := cmp.Or(spec.Planner.System, plannerSystem)
 	if spec.Planner.Prompt == "" {
-		user = plannerUser(spec)
-	} else {
-		var failure *orchestration.Failure
-		if user, _, failure = fill(spec.Planner.Prompt, spec.Context, plannerValue(spec)); failure != nil {
-			return nil, failure
-		}
+		return opening(system, plannerUser(spec), images), nil
 	}
-	return opening(cmp.Or(spec.Planner.System, plannerSystem), user, images), nil
+	f, failure := readForm(spec.Planner.Prompt, plannerNames, spec.Context)
+	if failure != nil {
+		return nil, failure
+	}
+	return opening(system, f.fill(plannerValues(spec)), images), nil
 }
 
 // How many problems a planner is told of, and how much of each.
@@ -108,7 +107,7 @@ const (
 // repairWords tells the planner what is wrong with its plan.
 func repairWords(problems []orchestration.Problem, ownPrompt bool) string {
 	var b strings.Builder
-	b.WriteString("Your plan can not be used:\n")
+	b.WriteString("Your plan cannot be used:\n")
 	for i, problem := range problems {
 		if i == maxProblems {
 			fmt.Fprintf(&b, "- and %d more\n", len(problems)-maxProblems)
@@ -129,7 +128,7 @@ func repairWords(problems []orchestration.Problem, ownPrompt bool) string {
 }
 
 // Fits reports what keeps a run from being accepted because its planner's
-// prompt can not fit the planner model's context window, nil when nothing does:
+// prompt cannot fit the planner model's context window, nil when nothing does:
 // when the window is not known, or the caller brings the plan, any task fits.
 // Prompts that [CheckPrompts] refuses are not judged.
 func Fits(spec *orchestration.Spec) *PromptFault {

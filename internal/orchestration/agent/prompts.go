@@ -49,144 +49,13 @@ How to write the answer:
 - A result whose status is not "succeeded" is missing. Do not make it up: say in a sentence what the answer lacks because of it.
 - Write in the language of the task, with no introduction and no closing remarks.`
 
-// An item is an element of a section: the output or the result of a subtask.
-type item struct {
-	id, kind string
-	status   orchestration.Status // shown where it is set
-	text     string               // already harmless in its section
-}
-
-// section writes items between tags: <results><result id="T1" …>…</result></results>.
-func section(b *strings.Builder, name, element string, items []item) {
-	b.WriteString("<" + name + ">\n")
-	for _, it := range items {
-		if it.id == "" { // a remark
-			b.WriteString(it.text + "\n")
-			continue
-		}
-		b.WriteString("<" + element + ` id="` + it.id + `" type="` + attribute(it.kind) + `"`)
-		if it.status != "" {
-			b.WriteString(` status="` + string(it.status) + `"`)
-		}
-		b.WriteString(">\n" + it.text)
-		b.WriteString("\n</" + element + ">\n")
-	}
-	b.WriteString("</" + name + ">")
-}
-
-// outputs is the section {dependencies}: empty when there are none.
-func outputs(items []item) string {
-	return sectionText("dependencies", "output", items)
-}
-
-// results is the section {results}.
-func results(items []item) string {
-	return sectionText("results", "result", items)
-}
-
-func sectionText(name, element string, items []item) string {
-	if len(items) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	size := 64
-	for _, it := range items {
-		size += len(it.text) + len(it.kind) + 96
-	}
-	b.Grow(size)
-	section(&b, name, element, items)
-	return b.String()
-}
-
-// Tags that may not stand in a section, because they could end it or forge a
-// part of it.
-var (
-	taskTags    = []string{"</task"}
-	contextTags = []string{"</context"}
-	outputTags  = []string{"</output", "</dependencies", "<output id"}
-	resultTags  = []string{"</result", "</results", "<result id"}
-	planTags    = []string{"</plan"}
-	subtaskTags = []string{"</description", "</subtask"}
-)
-
-// harmless returns text with the "<" of those tags, in capitals or not, turned
-// into "‹". Text without them is returned as it is.
-func harmless(text string, tags []string) string {
-	var b strings.Builder
-	done := 0
-	for at := 0; ; at++ {
-		i := strings.IndexByte(text[at:], '<')
-		if i < 0 {
-			break
-		}
-		at += i
-		if !begins(text[at:], tags) {
-			continue
-		}
-		if done == 0 {
-			b.Grow(len(text) + 16)
-		}
-		b.WriteString(text[done:at] + "‹")
-		done = at + 1
-	}
-	if done == 0 {
-		return text
-	}
-	b.WriteString(text[done:])
-	return b.String()
-}
-
-// begins reports whether text begins with one of the tags, and not with one
-// whose name is longer.
-func begins(text string, tags []string) bool {
-	for _, tag := range tags {
-		if len(text) < len(tag) || !strings.EqualFold(text[:len(tag)], tag) {
-			continue
-		}
-		if len(text) == len(tag) || !isNameByte(text[len(tag)]) {
-			return true
-		}
-	}
-	return false
-}
-
-func isNameByte(c byte) bool {
-	return c == '-' || c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-}
-
-// attribute makes free words fit between the quotes of an attribute.
-func attribute(words string) string {
-	const most = 64
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '"':
-			return '\''
-		case r == '<':
-			return '‹'
-		case r == '>':
-			return '›'
-		case r < ' ':
-			return ' '
-		}
-		return r
-	}, shortly(words, most))
-}
-
-// element writes <name>text</name> and a blank line, unless text is empty.
-func element(b *strings.Builder, name, text string) {
-	if text != "" {
-		b.WriteString("<" + name + ">\n" + text)
-		b.WriteString("\n</" + name + ">\n\n")
-	}
-}
-
 // premise writes what all prompts of a run begin with, after their opening.
 func premise(b *strings.Builder, opening string, spec *orchestration.Spec) {
 	b.WriteString(opening)
 	b.WriteString("\n\n")
 	element(b, "task", harmless(spec.Task, taskTags))
-	if len(contextKeys(spec.Context)) > 0 {
-		element(b, "context", harmless(string(spec.Context), contextTags))
+	if context := strings.TrimSpace(string(spec.Context)); context != "{}" && context != "null" {
+		element(b, "context", harmless(context, contextTags))
 	}
 }
 
@@ -225,6 +94,8 @@ func plannerUser(spec *orchestration.Spec) string {
 	switch least, most := spec.Planner.MinSubtasks, mostSubtasks(spec); {
 	case most <= 0:
 		b.WriteString("Plan as few subtasks as serve the task.\n")
+	case most == 1:
+		b.WriteString("Plan exactly 1 subtask.\n")
 	case least == most:
 		fmt.Fprintf(&b, "Plan exactly %d subtasks.\n", most)
 	case least > 0:
@@ -236,17 +107,11 @@ func plannerUser(spec *orchestration.Spec) string {
 	return b.String()
 }
 
-// plannerValue gives the values of the planner's names.
-func plannerValue(spec *orchestration.Spec) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		switch name {
-		case "task":
-			return spec.Task, true
-		case "workers":
-			return workerList(spec), true
-		case "max_subtasks":
-			return strconv.Itoa(mostSubtasks(spec)), true
-		}
-		return "", false
+// plannerValues are the values of the planner's names.
+func plannerValues(spec *orchestration.Spec) map[string]string {
+	return map[string]string{
+		"task":         spec.Task,
+		"workers":      workerList(spec),
+		"max_subtasks": strconv.Itoa(mostSubtasks(spec)),
 	}
 }

@@ -12,8 +12,8 @@ import (
 //     opened. Thinking that does not end is no answer.
 //   - In what is left, the text inside the first <response>…</response>, nested
 //     ones kept as text. A tag that is not closed runs to the end, and what comes
-//     after the closing tag is left out, a second <response> too. Without the tag
-//     it is all of it.
+//     after the closing tag is left out, a second <response> too. Without the tag,
+//     or with one right after a quote or backtick only, it is all of it.
 //   - A code fence round the answer stays: the answer may be code.
 //
 // It has no white space round it, is "" if there is nothing else, and has U+FFFD
@@ -34,7 +34,7 @@ type AnswerReader struct {
 	think   string // the name of the thinking now read, "" outside
 	begun   bool   // the answer, or what comes before its <response>, has begun
 	thought bool   // thinking was opened, so that a closing tag says nothing new
-	depth   int    // how many <response> are open; below 0, more were closed than opened
+	depth   int    // how many <response> are open
 	inside  bool   // a <response> was opened
 	over    bool   // and closed again
 	certain bool   // what is visible can no longer turn out to be thinking
@@ -58,7 +58,7 @@ func (r *AnswerReader) Write(piece string) string {
 
 // Close ends the answer and returns the rest of it. Nothing may be called after it.
 func (r *AnswerReader) Close() string {
-	if r.tag.on && r.think == "" && !(r.inside && cutClosing(string(r.raw))) {
+	if r.tag.on && r.think == "" && (!r.inside || !cutClosing(string(r.raw))) {
 		r.text(r.raw...)
 	}
 	return r.tell(true)
@@ -68,7 +68,8 @@ const responseTag = "response"
 
 // cutClosing reports whether an answer was cut off within its closing tag.
 func cutClosing(s string) bool {
-	return len(s) > 2 && strings.HasPrefix("</"+responseTag+">", strings.ToLower(s))
+	const closing = "</" + responseTag + ">"
+	return len(s) > 2 && len(s) < len(closing) && strings.EqualFold(s, closing[:len(s)])
 }
 
 func knowsAnswerTag(name string) bool { return name == responseTag || isThinking(name) }
@@ -113,22 +114,29 @@ func (r *AnswerReader) tagged(t readTag) {
 		r.think, r.thought = t.name, true
 	case thinking && t.closing && !r.certain && (!r.thought || !r.begun):
 		*r = AnswerReader{tag: r.tag, raw: r.raw, thought: true}
-	case t.name == responseTag && opening && !r.inside:
+	case t.name == responseTag && opening && !r.inside && !r.quoted():
 		r.certain = r.thought || !r.begun
 		r.begun, r.inside, r.depth = true, true, 1
 		r.visible = r.visible[:0]
 	case t.name == responseTag && t.closing && !r.over:
 		r.depth--
-		r.over = r.depth == 0
+		r.over = r.inside && r.depth == 0
 		r.flushTail()
 		r.tail = append(r.tail, r.raw...)
 	default:
 		if t.name == responseTag && opening {
-			r.depth++
+			r.depth++ // of no meaning before the first one
 		}
 		r.thought = r.thought || thinking
 		r.text(r.raw...)
 	}
+}
+
+// quoted reports whether a tag stands right after a quote or backtick: such a
+// <response> is spoken of, or is code.
+func (r *AnswerReader) quoted() bool {
+	n := len(r.visible)
+	return n > 0 && len(r.tail) == 0 && strings.IndexByte("\"'`", r.visible[n-1]) >= 0
 }
 
 // text takes text outside of tags and thinking.

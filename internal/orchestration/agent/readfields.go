@@ -66,16 +66,16 @@ func (d *planDraft) described() bool {
 }
 
 func (f planField) pointer() string {
-	switch {
-	case f == fieldID:
+	switch f {
+	case fieldID:
 		return "/id"
-	case f == fieldType, f == fieldWorkerType:
+	case fieldType, fieldWorkerType:
 		return "/type"
-	case f == fieldKind:
+	case fieldKind:
 		return "/kind"
-	case f == fieldWorker:
+	case fieldWorker:
 		return "/worker"
-	case f == fieldDependsOn:
+	case fieldDependsOn:
 		return "/depends_on"
 	default:
 		return "/description"
@@ -98,13 +98,13 @@ func (d *planDraft) done(place int) planItem {
 		}
 	}
 	if kind := d.texts[fieldKind]; kind != "" && !strings.EqualFold(kind, string(orchestration.KindWorker)) {
-		item.kind = cut(kind, maxPlanName)
+		item.kind = cutText(kind, maxPlanName)
 		item.fault("/kind", orchestration.ProblemUnsupportedKind,
 			fmt.Sprintf("Subtask %d is of a kind that is not supported; only \"worker\" is.", place))
 	}
 	switch n := len(item.description); {
 	case n > maxPlanDescription:
-		item.description = cut(item.description, maxPlanDescription)
+		item.description = cutText(item.description, maxPlanDescription)
 		item.fault("/description", problemTooLong,
 			fmt.Sprintf("The description of subtask %d has %d bytes; at most %d are allowed.", place, n, maxPlanDescription))
 	case n == 0 && len(item.problems) == 0:
@@ -123,7 +123,7 @@ func (d *planDraft) name(f, otherwise planField) string {
 	if len(name) > maxPlanName {
 		d.item.fault(f.pointer(), problemTooLong, fmt.Sprintf("It has %d bytes; at most %d are allowed: name it in a few words.", len(name), maxPlanName))
 	}
-	return cut(name, maxPlanName)
+	return cutText(name, maxPlanName)
 }
 
 // setJSON takes a field's JSON value.
@@ -198,6 +198,9 @@ func jsonText(raw json.RawMessage) (text string, ok bool) {
 	case '{', '[':
 		return "", false
 	case '"':
+		if bytes.IndexByte(raw, '\\') < 0 {
+			return string(raw[1 : len(raw)-1]), true
+		}
 		return text, json.Unmarshal(raw, &text) == nil
 	case 'n':
 		return "", true

@@ -1,49 +1,49 @@
 package agent
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"github.com/kaptinlin/jsonrepair"
 )
 
 // Bounds of JSON in answers.
 const (
-	maxJSONAnswer = 4 << 20  // bytes
-	maxJSONDepth  = 100      // open brackets
-	maxMendable   = 32 << 10 // bytes mended an answer: jsonrepair takes quadratic time
+	maxJSONAnswer = 4 << 20 // bytes
+	maxJSONDepth  = 100     // open brackets
 )
 
-// ReadJSON returns the one JSON value of an answer: the answer itself, without
-// thinking and <response>, if it is JSON; otherwise the object or array that it
-// begins with, which must then be readable; otherwise the longest object or array
-// in it, the last of equals. Faults that leave no doubt (a trailing comma, single
-// quotes, a comment, True and None …) are mended in values of up to 32 kB. A value
-// that is cut off is refused.
+// ReadJSON returns the one JSON value of an answer: the answer itself if it is
+// JSON; otherwise the object or array that it begins with, which must then be
+// readable; otherwise the longest object or array in it, the last of equals. The
+// answer is the text as it is, where that begins with a value that can be read,
+// and else what [ReadAnswer] makes of it. Faults that leave no doubt are mended:
+// trailing and missing commas, single quotes, bare keys, raw newlines and bare
+// quotes in strings, comments, True and None. A value that is cut off is refused.
 func ReadJSON(text string) (json.RawMessage, error) {
 	if len(text) > maxJSONAnswer {
 		return nil, fmt.Errorf("the answer has %d bytes; at most %d are read as JSON", len(text), maxJSONAnswer)
+	}
+	if asItIs, leads, err := findJSON(trimmed(text)); leads && err == nil {
+		return mendJSON([]byte(asItIs), maxJSONDepth)
 	}
 	text = ReadAnswer(text)
 	if isScalar(text) && json.Valid([]byte(text)) {
 		return json.RawMessage(text), nil
 	}
-	found, err := findJSON(text)
+	found, _, err := findJSON(text)
 	if err != nil {
 		return nil, err
 	}
-	mender := jsonMender{left: maxMendable}
-	return mender.mend([]byte(found))
+	return mendJSON([]byte(found), maxJSONDepth)
 }
 
 func isScalar(text string) bool { return text != "" && !isOpening(text[0]) }
 
-// findJSON returns the text of the object or array that ReadJSON speaks of.
-func findJSON(text string) (best string, err error) {
+// findJSON returns the text of the object or array that ReadJSON speaks of, and
+// whether the text begins with it.
+func findJSON(text string) (found string, leads bool, err error) {
 	scan, lead := jsonScan{deepest: maxJSONDepth}, leadIn{}
-	start, open, leading := 0, false, false
+	start, open := 0, false
 	for i := range len(text) {
 		c, verdict := text[i], scanNot
 		if open {
@@ -51,28 +51,30 @@ func findJSON(text string) (best string, err error) {
 			open = verdict == scanMore
 		}
 		switch {
-		case verdict == scanDone && len(best) <= i-start:
-			best = text[start : i+1]
-		case verdict == scanNot && leading:
-			return "", errors.New("the answer begins with JSON that could not be read to its end")
+		case verdict == scanMore:
+			continue
+		case verdict == scanDone && len(found) <= i-start:
+			found = text[start : i+1]
+		case verdict == scanNot && leads:
+			return "", true, errors.New("the answer begins with JSON that could not be read to its end")
 		case verdict == scanNot && isOpening(c):
-			start, open, leading = i, true, !lead.over
+			start, open, leads = i, true, !lead.over
 			lead.over = true
 			scan.begin(c, i)
 		case verdict == scanNot:
 			lead.pass(c)
 		}
-		if verdict == scanDone && leading {
-			return best, nil
+		if verdict == scanDone && leads {
+			return found, true, nil
 		}
 	}
 	switch {
-	case open && (leading || best == ""):
-		return "", errors.New("the answer ends within its JSON: it was cut off, or a bracket is missing")
-	case best == "":
-		return "", errors.New("the answer has no JSON object or array that could be read")
+	case open && (leads || found == ""):
+		return "", leads, errors.New("the answer ends within its JSON: it was cut off, or a bracket is missing")
+	case found == "":
+		return "", false, errors.New("the answer has no JSON object or array that could be read")
 	}
-	return best, nil
+	return found, false, nil
 }
 
 // A leadIn tells whether an answer has begun: blanks and the line of an opening
@@ -92,33 +94,4 @@ func (l *leadIn) pass(c byte) {
 	case !l.fence || !isWord(c):
 		l.over = true
 	}
-}
-
-// A jsonMender makes valid JSON of what nearly is, as long as its allowance lasts.
-type jsonMender struct {
-	left int // bytes
-}
-
-// mend returns valid JSON as it is, and other JSON mended.
-func (m *jsonMender) mend(raw []byte) (fixed json.RawMessage, err error) {
-	if bytes.IndexByte(raw, 0) >= 0 {
-		raw = bytes.ReplaceAll(raw, []byte{0}, []byte("\uFFFD"))
-	}
-	if json.Valid(raw) {
-		return raw, nil
-	}
-	if len(raw) > m.left {
-		return nil, fmt.Errorf("the JSON is not valid, and too long to be mended: at most %d bytes are", maxMendable)
-	}
-	m.left -= len(raw)
-	defer func() {
-		if recover() != nil { // the library is fed text that nobody has checked
-			fixed, err = nil, errors.New("the JSON is not valid and cannot be mended")
-		}
-	}()
-	mended, err := jsonrepair.Repair(string(raw))
-	if err != nil || !json.Valid([]byte(mended)) {
-		return nil, errors.New("the JSON is not valid and cannot be mended")
-	}
-	return json.RawMessage(mended), nil
 }

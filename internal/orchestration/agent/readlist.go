@@ -36,8 +36,9 @@ type planList struct {
 	depth int  // how many brackets are round that list
 
 	items     []planItem
-	extra     int // how many more there were than may be read
-	start     int // where the element now read began; -1 between elements
+	extra     int       // how many more there were than may be read
+	start     int       // where the element now read began; -1 between elements
+	draft     planDraft // that element, in JSON
 	readable  bool
 	described bool // some element has a description, though perhaps a blank one
 	fault     orchestration.Problem
@@ -46,8 +47,9 @@ type planList struct {
 	outer *planList // the nameless list that this one is in
 
 	// For telling subtasks before the list ends:
-	settled int // how many of the first items are as they will be in the plan
-	given   map[string]bool
+	settled   int  // how many of the first items are as they will be in the plan
+	unsettled bool // the next one is not
+	given     map[string]bool
 }
 
 // A planItem is a subtask as it was written.
@@ -104,11 +106,12 @@ func (l *planList) rank() int {
 // that is not so ends them.
 func (l *planList) settle() []orchestration.Subtask {
 	var settled []orchestration.Subtask
-	for ; l.settled < len(l.items); l.settled++ {
+	for l.settled < len(l.items) && !l.unsettled {
 		item := l.items[l.settled]
-		if !l.final(item) {
+		if l.unsettled = !l.final(item); l.unsettled {
 			break
 		}
+		l.settled++
 		if l.given == nil {
 			l.given = map[string]bool{}
 		}
@@ -226,8 +229,8 @@ func distinct(ids []string) []string {
 	return out
 }
 
-// cut returns at most so many bytes of a text, in whole characters.
-func cut(s string, most int) string {
+// cutText returns at most so many bytes of a text, in whole characters.
+func cutText(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

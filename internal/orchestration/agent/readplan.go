@@ -52,7 +52,6 @@ type PlanReader struct {
 	value     int  // how many JSON values have begun
 	valueLead bool // the answer begins with this JSON value
 	list      *planList
-	mender    jsonMender
 	inner     bool // reads a string of another answer
 
 	best      *planList
@@ -79,7 +78,7 @@ func NewPlanReader(maxSubtasks int) *PlanReader {
 	if maxSubtasks <= 0 || maxSubtasks > maxPlanSubtasks {
 		maxSubtasks = maxPlanSubtasks
 	}
-	r := &PlanReader{most: maxSubtasks, mender: jsonMender{left: maxMendable}}
+	r := &PlanReader{most: maxSubtasks}
 	r.tag.knows = knowsPlanTag
 	r.json = jsonScan{deepest: maxPlanDepth, opened: r.jsonOpened, closed: r.jsonClosed}
 	return r
@@ -107,9 +106,9 @@ func (r *PlanReader) feed(piece string) {
 	if room := maxPlanAnswer - len(r.text); len(piece) > room {
 		piece, r.long = piece[:room], true
 	}
-	for i := range len(piece) {
-		r.text = append(r.text, piece[i])
-		for at := len(r.text) - 1; !r.take(piece[i], at); {
+	at := len(r.text)
+	for r.text = append(r.text, piece...); at < len(r.text); at++ {
+		for !r.take(r.text[at], at) {
 			continue
 		}
 	}

@@ -34,9 +34,9 @@ func (l *planList) open() bool { return l == nil || !l.named && !l.readable }
 func (r *PlanReader) jsonOpened(v jsonValue) {
 	l := r.list
 	if l != nil && v.depth == l.depth+1 && v.kind == '{' {
-		l.start = v.start
+		l.start, l.draft = v.start, planDraft{}
 	}
-	named := namesPlan(plainName(v.key))
+	named := namesPlan(r.keyOf(v))
 	if v.kind != '[' || !named && v.depth > 0 || !l.open() {
 		return
 	}
@@ -51,6 +51,8 @@ func (r *PlanReader) jsonClosed(v jsonValue) {
 		r.endJSONList()
 	case l != nil && v.depth == l.depth+1:
 		r.addJSON(l, v)
+	case l != nil && l.start >= 0 && v.depth == l.depth+2 && fieldOf[r.keyOf(v)] != 0:
+		r.setJSON(&l.draft, fieldOf[r.keyOf(v)], v)
 	case v.kind == '"' && l.open():
 		r.keepString(v)
 	}
@@ -70,56 +72,64 @@ func (r *PlanReader) endJSONList() {
 	r.consider(l)
 }
 
+// setJSON takes a field of the element that is read.
+func (r *PlanReader) setJSON(draft *planDraft, f planField, v jsonValue) {
+	if raw, err := r.mended(v); err == nil {
+		draft.setJSON(f, raw)
+	} else {
+		draft.item.fault(f.pointer(), problemUnreadable, "It is not valid JSON: write the whole plan again.")
+	}
+}
+
 // addJSON adds an element to a list.
 func (r *PlanReader) addJSON(l *planList, v jsonValue) {
 	place := len(l.items) + l.extra + 1
-	l.start = -1
-	var draft planDraft
 	if v.kind != '{' {
-		draft.item.fault("", problemUnreadable, fmt.Sprintf("Subtask %d is not an object: write each as an object with a description.", place))
-	} else if element, err := r.mend(v.start, v.end); err != nil {
-		draft.item.fault("", problemUnreadable, fmt.Sprintf("Subtask %d cannot be read (%v): write the whole plan again as valid JSON.", place, err))
-	} else {
-		eachMember(element, func(key string, value json.RawMessage) {
-			if f := fieldOf[plainName(key)]; f != 0 {
-				draft.setJSON(f, value)
-			}
-		})
+		l.draft = planDraft{}
+		l.draft.item.fault("", problemUnreadable, fmt.Sprintf("Subtask %d is not an object: write each as an object with a description.", place))
 	}
-	l.described = l.described || draft.described()
-	l.add(draft.done(place), r.most)
+	l.described = l.described || l.draft.described()
+	l.start = -1
+	l.add(l.draft.done(place), r.most)
 	r.added(l)
 }
 
-// mend returns a part of the answer as valid JSON.
-func (r *PlanReader) mend(start, end int) (json.RawMessage, error) {
-	r.work += end - start
-	return r.mender.mend(r.text[start:end])
+// mended returns a value of the answer as valid JSON.
+func (r *PlanReader) mended(v jsonValue) (json.RawMessage, error) {
+	r.work += v.end - v.start
+	return mendJSON(r.text[v.start:v.end], maxPlanDepth)
+}
+
+// keyOf returns the key of a value, as plainName makes it.
+func (r *PlanReader) keyOf(v jsonValue) string {
+	if v.key.end-v.key.start > maxTagName {
+		return "" // none that matters is so long
+	}
+	return plainName(string(r.text[v.key.start:v.key.end]))
 }
 
 // keepString looks at a string outside of any list: it may be the analysis, or
 // hold the plan.
 func (r *PlanReader) keepString(v jsonValue) {
-	key := plainName(v.key)
+	key := r.keyOf(v)
 	if key != "analysis" && !namesPlan(key) {
 		return
 	}
-	text, ok := r.decode(v.start, v.end)
-	switch {
-	case ok && key == "analysis":
+	if text := r.textOf(v); key == "analysis" {
 		r.analysis = trimmed(text)
-	case ok:
+	} else {
 		r.readInner(text, r.valueLead)
 	}
 }
 
-// decode returns the text of a JSON string in the answer.
-func (r *PlanReader) decode(start, end int) (text string, ok bool) {
-	raw, err := r.mend(start, end)
+// textOf returns the text of a string.
+func (r *PlanReader) textOf(v jsonValue) string {
+	raw, err := r.mended(v)
 	if err != nil {
-		return "", false
+		return ""
 	}
-	return text, json.Unmarshal(raw, &text) == nil
+	text, _ := jsonText(raw)
+	return text
 }
 
 // readInner reads a JSON string's text as an answer of its own: models encode
@@ -129,11 +139,10 @@ func (r *PlanReader) readInner(text string, lead bool) {
 		return
 	}
 	in := NewPlanReader(r.most)
-	in.inner, in.mender = true, r.mender
+	in.inner = true
 	in.feed(text)
 	in.end()
 	r.work += in.work
-	r.mender = in.mender
 	if l := in.best; l != nil {
 		l.lead = lead
 		l.value = r.value
@@ -165,8 +174,6 @@ func (r *PlanReader) inString(c byte, at int) {
 		r.escaped = true
 	case c == '"':
 		r.mode = planProse
-		if text, ok := r.decode(r.from, at+1); ok {
-			r.readInner(text, r.begins())
-		}
+		r.readInner(r.textOf(jsonValue{jsonSpan: jsonSpan{r.from, at + 1}}), r.begins())
 	}
 }

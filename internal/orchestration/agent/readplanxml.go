@@ -89,7 +89,7 @@ func (r *PlanReader) tagInProse(t readTag) {
 
 func (r *PlanReader) tagInAnalysis(t readTag) {
 	ends := t.closing && t.name == analysisTag
-	next := isTaskList(t.name) || t.closing && isThinking(t.name)
+	next := isTaskList(t.name) || t.closing && isThinking(t.name) && r.lead.over
 	if !ends && !next {
 		return
 	}
@@ -127,6 +127,8 @@ func (r *PlanReader) tagInField(t readTag) {
 		r.tagInTask(t)
 	case ofTask:
 		x.task = x.task || isTask(t.name)
+	case t.closing && isThinking(t.name) && !x.list.lead && !x.list.readable && !r.committed:
+		r.tagInProse(t) // so far a model thought aloud about tags
 	case t.closing && fieldOf[t.name] == x.field:
 		r.endField(t.start)
 		r.from = t.end

@@ -1,9 +1,9 @@
 package agent
 
 // A jsonScan follows one JSON object or array byte by byte: strictly enough to
-// tell JSON from prose at once, loosely enough to find the end of what
-// jsonrepair can mend (trailing and missing commas, single quotes, bare words,
-// comments, raw newlines and bare quotes in strings). On valid JSON it is exact.
+// tell JSON from prose at once, loosely enough to find the end of what can be
+// mended (trailing and missing commas, single quotes, bare words, comments, raw
+// newlines and bare quotes in strings). On valid JSON it is exact.
 //
 // It never goes back, so a text full of braces costs one look at each byte: what
 // turns out not to be JSON is given up where that shows, and the search for JSON
@@ -12,33 +12,26 @@ type jsonScan struct {
 	deepest int               // how many brackets may be open
 	opened  func(v jsonValue) // an object or array begins; may be nil
 	closed  func(v jsonValue) // a value has ended; may be nil
-	frames  []jsonFrame       // the open brackets
+	frames  []jsonValue       // the open brackets
 	state   jsonState         // what is read now
 	comment byte              // 0: none; '/': its first byte was read; '\n', '*', '+': until a newline, a '*', the '/' after it
 	quote   byte              // what the string began with
 	naming  bool              // the string is a key
 	newline bool              // there was a newline since the quote that may have ended the string
+	key     jsonSpan          // the last key, empty in an array
 	start   int               // where the string or word began
 	end     int               // after the quote that may have ended the string
-	name    [maxJSONName]byte // the key, as far as it fits
-	named   int               // the length of the key, which may be more than fits
 }
 
-// maxJSONName is more than the longest key that anybody asks about.
-const maxJSONName = 24
-
-type jsonFrame struct {
-	array bool
-	start int
-	key   string // of this object or array in the one round it
-}
+// A jsonSpan is a place in the text.
+type jsonSpan struct{ start, end int }
 
 // A jsonValue is a value's place in the text. Its end is 0 as long as it is open.
 type jsonValue struct {
-	kind       byte // '{', '[', '"', or 'w' for a word: a number, true, null …
-	key        string
-	start, end int
-	depth      int // how many brackets are round it
+	jsonSpan
+	kind  byte     // '{', '[', '"' for a string in any quotes, or 'w' for a word: a number, true, null …
+	key   jsonSpan // of its key, without quotes; empty in an array
+	depth int      // how many brackets are round it
 }
 
 type jsonState byte
@@ -65,7 +58,7 @@ const (
 
 // begin starts over at an opening bracket.
 func (s *jsonScan) begin(c byte, at int) {
-	s.frames, s.comment, s.named = s.frames[:0], 0, 0
+	s.frames, s.comment, s.key = s.frames[:0], 0, jsonSpan{}
 	s.open(c, at)
 }
 
@@ -99,7 +92,7 @@ func (s *jsonScan) between(c byte, at int) verdict {
 		s.comment = c
 		return scanMore
 	}
-	array := s.frames[len(s.frames)-1].array
+	array := s.frames[len(s.frames)-1].kind == '['
 	switch {
 	case c == ']' && array && s.state != jsonColon, c == '}' && !array && (s.state == jsonKey || s.state == jsonNext):
 		return s.close(at)
@@ -113,8 +106,7 @@ func (s *jsonScan) between(c byte, at int) verdict {
 	case s.state == jsonKey && isQuote(c), s.state == jsonElement && isQuote(c):
 		s.quote, s.naming, s.start, s.state = c, s.state == jsonKey, at, jsonString
 	case s.state == jsonKey && isWord(c):
-		s.state = jsonName
-		s.letter(c)
+		s.start, s.state = at, jsonName
 	case s.state == jsonElement && isWord(c):
 		s.start, s.state = at, jsonWord
 	case s.state == jsonElement && isOpening(c):
@@ -127,7 +119,7 @@ func (s *jsonScan) between(c byte, at int) verdict {
 
 // expect prepares for the next member of an array or object.
 func (s *jsonScan) expect(array bool) {
-	s.state, s.named = jsonKey, 0
+	s.state, s.key = jsonKey, jsonSpan{}
 	if array {
 		s.state = jsonElement
 	}
@@ -137,27 +129,28 @@ func (s *jsonScan) open(c byte, at int) verdict {
 	if len(s.frames) == s.deepest {
 		return scanNot
 	}
-	key := s.key()
-	s.frames = append(s.frames, jsonFrame{array: c == '[', start: at, key: key})
+	v := s.value(c, at, 0)
+	s.frames = append(s.frames, v)
 	s.expect(c == '[')
 	if s.opened != nil {
-		s.opened(jsonValue{kind: c, key: key, start: at, depth: len(s.frames) - 1})
+		s.opened(v)
 	}
 	return scanMore
 }
 
 func (s *jsonScan) close(at int) verdict {
-	f := s.frames[len(s.frames)-1]
+	v := s.frames[len(s.frames)-1]
 	s.frames = s.frames[:len(s.frames)-1]
-	kind := byte('{')
-	if f.array {
-		kind = '['
-	}
-	s.tell(jsonValue{kind: kind, key: f.key, start: f.start, end: at + 1, depth: len(s.frames)})
+	v.end = at + 1
+	s.tell(v)
 	if len(s.frames) == 0 {
 		return scanDone
 	}
 	return scanMore
+}
+
+func (s *jsonScan) value(kind byte, start, end int) jsonValue {
+	return jsonValue{jsonSpan{start, end}, kind, s.key, len(s.frames)}
 }
 
 // tell reports a value that has ended.
@@ -173,11 +166,9 @@ func (s *jsonScan) inString(c byte, at int) {
 	case c == '\\':
 		s.state = jsonEscape
 	case c == s.quote && s.naming:
-		s.state = jsonColon
+		s.key, s.state = jsonSpan{s.start + 1, at}, jsonColon
 	case c == s.quote:
 		s.state, s.newline, s.end = jsonQuote, false, at+1
-	case s.naming:
-		s.letter(c)
 	}
 }
 
@@ -202,20 +193,17 @@ func (s *jsonScan) afterQuote(c byte, at int) verdict {
 }
 
 func (s *jsonScan) endString() {
-	s.tell(jsonValue{kind: '"', key: s.key(), start: s.start, end: s.end, depth: len(s.frames)})
+	s.tell(s.value('"', s.start, s.end))
 }
 
 func (s *jsonScan) inWord(c byte, at int) verdict {
 	switch {
-	case isWord(c) && s.state == jsonName:
-		s.letter(c)
-		return scanMore
 	case isWord(c):
 		return scanMore
 	case s.state == jsonName:
-		s.state = jsonColon
+		s.key, s.state = jsonSpan{s.start, at}, jsonColon
 	default:
-		s.tell(jsonValue{kind: 'w', key: s.key(), start: s.start, end: at, depth: len(s.frames)})
+		s.tell(s.value('w', s.start, at))
 	}
 	return s.between(c, at)
 }
@@ -242,22 +230,6 @@ func (s *jsonScan) inComment(c byte, at int) verdict {
 		s.comment = '*'
 	}
 	return scanMore
-}
-
-func (s *jsonScan) letter(c byte) {
-	if s.named < maxJSONName {
-		s.name[s.named] = c
-	}
-	s.named++
-}
-
-// key returns the key of the value that comes next: none in an array, and none
-// where it is longer than any that matters.
-func (s *jsonScan) key() string {
-	if s.named > maxJSONName {
-		return ""
-	}
-	return string(s.name[:s.named])
 }
 
 func isQuote(c byte) bool   { return c == '"' || c == '\'' }

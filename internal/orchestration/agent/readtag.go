@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // A tagScan follows one tag byte by byte from its '<' on. It takes only tags
@@ -172,7 +173,7 @@ func xmlText(s string) string {
 	}
 }
 
-var entityForm = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);`)
+var entityForm = regexp.MustCompile(`&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);`)
 
 func unescape(s string) string {
 	return entityForm.ReplaceAllStringFunc(s, html.UnescapeString)
@@ -203,6 +204,9 @@ func isSpace(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' || r == '
 
 // mendText puts U+FFFD for NUL and for bytes that are not UTF-8.
 func mendText(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		if r == 0 {
 			return unicode.ReplacementChar

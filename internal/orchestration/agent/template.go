@@ -21,7 +21,7 @@ type piece struct {
 	name string
 }
 
-// A misuse is a place of a prompt that can not be understood.
+// A misuse is a place of a prompt that cannot be understood.
 type misuse struct {
 	line, column int // from 1; the column in characters
 	detail       string
@@ -31,7 +31,10 @@ func (m misuse) String() string {
 	return fmt.Sprintf("line %d, character %d: %s", m.line, m.column, m.detail)
 }
 
-// parseTemplate reads a prompt. It finds every misuse, not only the first.
+// maxFaults bounds how many faults of one prompt are named.
+const maxFaults = 20
+
+// parseTemplate reads a prompt. It finds every misuse, up to maxFaults.
 func parseTemplate(prompt string) (template, []misuse) {
 	var t template
 	var misuses []misuse
@@ -40,7 +43,7 @@ func parseTemplate(prompt string) (template, []misuse) {
 		start := strings.LastIndexByte(before, '\n') + 1
 		misuses = append(misuses, misuse{strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[start:]) + 1, detail})
 	}
-	for at := 0; at < len(prompt); {
+	for at := 0; at < len(prompt) && len(misuses) < maxFaults; {
 		brace := strings.IndexAny(prompt[at:], "{}")
 		if brace < 0 {
 			t = append(t, piece{text: prompt[at:]})

@@ -19,15 +19,12 @@ var (
 	synthesizerNames = []string{"task", "analysis", "results"}
 )
 
-// A PromptFault is why a run can not be accepted as it was asked for.
+// A PromptFault is why a run cannot be accepted as it was asked for.
 type PromptFault struct {
 	Pointer string // a JSON Pointer into the request: "/planner/prompt", "/task"
 	Code    string // "missing_prompt_variable", "invalid_request", "context_too_long"
 	Detail  string // for people
 }
-
-// maxFaults bounds how many faults of one prompt are named.
-const maxFaults = 20
 
 // CheckPrompts returns what is wrong with a run's own prompts, nil when nothing
 // is: a name that is neither ours nor a key of context (missing_prompt_variable,
@@ -73,28 +70,37 @@ const (
 	codeMissingVariable = "missing_prompt_variable"
 )
 
-// fill renders a prompt with our values and those of context.
-func fill(prompt string, context json.RawMessage, ours func(name string) (string, bool)) (string, template, *orchestration.Failure) {
+// A form is a caller's prompt with the values of context at hand, to be filled
+// with ours.
+type form struct {
+	template template
+	values   map[string]string
+}
+
+// readForm reads a prompt that may use our names and the keys of context. It
+// fails where [CheckPrompts] finds a fault.
+func readForm(prompt string, ours []string, context json.RawMessage) (form, *orchestration.Failure) {
 	t, misuses := parseTemplate(prompt)
 	if len(misuses) > 0 {
-		return "", nil, unusable(misuses[0].String())
+		return form{}, unusable(misuses[0].String())
 	}
 	values := contextValues(context, t)
-	missing := ""
-	text := t.render(func(name string) string {
-		if v, ok := ours(name); ok {
+	for _, p := range t {
+		if _, given := values[p.name]; p.name != "" && given == slices.Contains(ours, p.name) {
+			return form{}, unusable(fmt.Sprintf("{%s} is not given, or given twice", shortly(p.name, 100)))
+		}
+	}
+	return form{t, values}, nil
+}
+
+// fill puts the values in. Those of ours are not expanded either.
+func (f form) fill(ours map[string]string) string {
+	return f.template.render(func(name string) string {
+		if v, ok := ours[name]; ok {
 			return v
 		}
-		v, ok := values[name]
-		if !ok {
-			missing = name
-		}
-		return v
+		return f.values[name]
 	})
-	if missing != "" {
-		return "", nil, unusable(fmt.Sprintf("{%s} is not given", shortly(missing, 100)))
-	}
-	return text, t, nil
 }
 
 // contextKeys returns the keys of context.

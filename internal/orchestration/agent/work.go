@@ -62,8 +62,10 @@ func (p *performance) tooLarge(output string) *orchestration.Failure {
 	if most == 0 || len(output) <= most {
 		return nil
 	}
-	return &orchestration.Failure{Code: orchestration.CodeOutputTooLarge,
-		Detail: fmt.Sprintf("the output has %d bytes; max_output_bytes is %d", len(output), most)}
+	return &orchestration.Failure{
+		Code:   orchestration.CodeOutputTooLarge,
+		Detail: fmt.Sprintf("the output has %d bytes; max_output_bytes is %d", len(output), most),
+	}
 }
 
 // An order is what a worker is sent. The texts that it was made of are read
@@ -83,7 +85,7 @@ func (p *performance) workOrder(ctx context.Context, c orchestration.Work, w orc
 		}
 		items[i] = item{id: dep.ID, kind: dep.Type, text: harmless(text, outputTags)}
 		if dep.Status != orchestration.StatusSucceeded {
-			items[i].status = dep.Status
+			items[i].status, items[i].text = dep.Status, "There is no output."
 		}
 	}
 	d, failure := p.workDraft(c, w, items)
@@ -111,15 +113,16 @@ func (p *performance) workDraft(c orchestration.Work, w orchestration.Worker, it
 		d.user = func(items []item) string { return workerUser(p.Spec, c.Subtask, special, items) }
 		return d, nil
 	}
-	_, t, failure := fill(p.Spec.Worker.Prompt, p.Spec.Context, workerValue(p.Spec, c.Subtask, nil))
+	f, failure := readForm(p.Spec.Worker.Prompt, workerNames, p.Spec.Context)
 	if failure != nil {
 		return nil, failure
 	}
-	times := t.count("dependencies")
+	times := f.template.count("dependencies")
 	d.times = max(1, times)
 	d.user = func(items []item) string {
-		text, _, _ := fill(p.Spec.Worker.Prompt, p.Spec.Context, workerValue(p.Spec, c.Subtask, items)) // it was filled before
-		if section := outputs(items); times == 0 && section != "" {
+		section := outputs(items)
+		text := f.fill(workerValues(p.Spec, c.Subtask, section))
+		if times == 0 && section != "" {
 			text += "\n\n" + section
 		}
 		if special != "" {
@@ -147,7 +150,7 @@ func workerUser(spec *orchestration.Spec, s orchestration.Subtask, special strin
 	if hasStyle(s.Type) {
 		b.WriteString("<type>" + attribute(s.Type) + "</type>\n")
 	}
-	b.WriteString("<description>" + harmless(s.Description, subtaskTags) + "</description>\n</subtask>")
+	b.WriteString("<description>" + harmless(s.Description, subtaskTags) + "</description>\n</subtask>\n\nWrite the result between <response> and </response>.")
 	return b.String()
 }
 
@@ -166,19 +169,12 @@ func roleWords(kind, special string) string {
 	return ""
 }
 
-// workerValue gives the values of a worker's names.
-func workerValue(spec *orchestration.Spec, s orchestration.Subtask, items []item) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		switch name {
-		case "original_task":
-			return spec.Task, true
-		case "task_type":
-			return cmp.Or(s.Type, orchestration.DefaultType), true
-		case "task_description":
-			return s.Description, true
-		case "dependencies":
-			return outputs(items), true
-		}
-		return "", false
+// workerValues are the values of a worker's names.
+func workerValues(spec *orchestration.Spec, s orchestration.Subtask, dependencies string) map[string]string {
+	return map[string]string{
+		"original_task":    spec.Task,
+		"task_type":        cmp.Or(s.Type, orchestration.DefaultType),
+		"task_description": s.Description,
+		"dependencies":     dependencies,
 	}
 }

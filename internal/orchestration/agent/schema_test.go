@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestCheckSchema(t *testing.T) {
+	good := []string{
+		answerSchema, `{}`,
+		`{"$ref":"#/$defs/tree","$defs":{"tree":{"type":"object","properties":{"next":{"$ref":"#/$defs/tree"}}}}}`,
+		`{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":{"format":"email"}},"properties":{"a":{"$ref":"#/definitions/a"}}}`,
+	}
+	for _, schema := range good {
+		if err := CheckSchema(json.RawMessage(schema)); err != nil {
+			t.Errorf("%s: %v", schema, err)
+		}
+	}
+	bad := map[string]string{ // a schema, and a word of what must be said of it
+		``: "object", `null`: "object", `true`: "object", `[]`: "object", `{`: "valid JSON", `{} {`: "valid JSON",
+		`{"a":1,"a":2}`:                                             "valid JSON",
+		`{"type":"thing"}`:                                          "cannot be used",
+		`{"pattern":"("}`:                                           "cannot be used",
+		`{"$ref":"#/$defs/gone"}`:                                   "cannot be used",
+		`{"$ref":"https://example.com/s"}`:                          "not followed",
+		`{"$ref":"file:///etc/passwd"}`:                             "not followed",
+		`{"$ref":"other.json"}`:                                     "not followed",
+		`{"$schema":"https://example.com"}`:                         "not followed",
+		`{"$dynamicRef":"#a","$defs":{"a":{"$dynamicAnchor":"a"}}}`: "dynamic",
+		`{"items":{"$ref":"https://json-schema.org/draft/2020-12/schema"}}`:          "dynamic",
+		strings.Repeat(`{"items":`, 80) + `{}` + strings.Repeat(`}`, 80):             "deep",
+		`{"description":"` + strings.Repeat("x", maxSchemaBytes) + `"}`:              "bytes",
+		`{"$id":"schema:///other","properties":{"a":{"$ref":"file:///etc/passwd"}}}`: "not followed",
+	}
+	for schema, want := range bad {
+		err := CheckSchema(json.RawMessage(schema))
+		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > maxDetail+3 {
+			t.Errorf("%.80s: %v, want %q", schema, err, want)
+		}
+	}
+}
+
+// A few hundred bytes of schema must not keep a processor busy.
+func TestCheckingIsBounded(t *testing.T) {
+	var b strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&b, `"d%d":{"anyOf":[{"$ref":"#/$defs/d%d"},{"$ref":"#/$defs/d%d"}]},`, i, i+1, i+1)
+	}
+	defs := `"$defs":{` + b.String() + `"d60":{"type":"string"}}}`
+	for _, in := range []string{`{"$ref":"#/$defs/d0",` + defs, `{"not":{"$ref":"#/$defs/d0"},` + defs} {
+		schema, err := compileSchema(json.RawMessage(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if violations := schema.check(json.RawMessage(`{}`)); len(violations) != 1 || !strings.Contains(violations[0].detail, "too involved") {
+			t.Errorf("violations %v", violations)
+		}
+	}
+}
+
+func TestViolationsAreBounded(t *testing.T) {
+	schema, err := compileSchema(json.RawMessage(`{"items":{"enum":["` + strings.Repeat("x", 5000) + `"]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, _ := json.Marshal(make([]string, 1000))
+	violations := schema.check(value)
+	if len(violations) != maxProblems || len(violations[0].detail) > maxDescription+3 || violations[0].pointer != "/0" {
+		t.Errorf("%d violations, the first: %+v", len(violations), violations[0])
+	}
+	if violations := schema.check(json.RawMessage(`[1e999999999]`)); len(violations) == 0 {
+		t.Error("an absurd number passed")
+	}
+}

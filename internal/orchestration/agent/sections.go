@@ -1,0 +1,152 @@
+package agent
+
+import (
+	"strings"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// An item is an element of a section: the output or the result of a subtask.
+type item struct {
+	id, kind string
+	status   orchestration.Status // shown where it is set
+	text     string               // already harmless in its section
+}
+
+// section writes items between tags: <results><result id="T1" …>…</result></results>.
+func section(b *strings.Builder, name, element string, items []item) {
+	b.WriteString("<" + name + ">\n")
+	for _, it := range items {
+		if it.id == "" { // a remark
+			b.WriteString(it.text + "\n")
+			continue
+		}
+		b.WriteString("<" + element + ` id="` + it.id + `" type="` + attribute(it.kind) + `"`)
+		if it.status != "" {
+			b.WriteString(` status="` + string(it.status) + `"`)
+		}
+		b.WriteString(">\n" + it.text)
+		b.WriteString("\n</" + element + ">\n")
+	}
+	b.WriteString("</" + name + ">")
+}
+
+// outputs is the section {dependencies}: empty when there are none.
+func outputs(items []item) string {
+	return sectionText("dependencies", "output", items)
+}
+
+// results is the section {results}.
+func results(items []item) string {
+	return sectionText("results", "result", items)
+}
+
+func sectionText(name, element string, items []item) string {
+	if len(items) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	size := 64
+	for _, it := range items {
+		size += len(it.text) + len(it.kind) + 96
+	}
+	b.Grow(size)
+	section(&b, name, element, items)
+	return b.String()
+}
+
+// Tags that may not stand in a section, because they could end it or forge a
+// part of it.
+var (
+	taskTags    = []string{"</task"}
+	contextTags = []string{"</context"}
+	outputTags  = []string{"</output", "</dependencies", "<output id"}
+	resultTags  = []string{"</result", "</results", "<result id"}
+	planTags    = []string{"</plan"}
+	subtaskTags = []string{"</description", "</subtask"}
+)
+
+// harmless returns text with the "<" of those tags, in capitals or not, turned
+// into "‹". Text without them is returned as it is.
+func harmless(text string, tags []string) string {
+	var b strings.Builder
+	done := 0
+	for at := 0; ; at++ {
+		i := strings.IndexByte(text[at:], '<')
+		if i < 0 {
+			break
+		}
+		at += i
+		if !begins(text[at:], tags) {
+			continue
+		}
+		if done == 0 {
+			b.Grow(len(text) + 16)
+		}
+		b.WriteString(text[done:at] + "‹")
+		done = at + 1
+	}
+	if done == 0 {
+		return text
+	}
+	b.WriteString(text[done:])
+	return b.String()
+}
+
+// begins reports whether text begins with one of the tags, and not with one
+// whose name is longer. The blank in a tag stands for any white space.
+func begins(text string, tags []string) bool {
+	for _, tag := range tags {
+		name, attribute, spaced := strings.Cut(tag, " ")
+		rest, ok := afterFold(text, name)
+		if ok && spaced {
+			trimmed := strings.TrimLeft(rest, " \t\r\n")
+			ok = len(trimmed) < len(rest)
+			if ok {
+				rest, ok = afterFold(trimmed, attribute)
+			}
+		}
+		if ok && (rest == "" || !isNameByte(rest[0])) {
+			return true
+		}
+	}
+	return false
+}
+
+// afterFold returns what follows prefix, in capitals or not, in text.
+func afterFold(text, prefix string) (rest string, ok bool) {
+	if len(text) < len(prefix) || !strings.EqualFold(text[:len(prefix)], prefix) {
+		return "", false
+	}
+	return text[len(prefix):], true
+}
+
+func isNameByte(c byte) bool {
+	return c == '-' || c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}
+
+// attribute makes free words fit between the quotes of an attribute.
+func attribute(words string) string {
+	const most = 64
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '<':
+			return '‹'
+		case r == '>':
+			return '›'
+		case r < ' ':
+			return ' '
+		}
+		return r
+	}, shortly(words, most))
+}
+
+// element writes <name>text</name> and a blank line, unless text is empty.
+func element(b *strings.Builder, name, text string) {
+	if text != "" {
+		b.WriteString("<" + name + ">\n" + text)
+		b.WriteString("\n</" + name + ">\n\n")
+	}
+}

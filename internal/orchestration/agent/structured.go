@@ -1,0 +1,87 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/tutti-run/tutti/internal/llm"
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// schemaWords asks for JSON in words, as not every endpoint takes a schema.
+func schemaWords(schema json.RawMessage) string {
+	if len(schema) == 0 {
+		return ""
+	}
+	return "\n\nAnswer with JSON that satisfies the following JSON Schema, and with nothing else:\n" + string(schema)
+}
+
+// structured has an answer made that satisfies the caller's schema. One that
+// does not is revised once.
+func (p *performance) structured(ctx context.Context, d *dialog, raw json.RawMessage) (string, *orchestration.Failure) {
+	schema, err := compileSchema(raw)
+	if err != nil {
+		return "", &orchestration.Failure{Code: orchestration.CodeInternal, Detail: shortly(err.Error(), maxDetail)}
+	}
+	d.request.Schema = &llm.Schema{Name: "answer", JSON: raw}
+	answer, failure := d.ask(ctx)
+	if failure != nil {
+		return "", failure
+	}
+	value, violations := read(schema, answer)
+	if len(violations) > 0 {
+		d.reply(answer[:runeStart(answer, min(len(answer), maxAnswer))], revisionWords(violations))
+		if answer, failure = d.ask(ctx); failure != nil {
+			if failure.Code == orchestration.CodeContextTooLong {
+				return "", violated(violations)
+			}
+			return "", failure
+		}
+		if value, violations = read(schema, answer); len(violations) > 0 {
+			return "", violated(violations)
+		}
+	}
+	return value, p.tooLarge(value)
+}
+
+// read returns an answer as compact JSON, or what is wrong with it.
+func read(schema *jsonSchema, answer string) (string, []violation) {
+	value, err := ReadJSON(answer)
+	if err != nil {
+		return "", []violation{{"", shortly(err.Error(), maxDescription)}}
+	}
+	if violations := schema.check(value); len(violations) > 0 {
+		return "", violations
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, value); err != nil {
+		return "", []violation{{"", "the answer is not valid JSON"}}
+	}
+	return compact.String(), nil
+}
+
+func revisionWords(violations []violation) string {
+	var b strings.Builder
+	b.WriteString("Your answer does not satisfy the JSON Schema:\n")
+	for _, v := range violations {
+		b.WriteString("- ")
+		if v.pointer != "" {
+			b.WriteString(v.pointer + ": ")
+		}
+		b.WriteString(v.detail + "\n")
+	}
+	b.WriteString("\nAnswer again with the whole JSON, mended, and with nothing else.")
+	return b.String()
+}
+
+// violated says where an answer breaks the schema, without quoting it.
+func violated(violations []violation) *orchestration.Failure {
+	where := "as a whole"
+	if pointer := violations[0].pointer; pointer != "" {
+		where = "first at " + pointer
+	}
+	return invalidOutput(fmt.Sprintf("the answer does not satisfy json_schema, even after a revision: %d faults, %s", len(violations), where), false)
+}
