@@ -50,7 +50,7 @@ func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *
 		}
 		return failure
 	}
-	said.Plan, said.Problems = ReadPlan(text, mostSubtasks(p.Spec))
+	said.Plan, said.Problems = ReadPlan(text, p.Spec.Limits.MaxSubtasks) // the core holds the plan to the planner's own bound
 	said.Answer = text[:runeStart(text, min(len(text), maxAnswer))]
 	return nil
 }

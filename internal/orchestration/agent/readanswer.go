@@ -45,10 +45,23 @@ type AnswerReader struct {
 
 // Write takes the next piece and returns what of the answer it made certain.
 func (r *AnswerReader) Write(piece string) string {
-	for i := range len(piece) {
-		for !r.take(piece[i]) {
+	for piece != "" {
+		if !r.tag.on { // outside tags nothing has to be looked at byte by byte
+			plain := strings.IndexByte(piece, '<')
+			if plain < 0 {
+				plain = len(piece)
+			}
+			if r.think == "" {
+				r.plain(piece[:plain])
+			}
+			if piece = piece[plain:]; piece == "" {
+				break
+			}
+		}
+		for !r.take(piece[0]) {
 			continue
 		}
+		piece = piece[1:]
 	}
 	if !r.certain {
 		return ""
@@ -152,6 +165,26 @@ func (r *AnswerReader) text(text ...byte) {
 			r.visible = append(r.visible, c)
 		}
 	}
+}
+
+// plain is text, in one go.
+func (r *AnswerReader) plain(text string) {
+	if r.over {
+		return
+	}
+	blank := 0
+	for blank < len(text) && isBlank(text[blank]) {
+		blank++
+	}
+	if len(r.tail) > 0 {
+		r.tail = append(r.tail, text[:blank]...)
+		text, blank = text[blank:], 0
+	}
+	if blank < len(text) {
+		r.begun = true
+		r.flushTail()
+	}
+	r.visible = append(r.visible, text...)
 }
 
 // flushTail makes the closing tag that was not the last one text.

@@ -41,19 +41,19 @@ func readEvents(run string, found *sql.Rows, err error) ([]orchestration.Event, 
 }
 
 func (j *sqlite) Attachment(ctx context.Context, run string, i int) (bytes []byte, err error) {
-	err = one(j.reader.attachment.QueryRowContext(ctx, run, i), &bytes)
+	err = scanOne(j.reader.attachment.QueryRowContext(ctx, run, i), &bytes)
 	return bytes, err
 }
 
 func (j *sqlite) Key(ctx context.Context, tenant, key string) (run string, hash [32]byte, err error) {
 	var bytes []byte
-	err = one(j.reader.key.QueryRowContext(ctx, tenant, key), &run, &bytes)
+	err = scanOne(j.reader.key.QueryRowContext(ctx, tenant, key), &run, &bytes)
 	copy(hash[:], bytes)
 	return run, hash, err
 }
 
-// one scans the one row that a query is to find.
-func one(found *sql.Row, into ...any) error {
+// scanOne scans the one row that a query is to find.
+func scanOne(found *sql.Row, into ...any) error {
 	err := found.Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return orchestration.ErrNotFound

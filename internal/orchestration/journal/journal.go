@@ -11,7 +11,7 @@
 //   - [orchestration.ErrConflict] is final. The run has moved on, so another
 //     driver holds it: drop the Run.
 //   - [*orchestration.KeyTaken] is final. The key means another run.
-//   - An error that wraps [ErrUnavailable] is of the storage. The same commit
+//   - An error that wraps [orchestration.ErrUnavailable] is of the storage. The same commit
 //     may be tried again. Storage that fails in the very act of flushing may
 //     have kept the commit all the same and show it after a crash, so a second
 //     try may meet ErrConflict: then fold the run again from its events.
@@ -43,12 +43,9 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// ErrUnavailable is wrapped by the errors of the storage itself: a full disk, a
-// broken file, a closed journal.
-var ErrUnavailable = errors.New("journal unavailable")
-
-// ErrNotEnded is what Delete returns for a run that has not ended.
-var ErrNotEnded = errors.New("the run has not ended")
+// ErrNotEnded is what Delete returns for a run that has not ended. It is a
+// conflict, too: what is asked for clashes with where the run is.
+var ErrNotEnded = fmt.Errorf("the run has not ended: %w", orchestration.ErrConflict)
 
 // A Journal keeps events. It is safe for concurrent use.
 //
@@ -103,7 +100,7 @@ type Journal interface {
 	Ready(ctx context.Context) error
 
 	// Close finishes what is being appended and lets the journal go. Appends
-	// that come later fail with [ErrUnavailable].
+	// that come later fail with [orchestration.ErrUnavailable].
 	Close() error
 }
 
@@ -139,7 +136,7 @@ func unavailable(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", orchestration.ErrUnavailable, err)
 }
 
-var errClosed = fmt.Errorf("%w: closed", ErrUnavailable)
+var errClosed = fmt.Errorf("%w: closed", orchestration.ErrUnavailable)

@@ -73,7 +73,7 @@ func (j *sqlite) Unfinished(ctx context.Context) ([]orchestration.Row, error) {
 func (j *sqlite) Rows(ctx context.Context, tenant string, f orchestration.Filter) ([]orchestration.Row, error) {
 	var before int64
 	if f.Before != "" {
-		if err := one(j.reader.created.QueryRowContext(ctx, f.Before, tenant), &before); err != nil {
+		if err := scanOne(j.reader.created.QueryRowContext(ctx, f.Before, tenant), &before); err != nil {
 			return nil, err
 		}
 	}
@@ -167,7 +167,7 @@ func each(found *sql.Rows, err error, scan func() error) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	defer found.Close() //nolint:errcheck // Err says what went wrong
+	defer found.Close()
 	for found.Next() {
 		if err := scan(); err != nil {
 			return err

@@ -18,16 +18,16 @@ type session struct {
 	conn  *sql.Conn
 	stmts []*sql.Stmt
 
-	begin, commit       *sql.Stmt
-	create              *sql.Stmt
-	update, updateTo    *sql.Stmt // with the status as it is; to another status
-	key, useKey         *sql.Stmt
-	label, attach       *sql.Stmt
-	events              [eventsAtOnce + 1]*sql.Stmt // by their number
-	ended, deleteRun    *sql.Stmt
-	deletes             []*sql.Stmt // of what belongs to a run
-	touch               *sql.Stmt
-	args                []any // of the statement being executed
+	begin, commit    *sql.Stmt
+	create           *sql.Stmt
+	update, updateTo *sql.Stmt // with the status as it is; to another status
+	key, useKey      *sql.Stmt
+	label, attach    *sql.Stmt
+	events           [eventsAtOnce + 1]*sql.Stmt // by their number
+	ended            *sql.Stmt
+	deletes          []*sql.Stmt // of a run and what belongs to it
+	touch            *sql.Stmt
+	args             []any // of the statement being executed
 }
 
 func newSession(ctx context.Context, db *sql.DB) (*session, error) {
@@ -64,9 +64,8 @@ func newSession(ctx context.Context, db *sql.DB) (*session, error) {
 			strings.Repeat(`(?, ?, ?, ?, ?, ?, ?, ?, ?), `, n-1) + `(?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	}
 	s.ended = prepare(`SELECT ended FROM runs WHERE id = ? AND tenant = ?`)
-	s.deleteRun = prepare(`DELETE FROM runs WHERE id = ?`)
-	for _, table := range []string{"events", "attachments", "keys", "labels"} {
-		s.deletes = append(s.deletes, prepare(`DELETE FROM `+table+` WHERE run = ?`))
+	for _, of := range []string{"events WHERE run", "attachments WHERE run", "keys WHERE run", "labels WHERE run", "runs WHERE id"} {
+		s.deletes = append(s.deletes, prepare(`DELETE FROM `+of+` = ?`))
 	}
 	s.touch = prepare(`PRAGMA user_version = 1`)
 	if err != nil {
@@ -175,7 +174,9 @@ func (s *session) insertEvents(e *entry) error {
 			ev := &left[i]
 			s.args = append(s.args, e.row.id, ev.seq, e.row.tenant, ev.time, ev.kind, ev.subtask, ev.attempt, ev.progress, ev.data)
 		}
-		if err := s.exec(s.events[n], s.args...); err != nil {
+		err := s.exec(s.events[n], s.args...)
+		clear(s.args) // they hold the bodies
+		if err != nil {
 			return err
 		}
 		left = left[n:]
@@ -194,7 +195,7 @@ func (s *session) delete(tenant, run string) (refused, failed error) {
 	case !ended:
 		return ErrNotEnded, nil
 	}
-	for _, stmt := range append(s.deletes, s.deleteRun) {
+	for _, stmt := range s.deletes {
 		if err := s.exec(stmt, run); err != nil {
 			return nil, err
 		}
@@ -208,16 +209,22 @@ func (s *session) rollback() error {
 	return err
 }
 
-// discard closes the session and its connection, which would otherwise be kept
-// in the pool.
+// discard closes the session and its connection, which close leaves to the
+// pool.
 func (s *session) discard() {
+	s.closeStmts()
 	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
-	s.close()
 }
 
 func (s *session) close() {
+	s.closeStmts()
+	_ = s.conn.Close()
+}
+
+// closeStmts must come before the connection is closed: the driver's statements
+// do not outlive it.
+func (s *session) closeStmts() {
 	for _, stmt := range s.stmts {
 		_ = stmt.Close()
 	}
-	_ = s.conn.Close()
 }

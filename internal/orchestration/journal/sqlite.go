@@ -102,7 +102,7 @@ func openPool(path string, conns int, options url.Values) (*sql.DB, error) {
 // read it: it holds prompts and answers. SQLite gives its other files the same
 // mode. The name of the new file is flushed like all that will be in it.
 func createPrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -165,7 +165,7 @@ func (j *sqlite) Append(ctx context.Context, c orchestration.Commit) error {
 	if err != nil {
 		return err
 	}
-	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, size: e.size, tell: &e.Row})
+	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, size: e.size, row: &e.Row})
 }
 
 func (j *sqlite) Delete(ctx context.Context, tenant, run string) error {

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,7 +22,7 @@ type write struct {
 	// failed, by the storage, the whole transaction is lost.
 	apply func(*session) (refused, failed error)
 	size  int
-	tell  *orchestration.Row // for the watchers, once it is durable
+	row   *orchestration.Row // for the watchers, once it is durable
 
 	refused error
 	done    chan error
@@ -159,15 +158,15 @@ func (w *writer) transact(batch []*write) (err error) {
 		}
 	}
 	s := w.session
+	if err := s.exec(s.begin); err != nil {
+		return err
+	}
 	defer func() {
 		if err != nil && s.rollback() != nil {
 			w.session = nil // it is in no known state
 			s.discard()
 		}
 	}()
-	if err := s.exec(s.begin); err != nil {
-		return err
-	}
 	for _, one := range batch {
 		if one.refused, err = one.apply(s); err != nil {
 			return err
@@ -184,11 +183,9 @@ func (w *writer) finish(one *write, failed error) {
 	case one.refused != nil:
 		one.done <- one.refused
 	default:
-		if one.tell != nil {
-			w.watchers.tell(*one.tell)
+		if one.row != nil {
+			w.tell(*one.row)
 		}
 		one.done <- nil
 	}
 }
-
-var _ = runtime.Gosched
