@@ -36,12 +36,14 @@ func openReader(ctx context.Context, path string) (*reader, error) {
 		}
 		return stmt
 	}
+	// SQLite would prepare the events' statement anew for each other value of a
+	// bare LIMIT ?, as it might plan by it.
 	r := &reader{
 		db:         db,
 		row:        prepare(`SELECT ` + rowColumns + ` FROM runs r WHERE id = ? AND tenant = ?`),
 		unfinished: prepare(`SELECT ` + rowColumns + ` FROM runs r WHERE ended = 0 ORDER BY created_at, id`),
 		created:    prepare(`SELECT created_at FROM runs WHERE id = ? AND tenant = ?`),
-		events:     prepare(`SELECT ` + eventColumns + ` FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?`),
+		events:     prepare(`SELECT ` + eventColumns + ` FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ? + 0`),
 		event:      prepare(`SELECT ` + eventColumns + ` FROM events WHERE run = ? AND seq = ?`),
 		attachment: prepare(`SELECT bytes FROM attachments WHERE run = ? AND place = ?`),
 		key:        prepare(`SELECT run, hash FROM keys WHERE tenant = ? AND key = ?`),

@@ -1,0 +1,179 @@
+package journal
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// lookup returns what is kept of a run. The caller holds mu.
+func (m *mem) lookup(ctx context.Context, run string) (*memRun, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if m.closed {
+		return nil, errClosed
+	}
+	r := m.runs[run]
+	if r == nil {
+		return nil, orchestration.ErrNotFound
+	}
+	return r, nil
+}
+
+func (m *mem) lookupOf(ctx context.Context, tenant, run string) (*memRun, error) {
+	r, err := m.lookup(ctx, run)
+	if err == nil && r.row.tenant != tenant {
+		return nil, orchestration.ErrNotFound
+	}
+	return r, err
+}
+
+func (m *mem) Row(ctx context.Context, tenant, run string) (orchestration.Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.lookupOf(ctx, tenant, run)
+	if err != nil {
+		return orchestration.Row{}, err
+	}
+	return r.row.decode()
+}
+
+func (m *mem) Rows(ctx context.Context, tenant string, f orchestration.Filter) ([]orchestration.Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var last *storedRow
+	if f.Before != "" {
+		r, err := m.lookupOf(ctx, tenant, f.Before)
+		if err != nil {
+			return nil, err
+		}
+		last = &r.row
+	}
+	return m.rows(ctx, f.Limit, func(a, b *storedRow) int { return older(b, a) }, func(r *memRun) bool {
+		return r.row.tenant == tenant && matches(r, &f) && (last == nil || older(&r.row, last) < 0)
+	})
+}
+
+func (m *mem) Unfinished(ctx context.Context) ([]orchestration.Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rows(ctx, 0, older, func(r *memRun) bool { return !r.row.ended })
+}
+
+func (m *mem) rows(ctx context.Context, limit int, order func(a, b *storedRow) int, want func(*memRun) bool) ([]orchestration.Row, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if m.closed {
+		return nil, errClosed
+	}
+	var kept []*storedRow
+	for _, r := range m.runs {
+		if want(r) {
+			kept = append(kept, &r.row)
+		}
+	}
+	slices.SortFunc(kept, order)
+	if limit > 0 && len(kept) > limit {
+		kept = kept[:limit]
+	}
+	var rows []orchestration.Row
+	for _, s := range kept {
+		row, err := s.decode()
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// older orders rows by creation, then id.
+func older(a, b *storedRow) int {
+	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.id, b.id))
+}
+
+func matches(r *memRun, f *orchestration.Filter) bool {
+	if len(f.Status) > 0 && !slices.Contains(f.Status, orchestration.Status(r.row.status)) {
+		return false
+	}
+	for name, value := range f.Labels {
+		if has, ok := r.labels[name]; !ok || has != value {
+			return false
+		}
+	}
+	return (f.CreatedAfter.IsZero() || r.row.created > nanos(f.CreatedAfter)) &&
+		(f.CreatedBefore.IsZero() || r.row.created < nanos(f.CreatedBefore))
+}
+
+func (m *mem) Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.lookup(ctx, run)
+	if errors.Is(err, orchestration.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	kept := r.events[min(max(after, 0), int64(len(r.events))):]
+	if limit > 0 && len(kept) > limit {
+		kept = kept[:limit]
+	}
+	var events []orchestration.Event
+	for i := range kept {
+		ev, err := kept[i].decode(run)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, ev)
+	}
+	return events, nil
+}
+
+func (m *mem) Event(ctx context.Context, run string, seq int64) (orchestration.Event, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.lookup(ctx, run)
+	if err != nil {
+		return orchestration.Event{}, err
+	}
+	if seq < 1 || seq > int64(len(r.events)) {
+		return orchestration.Event{}, orchestration.ErrNotFound
+	}
+	return r.events[seq-1].decode(run)
+}
+
+func (m *mem) Attachment(ctx context.Context, run string, i int) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.lookup(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if i < 0 || i >= len(r.attachments) {
+		return nil, orchestration.ErrNotFound
+	}
+	return bytes.Clone(r.attachments[i]), nil
+}
+
+func (m *mem) Key(ctx context.Context, tenant, key string) (run string, hash [32]byte, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return "", hash, err
+	}
+	if m.closed {
+		return "", hash, errClosed
+	}
+	use, ok := m.keys[memKey{tenant, key}]
+	if !ok {
+		return "", hash, orchestration.ErrNotFound
+	}
+	return use.run, use.hash, nil
+}
