@@ -60,6 +60,7 @@ type Driver struct {
 	closing context.Context
 	close   context.CancelFunc
 	loops   sync.WaitGroup
+	crew    *crew
 	deltas  deltas
 
 	mu   sync.Mutex
@@ -72,7 +73,7 @@ func New(o Options) *Driver {
 	if o.Appended == nil {
 		o.Appended = func(*orchestration.Run, []orchestration.Event) {}
 	}
-	return &Driver{options: o, closing: closing, close: cancel, runs: map[string]*loop{}}
+	return &Driver{options: o, closing: closing, close: cancel, crew: newCrew(), runs: map[string]*loop{}}
 }
 
 // Start begins a run. When it returns without an error, the run is durable and
@@ -137,12 +138,16 @@ func (d *Driver) Deltas(run string, notify func(orchestration.Delta)) (stop func
 }
 
 // Close aborts all calls and returns when nothing runs any more. The runs that
-// have not ended can be resumed.
+// have not ended can be resumed. Closing again does nothing more.
 func (d *Driver) Close() {
 	d.mu.Lock() // no run is launched once the loops are waited for
+	again := d.closing.Err() != nil
 	d.close()
 	d.mu.Unlock()
 	d.loops.Wait()
+	if !again {
+		d.crew.close()
+	}
 }
 
 // launch has a run's loop begin with commands that are outstanding.

@@ -209,7 +209,9 @@ func (l *loop) perform(c orchestration.Command) {
 	if l.run.Spec.Deltas {
 		p.Delta = l.driver.deltas.tell
 	}
-	l.performing.Go(func() {
+	l.performing.Add(1)
+	l.driver.crew.call(func() {
+		defer l.performing.Done()
 		defer cancel()
 		said := l.driver.options.Agent.Perform(ctx, p)
 		l.say(heard{said: said, call: key})
