@@ -1,0 +1,97 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+var began = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+
+// event makes a frame of a subtask, some seconds after the beginning.
+func event(seconds float64, kind, subtask string) frame {
+	return frame{Type: kind, SubtaskID: subtask, Time: began.Add(time.Duration(seconds * float64(time.Second)))}
+}
+
+func added(id, kind, description string) frame {
+	f := event(1, "plan.subtask_added", id)
+	f.Data.Subtask.ID, f.Data.Subtask.Type, f.Data.Subtask.Description = id, kind, description
+	return f
+}
+
+func story() []frame {
+	planning := event(0, "plan.started", "")
+	planning.Data.Model = "gpt-5"
+	failing := event(3, "subtask.failed", "T2")
+	failing.Data.Error.Code = "upstream_timeout"
+	return []frame{
+		planning,
+		added("T1", "formal", "Describe the\nbottle \x1b[31min red\x07 and in many more words than a line has room for"),
+		added("T2", "playful", "Rhyme"),
+		event(1, "plan.created", ""),
+		event(1, "subtask.started", "T1"),
+		event(1, "subtask.started", "T2"),
+		failing,
+		event(3.5, "subtask.succeeded", "T1"),
+	}
+}
+
+// On a terminal each row is drawn over itself, and nothing that a model wrote
+// steers it.
+func TestABoardOnATerminal(t *testing.T) {
+	var out strings.Builder
+	b := newBoard(&out, true)
+	for _, f := range story() {
+		b.show(f)
+	}
+	b.tick(began.Add(4 * time.Second))
+	const clear = "\r\x1b[2K"
+	screens := strings.Split(out.String(), "\x1b[3A")
+	want := clear + "  planner      gpt-5                                planned 2 subtasks in 1s\n" +
+		clear + "  T1           formal: Describe the bottle [31min … succeeded in 2.5s\n" +
+		clear + "  T2           playful: Rhyme                       failed: upstream_timeout in…\n"
+	if got := screens[len(screens)-1]; got != want {
+		t.Errorf("the screen is\n%q, want\n%q", got, want)
+	}
+	for screen := range strings.SplitSeq(out.String(), "\n") {
+		if line := screen[strings.LastIndex(screen, "K")+1:]; utf8.RuneCountInString(line) > 80 {
+			t.Errorf("longer than a line: %q", line)
+		}
+	}
+}
+
+// Elsewhere each change is a line.
+func TestABoardInAFile(t *testing.T) {
+	var out strings.Builder
+	b := newBoard(&out, false)
+	for _, f := range story() {
+		b.show(f)
+	}
+	if got := strings.Count(out.String(), "\n"); got != 6 || strings.Contains(out.String(), "\x1b") {
+		t.Errorf("%d lines, want 6 without escapes:\n%s", got, out.String())
+	}
+}
+
+func TestCallsAddUp(t *testing.T) {
+	var out strings.Builder
+	printCalls(&out, []call{{Role: "planner", Model: "m"}, {Role: "worker", subtask: "T1"}, {Role: "worker", subtask: "T2"}, {Role: "synthesizer"}})
+	if want := "  4 calls: 1 planner + 2 workers + 1 synthesizer\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("got\n%s", out.String())
+	}
+}
+
+func TestAnswersAt(t *testing.T) {
+	present := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	url := present.URL
+	if !answersAt(t.Context(), url) {
+		t.Error("a server was not found")
+	}
+	http.DefaultClient.CloseIdleConnections()
+	present.Close()
+	if answersAt(t.Context(), url) {
+		t.Error("a server was found that is gone")
+	}
+}

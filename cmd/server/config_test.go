@@ -1,0 +1,301 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// load reads settings with the file's text, if any, in a folder of its own.
+func load(t *testing.T, text string, environ map[string]string, args ...string) (Config, error) {
+	t.Helper()
+	if environ == nil {
+		environ = map[string]string{}
+	}
+	if text != "" {
+		t.Chdir(t.TempDir())
+		write(t, "tutti.yaml", text)
+		environ["TUTTI_CONFIG"] = "tutti.yaml"
+	}
+	c, _, err := loadConfig(args, environ)
+	return c, err
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustLoad(t *testing.T, text string, environ map[string]string, args ...string) Config {
+	t.Helper()
+	c, err := load(t, text, environ, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAFlagCountsBeforeTheEnvironmentBeforeTheFileBeforeTheDefault(t *testing.T) {
+	const inFile = "model: of-file\nplanner_model: planner-of-file\nsynthesizer_model: synthesizer-of-file\nmax_concurrency: 3\nallow_anonymous: true\n"
+	c := mustLoad(t, inFile,
+		map[string]string{"TUTTI_MODEL": "of-environment", "TUTTI_PLANNER_MODEL": "planner-of-environment", "TUTTI_JOURNAL": ""},
+		"-model=of-flag", "-allow-anonymous=false")
+	got := []any{c.Model, c.PlannerModel, c.SynthesizerModel, c.MaxConcurrency, c.Anonymous, c.Journal}
+	want := []any{"of-flag", "planner-of-environment", "synthesizer-of-file", 3, false, "sqlite:tutti.db"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Every setting can be set in every place that it names, and each place is told
+// from the others where the value is bad.
+func TestEverySettingIsReadFromEachOfItsPlaces(t *testing.T) {
+	for _, s := range settings {
+		if s.env == "OPENAI_API_KEY" || s.env == "TUTTI_CONFIG" {
+			continue // a secret, and the file itself
+		}
+		if s.flag == "" || s.yaml == "" {
+			t.Errorf("%s is no flag, or no key of the file", s.env)
+		}
+		if want := strings.ReplaceAll(s.yaml, "_", "-"); s.flag != want {
+			t.Errorf("the flag -%s should be -%s, as the key of the file", s.flag, want)
+		}
+	}
+}
+
+func TestWithNothingSet(t *testing.T) {
+	c := mustLoad(t, "", nil)
+	if !c.simulated() || c.Addr != "127.0.0.1:8080" || c.MetricsAddr != c.Addr {
+		t.Errorf("simulated %v, on %s and %s", c.simulated(), c.Addr, c.MetricsAddr)
+	}
+	if c.PlannerModel != "gpt-5-mini" || c.SynthesizerModel != "gpt-5-mini" {
+		t.Errorf("the planner is %s, the synthesizer %s", c.PlannerModel, c.SynthesizerModel)
+	}
+}
+
+func TestProviders(t *testing.T) {
+	dir := t.TempDir()
+	keyFile := filepath.Join(dir, "key")
+	write(t, keyFile, "key-of-file\n")
+	for name, tt := range map[string]struct {
+		file    string
+		environ map[string]string
+		want    map[string]Provider
+	}{
+		"a key alone is OpenAI's": {
+			environ: map[string]string{"OPENAI_API_KEY": "k"},
+			want:    map[string]Provider{"openai": {BaseURL: "https://api.openai.com/v1", Key: "k"}},
+		},
+		"an address alone needs no key": {
+			environ: map[string]string{"OPENAI_BASE_URL": "http://127.0.0.1:11434/v1"},
+			want:    map[string]Provider{"openai": {BaseURL: "http://127.0.0.1:11434/v1"}},
+		},
+		"a key in a file": {
+			environ: map[string]string{"OPENAI_API_KEY_FILE": keyFile},
+			want:    map[string]Provider{"openai": {BaseURL: "https://api.openai.com/v1", Key: "key-of-file"}},
+		},
+		"the environment counts before the file": {
+			file:    "providers:\n  openai: {base_url: https://file/v1, api_key_env: OTHER}\n  two: {base_url: https://two/v1, api_key_file: " + keyFile + "}\nmodels: {m: {provider: two}}",
+			environ: map[string]string{"OPENAI_BASE_URL": "https://environment/v1", "OTHER": "other-key"},
+			want: map[string]Provider{
+				"openai": {BaseURL: "https://environment/v1", Key: "other-key", APIKeyEnv: "OTHER"},
+				"two":    {BaseURL: "https://two/v1", Key: "key-of-file", APIKeyFile: keyFile},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := mustLoad(t, tt.file, tt.environ)
+			if diff := cmp.Diff(tt.want, c.Providers); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTheWholeFile(t *testing.T) {
+	c := mustLoad(t, `
+providers:
+  local: {base_url: "http://127.0.0.1:9999/v1"}
+models:
+  small:
+    name: vendor/small-1
+    context_window: 8000
+    price: {input: 2, cached: 0.5, output: 8}
+    stream: never
+  big: {price: {input: 10, output: 30}, stream: true}
+workers:
+  researcher: {description: looks things up, model: big, system: Be thorough., max_tokens: 500, temperature: 0, reasoning_effort: low}
+  writer: {}
+tenants:
+  acme: {keys: ["`+strings.Repeat("Ab", 32)+`"]}
+model: small
+planner_model: big
+`, nil)
+	d := c.runDefaults()
+	zero := 0.0
+	wantModels := []orchestration.Model{
+		{Name: "big", Price: &orchestration.Price{Input: 10, Cached: 10, Output: 30}, Stream: orchestration.StreamAlways},
+		{Name: "small", ContextWindow: 8000, Price: &orchestration.Price{Input: 2, Cached: 0.5, Output: 8}, Stream: orchestration.StreamNever},
+	}
+	wantWorkers := []orchestration.Worker{
+		{
+			Name: "researcher", Description: "looks things up", MaxTokens: 500, Temperature: &zero,
+			Role: orchestration.Role{Model: "big", System: "Be thorough.", ReasoningEffort: "low"},
+		},
+		{Name: "writer", Role: orchestration.Role{Model: "small"}},
+	}
+	if diff := cmp.Diff(wantModels, d.Models); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(wantWorkers, d.Workers); diff != "" {
+		t.Error(diff)
+	}
+	if d.Planner.Model != "big" || d.Synthesizer.Model != "small" || !d.Exclusive || c.simulated() {
+		t.Errorf("planner %s, synthesizer %s, exclusive %v, simulated %v", d.Planner.Model, d.Synthesizer.Model, d.Exclusive, c.simulated())
+	}
+	if keys := c.tenantKeys()["acme"]; len(keys) != 1 || keys[0][0] != 0xab {
+		t.Errorf("the keys are %x", keys)
+	}
+	if c.Models["small"].Provider != "local" {
+		t.Errorf("the model is of provider %q, want the only one", c.Models["small"].Provider)
+	}
+}
+
+func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
+	sum := strings.Repeat("ab", 32)
+	for name, tt := range map[string]struct {
+		file    string
+		environ map[string]string
+		args    []string
+		want    []string // parts of the error, one a line
+	}{
+		"of a wrong type, in the environment": {
+			environ: map[string]string{"TUTTI_MAX_CONCURRENCY": "many", "TUTTI_ALLOW_ANONYMOUS": "perhaps"},
+			want:    []string{`TUTTI_ALLOW_ANONYMOUS: "perhaps" is not true or false`, `TUTTI_MAX_CONCURRENCY: "many" is not a whole number`},
+		},
+		"of a wrong type, as a flag": {
+			environ: map[string]string{"TUTTI_MAX_CONCURRENCY": "3"},
+			args:    []string{"-max-concurrency", "many"}, want: []string{`-max-concurrency: "many" is not a whole number`},
+		},
+		"of a wrong type, in the file": {
+			file: "max_concurrency: many\nmodel: [a]\ntenants: sk-12345",
+			want: []string{"tutti.yaml: line 1: `many` is not a whole number", "tutti.yaml: line 2: the value is not text", "tutti.yaml: line 3: the value is of the wrong shape"},
+		},
+		"unknown": {
+			file: "addr: 127.0.0.1:0\naddress: x\ntools: {}\nmodels:\n  m: {fallback: n}\ntenants:\n  t: {webhook_secrets: []}",
+			want: []string{"line 2: unknown key address", "line 3: unknown key tools", "line 5: unknown key fallback", "line 7: unknown key webhook_secrets"},
+		},
+		"twice":               {file: "addr: a\naddr: b", want: []string{`line 2: mapping key "addr" already defined at line 1`}},
+		"two documents":       {file: "addr: 127.0.0.1:0\n---\naddr: b", want: []string{"tutti.yaml: there is a second document in it"}},
+		"no YAML":             {file: "a: b\n  c: d", want: []string{"tutti.yaml: line 2: mapping values"}},
+		"no file":             {args: []string{"-config", "nowhere"}, want: []string{"-config: open nowhere"}},
+		"no flag":             {args: []string{"-webhook"}, want: []string{"-webhook"}},
+		"no secret is a flag": {args: []string{"-openai-api-key", "sk-1"}, want: []string{"flag provided but not defined: -openai-api-key"}},
+		"addresses": {
+			environ: map[string]string{"TUTTI_ADDR": "8080"}, args: []string{"-metrics-addr", "here:http:"},
+			want: []string{`-metrics-addr: "here:http:" is no address`, `TUTTI_ADDR: "8080" is no address`},
+		},
+		"everybody may come": {
+			environ: map[string]string{"TUTTI_ADDR": ":8080"},
+			want:    []string{"TUTTI_ADDR: :8080 can be reached from other machines, and nobody would need an API key. Give tenants keys"},
+		},
+		"journal, engine, level, slots": {
+			file: "engine: temporal\nlog_level: loud\njournal: postgres://user:pass-1@host/db\nmax_concurrency: 0",
+			want: []string{
+				"tutti.yaml: line 3: journal: postgres is not supported yet", "tutti.yaml: line 1: engine: temporal is not supported yet",
+				"tutti.yaml: line 4: max_concurrency: 0 is not between", `tutti.yaml: line 2: log_level: "loud" is no level`,
+			},
+		},
+		"an address of a model": {
+			environ: map[string]string{"OPENAI_BASE_URL": "https://user:pass-1@host/v1"},
+			want:    []string{"OPENAI_BASE_URL: the base URL must be"},
+		},
+		"a key": {environ: map[string]string{"OPENAI_API_KEY": "sk secret"}, want: []string{"OPENAI_API_KEY: the API key holds a blank"}},
+		"a key and a file with one": {
+			environ: map[string]string{"OPENAI_API_KEY": "k", "OPENAI_API_KEY_FILE": "/dev/null"},
+			want:    []string{"OPENAI_API_KEY_FILE: OPENAI_API_KEY is set too", "OPENAI_API_KEY_FILE: /dev/null is empty"},
+		},
+		"a provider's key": {
+			file: "providers:\n  a: {base_url: https://a/v1, api_key_env: UNSET}\n  b:\n    base_url: https://b/v1\n    api_key_file: nowhere\n  c: {api_key_env: A, api_key_file: B}\nmodels:\n  m: {provider: a}",
+			want: []string{
+				"line 2: providers.a.api_key_env: the environment variable UNSET is not set", "line 5: providers.b.api_key_file: open nowhere",
+				"line 6: providers.c: it needs a base_url", "line 6: providers.c: it may have api_key_env or api_key_file, not both",
+			},
+		},
+		"whose model is it?": {
+			file: "providers: {a: {base_url: https://a/v1}, b: {base_url: https://b/v1}}",
+			want: []string{"models: which of the providers [a b] has which model? List the models"},
+		},
+		"models": {
+			file:    "providers: {a: {base_url: https://a/v1}}\nmodels:\n  m: {provider: c, context_window: -1, price: {input: -1}}\n  n: {}",
+			environ: map[string]string{"TUTTI_PLANNER_MODEL": "p"},
+			want: []string{
+				"line 3: models.m: its provider must be one of [a]", "line 3: models.m: context_window is negative", "line 3: models.m: a price is negative",
+				`TUTTI_MODEL: "gpt-5-mini" is none of the models [m n]`, `TUTTI_PLANNER_MODEL: "p" is none of the models [m n]`,
+			},
+		},
+		"a stream": {file: "models: {m: {stream: sometimes}}", want: []string{"tutti.yaml: line 1: stream: want auto, always or never"}},
+		"workers": {
+			file: "workers:\n  default: {}\n  a b: {temperature: 3, max_tokens: -1, reasoning_effort: 7%}",
+			want: []string{
+				"line 3: workers.a b: a worker's name", "line 3: workers.a b.max_tokens: it is negative", "line 3: workers.a b.temperature: it is not between 0 and 2",
+				"line 3: workers.a b.reasoning_effort: want a word", "line 2: workers.default: default and other stand for",
+			},
+		},
+		"tenants": {
+			file: "tenants:\n  a: {keys: [" + sum + "]}\n  b: {keys: [sk-1234, " + strings.ToUpper(sum) + "]}\n  c: {}\n  d e: {keys: []}",
+			want: []string{
+				"line 3: tenants.b.keys.0: want the SHA-256 of a key", "line 3: tenants.b.keys.1: tenant a has the same key",
+				"line 4: tenants.c: it has no keys", "line 5: tenants.d e: a tenant's name", "line 5: tenants.d e: it has no keys",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := load(t, tt.file, tt.environ, tt.args...)
+			if err == nil {
+				t.Fatal("nothing was complained about")
+			}
+			lines := slices.Collect(strings.Lines(err.Error()))
+			for i, want := range tt.want {
+				if i >= len(lines) || !strings.Contains(lines[i], want) {
+					t.Errorf("want line %d to say %q", i, want)
+				}
+			}
+			if len(lines) != len(tt.want) || t.Failed() {
+				t.Errorf("%d complaints, want %d:\n%s", len(lines), len(tt.want), err)
+			}
+			for _, secret := range []string{"pass-1", "sk-1", "sk secret"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("%q is shown", secret)
+				}
+			}
+		})
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.0.0.1:80": true, "127.8.8.8:80": true, "[::1]:80": true, "localhost:80": true,
+		":80": false, "0.0.0.0:80": false, "[::]:80": false, "10.0.0.1:80": false, "localhost.example.com:80": false,
+	} {
+		if got := loopback(addr); got != want {
+			t.Errorf("loopback(%q) = %v", addr, got)
+		}
+	}
+}
+
+func TestASecretIsNotShown(t *testing.T) {
+	c := mustLoad(t, "", map[string]string{"OPENAI_API_KEY": "sk-1"})
+	if text := c.APIKey.String() + c.APIKey.GoString() + fmt.Sprintf("%+v %#v", c, c); strings.Contains(text, "sk-1") {
+		t.Error(text)
+	}
+}

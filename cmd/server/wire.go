@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/tutti-run/tutti/internal/api"
+	"github.com/tutti-run/tutti/internal/metrics"
+	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/agent"
+	"github.com/tutti-run/tutti/internal/orchestration/journal"
+	"github.com/tutti-run/tutti/internal/orchestration/local"
+)
+
+func newMetrics(c *Config) *metrics.Metrics {
+	var names []string
+	for _, m := range c.knownModels() {
+		names = append(names, m.Name)
+	}
+	return metrics.New(metrics.Options{Version: version(), Models: names, Workers: sorted(c.Workers)})
+}
+
+// A service is what has the journal: it drives runs.
+type service struct {
+	handler http.Handler
+	driver  *local.Driver
+	journal journal.Journal
+}
+
+// takeOver opens the journal and goes on with its runs.
+func (s *server) takeOver(ctx context.Context) (*service, error) {
+	j, err := s.openJournal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kept := record{j, s.metrics}
+	performer := agent.New(agent.Options{Client: s.client, Texts: kept, Logger: s.log})
+	driver := local.New(local.Options{
+		Journal: kept, Agent: performs{performer}, Logger: s.log, Appended: s.metrics.Appended,
+	})
+	unfinished, err := j.Unfinished(ctx)
+	if err == nil {
+		s.metrics.Resumed(len(unfinished))
+		err = driver.Resume(ctx)
+	}
+	if err != nil {
+		driver.Close()
+		err = errors.Join(err, j.Close())
+		if ctx.Err() != nil {
+			return nil, errStopped
+		}
+		return nil, err
+	}
+	return &service{
+		handler: api.New(s.options(func(o *api.Options) { o.Driver, o.Reader = driver, kept })),
+		driver:  driver,
+		journal: j,
+	}, nil
+}
+
+// close ends all calls and lets the journal go, to be taken over.
+func (s *service) close() error {
+	s.driver.Close()
+	return s.journal.Close()
+}
+
+// options are what the API is made of, with what more is set.
+func (s *server) options(set func(*api.Options)) api.Options {
+	o := api.Options{
+		Checker:   checker{},
+		Fetcher:   api.NewFetcher(),
+		Defaults:  s.config.runDefaults(),
+		Tenants:   s.config.tenantKeys(),
+		Logger:    s.log,
+		Observe:   s.metrics.HTTP,
+		Draining:  s.draining,
+		Simulated: s.config.simulated(),
+		Version:   version(),
+	}
+	if s.scraped == nil {
+		o.Metrics = s.metrics.Handler()
+	}
+	set(&o)
+	return o
+}
+
+// A record is the journal as the others want it.
+type record struct {
+	journal.Journal
+	metrics *metrics.Metrics
+}
+
+// Append makes a commit durable, and measures it.
+func (r record) Append(ctx context.Context, c orchestration.Commit) error {
+	started := time.Now()
+	err := r.Journal.Append(ctx, c)
+	r.metrics.JournalAppend(time.Since(started))
+	return err
+}
+
+// Text returns the body of an event.
+func (r record) Text(ctx context.Context, run string, seq int64) (string, error) {
+	e, err := r.Event(ctx, run, seq)
+	return e.Body(), err
+}
+
+// performs is the agent as the driver wants it.
+type performs struct{ agent *agent.Agent }
+
+// Perform carries out a command.
+func (p performs) Perform(ctx context.Context, of orchestration.Performance) orchestration.Said {
+	as := agent.Assignment{Run: of.Run, Spec: of.Spec, Command: of.Command}
+	if of.Delta != nil {
+		as.Deltas = func(d agent.Delta) { of.Delta(orchestration.Delta(d)) }
+	}
+	return p.agent.Perform(ctx, as)
+}
+
+// A checker asks the agent what is wrong with a run that is not yet accepted.
+type checker struct{}
+
+// Check returns every fault.
+func (checker) Check(spec *orchestration.Spec) []api.Fault {
+	found := agent.CheckPrompts(spec)
+	if len(spec.Synthesizer.JSONSchema) > 0 {
+		if err := agent.CheckSchema(spec.Synthesizer.JSONSchema); err != nil {
+			found = append(found, agent.PromptFault{Pointer: "/synthesizer/json_schema", Code: "invalid_request", Detail: err.Error()})
+		}
+	}
+	if fault := agent.Fits(spec); fault != nil && len(found) == 0 {
+		found = append(found, *fault)
+	}
+	faults := make([]api.Fault, len(found))
+	for i, f := range found {
+		faults[i] = api.Fault(f)
+	}
+	return faults
+}
+
+// runDefaults are what a request that does not say otherwise gets.
+func (c *Config) runDefaults() api.Defaults {
+	d := api.Defaults{
+		Planner:     orchestration.Planner{Role: orchestration.Role{Model: c.PlannerModel}},
+		Worker:      orchestration.Worker{Role: orchestration.Role{Model: c.Model}},
+		Synthesizer: orchestration.Synthesizer{Role: orchestration.Role{Model: c.SynthesizerModel}, Mode: orchestration.SynthesizeModel},
+		Limits: orchestration.Limits{
+			MaxConcurrency: 10, Timeout: 10 * time.Minute, SubtaskTimeout: time.Minute,
+			MaxAttempts: 3, MaxSubtasks: 100, MaxOutputBytes: 1 << 20,
+		},
+		Models:    c.knownModels(),
+		Exclusive: len(c.Models) > 0,
+	}
+	for _, name := range sorted(c.Workers) {
+		w := c.Workers[name]
+		d.Workers = append(d.Workers, orchestration.Worker{
+			Name: name, Description: w.Description, MaxTokens: w.MaxTokens, Temperature: w.Temperature,
+			Role: orchestration.Role{Model: w.Model, System: w.System, ReasoningEffort: w.ReasoningEffort},
+		})
+	}
+	return d
+}
+
+// tenantKeys are the SHA-256 sums of all API keys.
+func (c *Config) tenantKeys() map[string][][sha256.Size]byte {
+	keys := make(map[string][][sha256.Size]byte, len(c.Tenants))
+	for name, t := range c.Tenants {
+		for _, key := range t.Keys {
+			sum, _ := hex.DecodeString(key) // it was checked
+			keys[name] = append(keys[name], [sha256.Size]byte(sum))
+		}
+	}
+	return keys
+}
+
+// released is set by the linker, for builds outside of version control.
+var released string
+
+// version returns the server's version.
+func version() string {
+	if released != "" {
+		return released
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}

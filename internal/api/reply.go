@@ -1,0 +1,99 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+// A reply is an answer of JSON. It serves every operation.
+type reply struct {
+	status int
+	header http.Header // more of them; may be nil
+	body   any         // nil: none
+}
+
+func ok(body any) reply { return reply{status: http.StatusOK, body: body} }
+
+func (a reply) write(w http.ResponseWriter) error {
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return nil
+	}
+	return writeJSON(w, a.status, typeJSON, a.body)
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooled is the most bytes of a buffer that is kept for the next answer.
+const maxPooled = 64 << 10
+
+// writeJSON writes a whole answer. Nothing is written when v has no JSON.
+func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) error {
+	buf, _ := buffers.Get().(*bytes.Buffer)
+	defer func() {
+		if buf.Cap() <= maxPooled {
+			buf.Reset()
+			buffers.Put(buf)
+		}
+	}()
+	if err := encode(buf, v); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Length", strconv.Itoa(buf.Len()))
+	w.WriteHeader(status)
+	_, err := w.Write(buf.Bytes())
+	return err
+}
+
+// encode writes v as one line of JSON, with <, > and & as they are.
+func encode(buf *bytes.Buffer, v any) error {
+	e := json.NewEncoder(buf)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// The operations that a reply answers.
+
+// VisitCreateRunResponse writes the reply.
+func (a reply) VisitCreateRunResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitListRunsResponse writes the reply.
+func (a reply) VisitListRunsResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitGetRunResponse writes the reply.
+func (a reply) VisitGetRunResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitDeleteRunResponse writes the reply.
+func (a reply) VisitDeleteRunResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitCancelRunResponse writes the reply.
+func (a reply) VisitCancelRunResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitListEventsResponse writes the reply.
+func (a reply) VisitListEventsResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitGetGraphResponse writes the reply.
+func (a reply) VisitGetGraphResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitValidatePlanResponse writes the reply.
+func (a reply) VisitValidatePlanResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitListWorkersResponse writes the reply.
+func (a reply) VisitListWorkersResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitListModelsResponse writes the reply.
+func (a reply) VisitListModelsResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitGetLivenessResponse writes the reply.
+func (a reply) VisitGetLivenessResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitGetReadinessResponse writes the reply.
+func (a reply) VisitGetReadinessResponse(w http.ResponseWriter) error { return a.write(w) }

@@ -1,0 +1,242 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+const (
+	// pingEvery keeps proxies from closing a quiet stream.
+	pingEvery = 15 * time.Second
+	// readWithin is how long a reader may take to make room for more. One that
+	// takes longer is cut off, and can resume.
+	readWithin = 10 * time.Second
+	// maxDeltas is how many deltas wait for a reader before some are dropped.
+	maxDeltas = 256
+)
+
+// ListEvents shows a run's events as a page or as a stream.
+func (s *server) ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error) {
+	x, params := exchangeOf(ctx), request.Params
+	row, err := s.Reader.Row(ctx, x.tenant, request.Id)
+	if err != nil {
+		return nil, err
+	}
+	after := params.After
+	if x.request.Header.Get("Last-Event-ID") != "" {
+		after = params.LastEventID
+	}
+	if negotiate(x.request, typeJSON, typeEvents) == typeEvents {
+		if row.Status.Ended() && after >= row.Seq {
+			return reply{status: http.StatusNoContent}, nil
+		}
+		return stream{server: s, request: x.request, run: row, after: after, deltas: params.Deltas}, nil
+	}
+	limit := params.Limit
+	if limit == 0 {
+		limit = defaultLimit
+	}
+	events, err := s.Reader.Events(ctx, row.ID, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	page := eventPage{Data: make([]frame, 0, len(events)), NextAfter: after}
+	for _, e := range events {
+		page.Data, page.NextAfter = append(page.Data, frameOf(e)), e.Seq
+	}
+	return ok(page), nil
+}
+
+// A stream is an answer that goes on as long as its run: the events after some
+// seq as server-sent events.
+type stream struct {
+	server  *server
+	request *http.Request
+	run     orchestration.Row
+	after   int64
+	deltas  bool
+	header  http.Header
+}
+
+// VisitCreateRunResponse writes the stream.
+func (a stream) VisitCreateRunResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitListEventsResponse writes the stream.
+func (a stream) VisitListEventsResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// write sends the head of the answer and then follows the run. Once the head is
+// out there is no way to tell of an error but to end the stream: the reader
+// comes again with the last id it has.
+func (a stream) write(w http.ResponseWriter) error {
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", typeEvents)
+	w.Header().Set("X-Accel-Buffering", "no") // or nginx would hold the events back
+	w.WriteHeader(http.StatusOK)
+	if a.request.Method == http.MethodHead {
+		return nil
+	}
+	f := follower{stream: a, to: w, control: http.NewResponseController(w)}
+	if err := f.follow(a.request.Context()); err != nil && a.request.Context().Err() == nil {
+		a.server.log.Info("event stream cut", zap.String("run", a.run.ID), zap.String("request_id", exchangeOf(a.request.Context()).requestID), zap.Error(err))
+	}
+	return nil
+}
+
+// A follower writes one stream.
+type follower struct {
+	stream
+	to      http.ResponseWriter
+	control *http.ResponseController
+	buf     bytes.Buffer
+	known   atomic.Int64 // the last event that there is
+}
+
+func (f *follower) follow(ctx context.Context) error {
+	moved := make(chan struct{}, 1)
+	stop := f.server.Reader.Watch(f.run.ID, func(row orchestration.Row) {
+		f.learn(row.Seq)
+		select {
+		case moved <- struct{}{}:
+		default:
+		}
+	})
+	defer stop()
+	deltas, stopDeltas := f.listen()
+	defer stopDeltas()
+	row, err := f.server.Reader.Row(ctx, f.run.Tenant, f.run.ID) // as it is now that we watch
+	if err != nil {
+		return err
+	}
+	f.learn(row.Seq)
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	if err := f.flush(); err != nil { // the head: a reader wants to know at once
+		return err
+	}
+	for {
+		if ended, err := f.catchUp(ctx, deltas); ended || err != nil {
+			return err
+		}
+		select {
+		case <-moved:
+		case d := <-deltas:
+			err = f.delta(d)
+		case <-ping.C:
+			f.buf.WriteString(": ping\n\n")
+			err = f.flush()
+		case <-f.server.Draining:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// learn takes note of the last event that there is. The news may be old.
+func (f *follower) learn(seq int64) {
+	for {
+		known := f.known.Load()
+		if seq <= known || f.known.CompareAndSwap(known, seq) {
+			return
+		}
+	}
+}
+
+// catchUp writes every event up to the last one known, and before each the
+// deltas that were there before it.
+func (f *follower) catchUp(ctx context.Context, deltas <-chan orchestration.Delta) (ended bool, err error) {
+	for f.after < f.known.Load() {
+		for len(deltas) > 0 {
+			if err := f.delta(<-deltas); err != nil {
+				return false, err
+			}
+		}
+		events, err := f.server.Reader.Events(ctx, f.run.ID, f.after, pageSize)
+		if err != nil || len(events) == 0 { // none: the run was deleted
+			return true, err
+		}
+		for _, e := range events {
+			if err := f.event(e); err != nil {
+				return false, err
+			}
+			f.after, ended = e.Seq, e.Terminal()
+		}
+		if err := f.flush(); err != nil {
+			return false, err
+		}
+		if ended {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// listen subscribes to deltas, if they were asked for. A reader that does not
+// keep up misses some: their offsets show it.
+func (f *follower) listen() (deltas chan orchestration.Delta, stop func()) {
+	if !f.deltas {
+		return nil, func() {}
+	}
+	deltas = make(chan orchestration.Delta, maxDeltas)
+	return deltas, f.server.Driver.Deltas(f.run.ID, func(d orchestration.Delta) {
+		select {
+		case deltas <- d:
+		default:
+		}
+	})
+}
+
+func (f *follower) event(e orchestration.Event) error {
+	f.buf.WriteString("id: ")
+	f.buf.WriteString(strconv.FormatInt(e.Seq, 10))
+	f.buf.WriteByte('\n')
+	return f.frame(e.Type(), frameOf(e))
+}
+
+func (f *follower) delta(d orchestration.Delta) error {
+	if err := f.frame("delta", Delta{RunId: d.Run, SubtaskId: d.Subtask, Attempt: d.Attempt, Offset: d.Offset, Text: d.Text}); err != nil {
+		return err
+	}
+	return f.flush()
+}
+
+// frame adds a frame; encode ends its data with the first of two newlines.
+func (f *follower) frame(event string, data any) error {
+	f.buf.WriteString("event: ")
+	f.buf.WriteString(event)
+	f.buf.WriteString("\ndata: ")
+	if err := encode(&f.buf, data); err != nil {
+		return err
+	}
+	f.buf.WriteByte('\n')
+	if f.buf.Len() >= maxPooled {
+		return f.flush()
+	}
+	return nil
+}
+
+// flush hands what was written to the connection, within readWithin.
+func (f *follower) flush() error {
+	// A writer that knows no deadlines has no slow readers either.
+	_ = f.control.SetWriteDeadline(time.Now().Add(readWithin))
+	if f.buf.Len() > 0 {
+		if _, err := f.to.Write(f.buf.Bytes()); err != nil {
+			return err
+		}
+		f.buf.Reset()
+	}
+	return f.control.Flush()
+}

@@ -1,0 +1,10 @@
+// Package tutti holds what the whole module shares: the HTTP contract.
+package tutti
+
+import _ "embed"
+
+// OpenAPI is openapi.yaml, the contract that package api serves, checks
+// requests against, and is tested by.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte
