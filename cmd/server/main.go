@@ -61,6 +61,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // serve serves until ctx ends, and shows the example run meanwhile if asked to.
 func serve(ctx context.Context, c Config, demo bool, stdout io.Writer, log *zap.Logger) error {
+	paceGC()
 	s, err := newServer(ctx, c, log)
 	if err != nil {
 		return err

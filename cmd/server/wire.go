@@ -41,7 +41,7 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 	kept := record{j, s.metrics}
 	performer := agent.New(agent.Options{Client: s.client, Texts: kept, Logger: s.log})
 	driver := local.New(local.Options{
-		Journal: kept, Agent: performs{performer}, Logger: s.log, Appended: s.metrics.Appended,
+		Journal: kept, Agent: performer, Logger: s.log, Appended: s.metrics.Appended,
 	})
 	unfinished, err := j.Unfinished(ctx)
 	if err == nil {
@@ -107,18 +107,6 @@ func (r record) Append(ctx context.Context, c orchestration.Commit) error {
 func (r record) Text(ctx context.Context, run string, seq int64) (string, error) {
 	e, err := r.Event(ctx, run, seq)
 	return e.Body(), err
-}
-
-// performs is the agent as the driver wants it.
-type performs struct{ agent *agent.Agent }
-
-// Perform carries out a command.
-func (p performs) Perform(ctx context.Context, of orchestration.Performance) orchestration.Said {
-	as := agent.Assignment{Run: of.Run, Spec: of.Spec, Command: of.Command}
-	if of.Delta != nil {
-		as.Deltas = func(d agent.Delta) { of.Delta(orchestration.Delta(d)) }
-	}
-	return p.agent.Perform(ctx, as)
 }
 
 // A checker asks the agent what is wrong with a run that is not yet accepted.

@@ -18,7 +18,7 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 	a.refuseUnsupported(body)
 	spec := &orchestration.Spec{
 		Format: orchestration.SpecFormat, Version: s.Version, Tenant: x.tenant, Simulated: s.Simulated,
-		Task: request.Task, Context: request.Context, Labels: request.Labels, Priority: request.Priority,
+		Task: request.Task, Context: request.Context, Labels: request.Labels,
 		OnFailure: orchestration.OnFailurePartial, Workers: s.Defaults.Workers,
 	}
 	if request.OnFailure != "" {
@@ -86,6 +86,9 @@ func (a *acceptance) refuseUnsupported(body map[string]any) {
 	}
 	if policy, _ := body["policy"].([]any); len(policy) > 0 {
 		a.unsupported("/policy")
+	}
+	if a.request.Priority != 0 {
+		a.unsupported("/priority")
 	}
 	if a.request.ReviewPlan {
 		a.unsupported("/review_plan")

@@ -116,7 +116,7 @@ type server struct {
 // New returns the handler of everything that openapi.yaml names. It panics
 // when the embedded openapi.yaml cannot be compiled.
 func New(o Options) http.Handler {
-	c, err := readContract()
+	c, err := theContract()
 	if err != nil {
 		panic("openapi.yaml: " + err.Error())
 	}

@@ -91,6 +91,7 @@ func TestRefusedByTheServer(t *testing.T) {
 		"webhook":             {`{"task":"t","webhook":{"url":"https://x.org/"}}`, codeNotSupported, []string{"/webhook"}, ""},
 		"cache":               {`{"task":"t","cache":"1h"}`, codeNotSupported, []string{"/cache"}, ""},
 		"policy":              {`{"task":"t","policy":[{"regex":"x"}]}`, codeNotSupported, []string{"/policy"}, ""},
+		"priority":            {`{"task":"t","priority":1}`, codeNotSupported, []string{"/priority"}, ""},
 		"review":              {`{"task":"t","review_plan":true}`, codeNotSupported, []string{"/review_plan"}, ""},
 		"replan":              {`{"task":"t","on_failure":"replan"}`, codeNotSupported, []string{"/on_failure"}, ""},
 		"budget":              {`{"task":"t","limits":{"max_llm_calls":9,"max_cost_usd":0}}`, codeNotSupported, []string{"/limits/max_llm_calls", "/limits/max_cost_usd"}, ""},
@@ -250,7 +251,7 @@ func TestValidatePlan(t *testing.T) {
 func TestAcceptedPlan(t *testing.T) {
 	c := serve(t, func(_ *Options, w *world) { w.held = true })
 	c.start(`{"task":"t","plan":{"analysis":"why","order":"sequential","subtasks":[{"description":"a"},{"id":"b","type":"formal","description":"b","after":"ended"},{"description":"c","depends_on":["T1"]}]},
-		"limits":{"max_concurrency":2,"subtask_timeout":"1m30s"},"priority":-3,"planner":{"min_subtasks":20},"attachments":[{"name":"a","data":"` + png + `"}]}`)
+		"limits":{"max_concurrency":2,"subtask_timeout":"1m30s"},"planner":{"min_subtasks":20},"attachments":[{"name":"a","data":"` + png + `"}]}`)
 	spec := c.world.runs[0].run.Spec
 	p := spec.Plan
 	if p.Analysis != "why" || p.Subtasks[0].ID != "T1" || p.Subtasks[0].Type != "default" || p.Subtasks[1].After != orchestration.AfterEnded {
@@ -259,7 +260,7 @@ func TestAcceptedPlan(t *testing.T) {
 	if fmt.Sprint(p.Subtasks[1].DependsOn, p.Subtasks[2].DependsOn) != "[T1] [T1 b]" {
 		t.Errorf("%+v", p)
 	}
-	if spec.Priority != -3 || spec.Limits.MaxConcurrency != 2 || spec.Limits.SubtaskTimeout.String() != "1m30s" || spec.Planner.MaxSubtasks != 20 {
+	if spec.Limits.MaxConcurrency != 2 || spec.Limits.SubtaskTimeout.String() != "1m30s" || spec.Planner.MaxSubtasks != 20 {
 		t.Errorf("%+v", spec)
 	}
 	if want := (orchestration.Attachment{Name: "a", MediaType: "image/png", Bytes: 13}); spec.Attachments[0] != want {

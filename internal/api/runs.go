@@ -206,13 +206,14 @@ func (s *server) CancelRun(ctx context.Context, request CancelRunRequestObject) 
 	switch {
 	case row.Status == orchestration.StatusCanceled:
 	case row.Status.Ended():
-		return nil, problem(codeConflict, "The run has ended: it "+string(row.Status)+".")
+		return nil, problem(codeConflict, "The run has ended already: its status is "+string(row.Status)+".")
 	default:
 		var detail string
 		if request.Body != nil {
 			detail = request.Body.Detail
 		}
-		if err := s.Driver.Cancel(ctx, row.ID, detail); err != nil {
+		// A run that the driver knows nothing of has ended in the meantime.
+		if err := s.Driver.Cancel(ctx, row.ID, detail); err != nil && !errors.Is(err, orchestration.ErrNotFound) {
 			return nil, err
 		}
 		wait, asked := preferredWait(x.request)

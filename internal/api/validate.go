@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
@@ -74,6 +75,9 @@ type requestBodyObject struct {
 type mediaTypes struct {
 	Content map[string]json.RawMessage `json:"content"`
 }
+
+// theContract is openapi.yaml, compiled when it is first asked for.
+var theContract = sync.OnceValues(readContract)
 
 // readContract compiles openapi.yaml.
 func readContract() (*contract, error) {

@@ -103,15 +103,19 @@ type Performance struct {
 	Run     string
 	Spec    *Spec
 	Command Command
-	Delta   func(Delta) // told of the text as it is written; nil: nobody reads it
+	// Deltas is told an output piece by piece while it is being written. It is
+	// called from one goroutine at a time, and not after the performance has
+	// ended. Nil: nobody listens.
+	Deltas func(Delta)
 }
 
-// A Delta is a piece of an output that is still being written. It is no event:
-// it is not kept, and a reader may miss some.
+// A Delta is a piece of an output that is being written. It is no event: it is
+// not kept, and a reader may miss some. The deltas of an attempt that succeeds
+// add up to its output; those of one that fails are void.
 type Delta struct {
 	Run     string
 	Subtask string // empty: of the synthesis
 	Attempt int
-	Offset  int // in bytes, of the output's visible text
+	Offset  int // of Text in the output, in bytes
 	Text    string
 }

@@ -14,12 +14,12 @@ import (
 // A world answers a run's commands at random: in any order, twice, late, with
 // failures, and with a cancel now and then. It checks what must always hold.
 type world struct {
-	t         *rapid.T
-	run       *Run
-	events    []Event
-	now       time.Time
-	awaited   []Command // issued and not yet answered
-	answered  []Said    // to be said again
+	t        *rapid.T
+	run      *Run
+	events   []Event
+	now      time.Time
+	awaited  []Command // issued and not yet answered
+	answered []Said    // to be said again
 	canceled bool
 }
 

@@ -32,8 +32,7 @@ type Spec struct {
 	Plan      *Plan     `json:"plan,omitempty"` // the caller's own; nil asks the planner
 	Limits    Limits    `json:"limits"`
 	OnFailure OnFailure `json:"on_failure"`
-	Priority  int       `json:"priority,omitempty"` // of the run's calls among its tenant's runs
-	Deltas    bool      `json:"deltas,omitempty"`   // a reader asked for tokens as the run started
+	Deltas    bool      `json:"deltas,omitempty"` // a reader asked for tokens as the run started
 }
 
 // A Planner says how the plan is to be made.

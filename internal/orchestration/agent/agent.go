@@ -43,33 +43,12 @@ func New(o Options) *Agent {
 	return &Agent{client: o.Client, texts: o.Texts, log: o.Logger}
 }
 
-// An Assignment is one command of a run that is to be performed.
-type Assignment struct {
-	Run     string
-	Spec    *orchestration.Spec
-	Command orchestration.Command // MakePlan, Work or Synthesize
-	// Deltas is told an output piece by piece while it is being written. It is
-	// called from one goroutine at a time, and not after Perform has returned.
-	// Nil: nobody listens.
-	Deltas func(Delta)
-}
-
-// A Delta is a piece of an output that is being written. The deltas of an
-// attempt that succeeds add up to its output; those of one that fails are void.
-type Delta struct {
-	Run     string
-	Subtask string // empty: of the synthesis
-	Attempt int
-	Offset  int // of Text in the output, in bytes
-	Text    string
-}
-
 // Perform carries out a command and returns its outcome, a Planned, a Worked or
 // a Synthesized, however it went; a command of another kind gets nil. Nothing of
 // it runs any more then. When ctx ends, so does the command, as canceled.
-func (a *Agent) Perform(ctx context.Context, as Assignment) orchestration.Said {
-	p := &performance{Agent: a, Assignment: as}
-	switch c := as.Command.(type) {
+func (a *Agent) Perform(ctx context.Context, of orchestration.Performance) orchestration.Said {
+	p := &performance{Agent: a, Performance: of}
+	switch c := of.Command.(type) {
 	case orchestration.MakePlan:
 		said := orchestration.Planned{Attempt: c.Attempt}
 		said.Failure = p.contain(func() *orchestration.Failure { return p.plan(ctx, c, &said) })
@@ -93,7 +72,7 @@ func (a *Agent) Perform(ctx context.Context, as Assignment) orchestration.Said {
 // that went out for it.
 type performance struct {
 	*Agent
-	Assignment
+	orchestration.Performance
 
 	role    llm.Role
 	worker  string // the configured one, if one

@@ -1,19 +1,23 @@
 package agent
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
 
 // deltas shows what can be seen of an answer while it is being written. A nil
 // one shows nothing.
 type deltas struct {
 	p      *performance
 	reader AnswerReader
-	next   Delta  // what comes, but for its text
-	blanks string // white space that belongs to the answer only if more of it follows
+	next   orchestration.Delta // what comes, but for its text
+	blanks string              // white space that belongs to the answer only if more of it follows
 	broken bool
 }
 
 func newDeltas(p *performance, subtask string) *deltas {
-	return &deltas{p: p, next: Delta{Run: p.Run, Subtask: subtask, Attempt: p.attempt}}
+	return &deltas{p: p, next: orchestration.Delta{Run: p.Run, Subtask: subtask, Attempt: p.attempt}}
 }
 
 // write takes the next piece of the model's text. It is called by the client,

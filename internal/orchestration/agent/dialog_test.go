@@ -126,12 +126,12 @@ func TestJoin(t *testing.T) {
 }
 
 func TestStreaming(t *testing.T) {
-	listened := func(Delta) {}
+	listened := func(orchestration.Delta) {}
 	tests := []struct {
 		name    string
 		stream  orchestration.Streaming
 		asked   bool
-		listen  func(Delta)
+		listen  func(orchestration.Delta)
 		streams bool
 		shows   bool
 	}{
@@ -152,7 +152,7 @@ func TestStreaming(t *testing.T) {
 			m := model(says(`<response>x</response>`))
 			a := New(Options{Client: m, Texts: &shelf{}})
 			for _, c := range []orchestration.Command{orchestration.Work{Subtask: formal, Attempt: 1}, orchestration.Synthesize{Attempt: 1}, orchestration.MakePlan{Attempt: 1}} {
-				a.Perform(t.Context(), Assignment{Run: "run_1", Spec: spec, Command: c, Deltas: test.listen})
+				a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: c, Deltas: test.listen})
 			}
 			for i, req := range m.sent[:2] {
 				if req.Stream != test.streams || (req.OnText != nil) != test.shows {
@@ -179,9 +179,9 @@ func TestDeltasAddUpToTheOutput(t *testing.T) {
 		spec.Deltas = true
 		a := New(Options{Client: m, Texts: &shelf{}})
 		var shown strings.Builder
-		said := a.Perform(context.Background(), Assignment{
+		said := a.Perform(context.Background(), orchestration.Performance{
 			Run: "run_1", Spec: spec, Command: orchestration.Work{Subtask: formal, Attempt: 2},
-			Deltas: func(d Delta) {
+			Deltas: func(d orchestration.Delta) {
 				if d.Run != "run_1" || d.Subtask != "T2" || d.Attempt != 2 || d.Offset != shown.Len() || d.Text == "" {
 					t.Fatalf("delta %+v after %d bytes", d, shown.Len())
 				}
@@ -198,9 +198,9 @@ func TestDeltasThatFailDoNoHarm(t *testing.T) {
 	spec := testSpec()
 	spec.Deltas = true
 	a := New(Options{Client: model(says("<response>the whole answer</response>")), Texts: &shelf{}})
-	said := a.Perform(t.Context(), Assignment{
+	said := a.Perform(t.Context(), orchestration.Performance{
 		Run: "run_1", Spec: spec, Command: orchestration.Synthesize{Attempt: 1},
-		Deltas: func(Delta) { panic("the reader is gone") },
+		Deltas: func(orchestration.Delta) { panic("the reader is gone") },
 	}).(orchestration.Synthesized)
 	wantFailure(t, said.Failure, "", false)
 	if said.Output != "the whole answer" {

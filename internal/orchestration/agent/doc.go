@@ -3,7 +3,7 @@
 //
 // The path of a command through the package:
 //
-//   - [Agent.Perform] takes an [Assignment] and always returns its outcome. It
+//   - [Agent.Perform] takes an [orchestration.Performance] and always returns its outcome. It
 //     decides nothing: a failed call is told as a failure, with whether another
 //     attempt might succeed, and the core does what follows from that.
 //   - plan.go, work.go and synthesize.go know what each role is sent, and what

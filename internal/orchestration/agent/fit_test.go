@@ -132,7 +132,7 @@ func TestAWindowIsLearnt(t *testing.T) {
 			m := model(fails(&llm.Error{Outcome: llm.ContextTooLong, Window: named}), says("done"))
 			a := New(Options{Client: m, Texts: &shelf{}})
 			work := func() orchestration.Worked {
-				return a.Perform(t.Context(), Assignment{Run: "run_1", Spec: testSpec(), Command: bigDependency(5000)}).(orchestration.Worked)
+				return a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: testSpec(), Command: bigDependency(5000)}).(orchestration.Worked)
 			}
 			said := work()
 			wantFailure(t, said.Failure, orchestration.CodeContextTooLong, true)

@@ -144,7 +144,7 @@ type tester interface {
 // perform has a new agent perform a command.
 func perform(t tester, client llm.Client, spec *orchestration.Spec, c orchestration.Command) orchestration.Said {
 	t.Helper()
-	return New(Options{Client: client, Texts: &shelf{}}).Perform(context.Background(), Assignment{Run: "run_1", Spec: spec, Command: c})
+	return New(Options{Client: client, Texts: &shelf{}}).Perform(context.Background(), orchestration.Performance{Run: "run_1", Spec: spec, Command: c})
 }
 
 func performWork(t tester, client llm.Client, spec *orchestration.Spec, c orchestration.Work) orchestration.Worked {

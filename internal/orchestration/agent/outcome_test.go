@@ -89,7 +89,7 @@ func TestStrangeErrors(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	a := New(Options{Client: broken, Texts: &shelf{}})
-	work := a.Perform(ctx, Assignment{Run: "run_1", Spec: testSpec(), Command: orchestration.Work{Subtask: formal, Attempt: 1}}).(orchestration.Worked)
+	work := a.Perform(ctx, orchestration.Performance{Run: "run_1", Spec: testSpec(), Command: orchestration.Work{Subtask: formal, Attempt: 1}}).(orchestration.Worked)
 	wantFailure(t, work.Failure, orchestration.CodeCanceled, false)
 }
 

@@ -70,7 +70,7 @@ func TestARepairFits(t *testing.T) {
 	spec.Models[0].ContextWindow = 3000
 	m := model(says(onePlan))
 	a := New(Options{Client: m, Texts: &shelf{texts: map[int64]string{7: strings.Repeat("word ", 20_000)}}})
-	said := a.Perform(t.Context(), Assignment{Run: "run_1", Spec: spec, Command: orchestration.MakePlan{Attempt: 2, Repair: &orchestration.Repair{
+	said := a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: orchestration.MakePlan{Attempt: 2, Repair: &orchestration.Repair{
 		Answer: orchestration.Text{Seq: 7, Bytes: 100_000}, Problems: make([]orchestration.Problem, 1000),
 	}}}).(orchestration.Planned)
 	wantFailure(t, said.Failure, "", false)
@@ -113,7 +113,7 @@ func TestImagesAreShared(t *testing.T) {
 	})})
 	for range calls {
 		done.Go(func() {
-			a.Perform(t.Context(), Assignment{Run: "run_1", Spec: spec, Command: orchestration.Work{Subtask: formal, Attempt: 1}})
+			a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: orchestration.Work{Subtask: formal, Attempt: 1}})
 		})
 	}
 	done.Wait()
@@ -121,7 +121,7 @@ func TestImagesAreShared(t *testing.T) {
 		t.Errorf("%d reads; %d runs are kept", texts.reads, len(a.pictures.runs))
 	}
 	texts.attachments = texts.attachments[:1]
-	said := a.Perform(t.Context(), Assignment{Run: "run_1", Spec: spec, Command: orchestration.MakePlan{Attempt: 1}}).(orchestration.Planned)
+	said := a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: orchestration.MakePlan{Attempt: 1}}).(orchestration.Planned)
 	wantFailure(t, said.Failure, orchestration.CodeInternal, true)
 	if len(a.pictures.runs) != 0 {
 		t.Error("images of a failed call are kept")

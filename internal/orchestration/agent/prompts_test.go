@@ -68,7 +68,7 @@ func TestPrompts(t *testing.T) {
 			}
 			m := model(says(`{}`))
 			a := New(Options{Client: m, Texts: &shelf{attachments: [][]byte{{1, 2, 3}}}})
-			a.Perform(context.Background(), Assignment{Run: "run_1", Spec: spec, Command: test.command})
+			a.Perform(context.Background(), orchestration.Performance{Run: "run_1", Spec: spec, Command: test.command})
 			if len(m.sent) == 0 {
 				t.Fatal("nothing was sent")
 			}
@@ -105,7 +105,7 @@ func TestWorkersShareTheirBeginning(t *testing.T) {
 		{Subtask: formal, Attempt: 1, Dependencies: []orchestration.Result{facts}},
 		{Subtask: orchestration.Subtask{ID: "T7", Type: "researcher", Description: "Other."}, Worker: "researcher", Attempt: 3, Dependencies: []orchestration.Result{facts}},
 	} {
-		a.Perform(context.Background(), Assignment{Run: "run_1", Spec: spec, Command: c})
+		a.Perform(context.Background(), orchestration.Performance{Run: "run_1", Spec: spec, Command: c})
 	}
 	one, other := m.sent[0].Messages, m.sent[1].Messages
 	if one[0].Text != other[0].Text {

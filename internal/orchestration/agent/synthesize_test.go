@@ -149,7 +149,7 @@ func TestAGroupThatIsTooLong(t *testing.T) {
 	a := New(Options{Client: m, Texts: &shelf{}})
 	try := func(attempt int) orchestration.Synthesized {
 		c := orchestration.Synthesize{Attempt: attempt, Results: manyResults(12, 600)}
-		return a.Perform(t.Context(), Assignment{Run: "run_1", Spec: spec, Command: c}).(orchestration.Synthesized)
+		return a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: c}).(orchestration.Synthesized)
 	}
 	wantFailure(t, try(1).Failure, orchestration.CodeContextTooLong, true)
 	said := try(2)
@@ -204,9 +204,9 @@ func TestAStructuredAnswer(t *testing.T) {
 			spec.Deltas = true
 			m := model(test.replies...)
 			a := New(Options{Client: m, Texts: &shelf{}})
-			said := a.Perform(t.Context(), Assignment{
+			said := a.Perform(t.Context(), orchestration.Performance{
 				Run: "run_1", Spec: spec, Command: orchestration.Synthesize{Attempt: 1, Results: []orchestration.Result{facts}},
-				Deltas: func(Delta) { t.Error("a draft was shown") },
+				Deltas: func(orchestration.Delta) { t.Error("a draft was shown") },
 			}).(orchestration.Synthesized)
 			wantFailure(t, said.Failure, test.code, false)
 			if said.Output != test.output || len(said.Calls) != len(m.sent) || len(m.sent) > 2 {

@@ -76,7 +76,7 @@ func BenchmarkPrompt(b *testing.B) {
 	r.Output = whole(strings.Repeat("some words <b>with</b> marks, ", 70))
 	c := orchestration.Work{Subtask: formal, Attempt: 1, Dependencies: []orchestration.Result{r, r}}
 	spec := testSpec()
-	p := &performance{Agent: New(Options{}), Assignment: Assignment{Spec: spec, Command: c}}
+	p := &performance{Agent: New(Options{}), Performance: orchestration.Performance{Spec: spec, Command: c}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, failure := p.workOrder(b.Context(), c, spec.Worker, nil); failure != nil {

@@ -108,7 +108,7 @@ func (d *Driver) Resume(ctx context.Context) error {
 		return fmt.Errorf("resume: %w", err)
 	}
 	for _, row := range rows {
-		run, err := replay(ctx, d.options.Journal, row.ID)
+		run, err := replay(ctx, d.options.Journal, row.ID, func(orchestration.Event) {})
 		if err != nil {
 			return fmt.Errorf("resume run %s: %w", row.ID, err)
 		}
@@ -169,7 +169,8 @@ func (d *Driver) launch(l *loop, commands []orchestration.Command) {
 // replayPage is how many events are read at a time.
 const replayPage = 500
 
-func replay(ctx context.Context, j Journal, id string) (*orchestration.Run, error) {
+// replay folds a run from its journal and shows each event.
+func replay(ctx context.Context, j Journal, id string, show func(orchestration.Event)) (*orchestration.Run, error) {
 	run := orchestration.New()
 	for {
 		events, err := j.Events(ctx, id, run.Seq, replayPage)
@@ -178,6 +179,7 @@ func replay(ctx context.Context, j Journal, id string) (*orchestration.Run, erro
 		}
 		for _, e := range events {
 			run.Replay(e)
+			show(e)
 		}
 		if len(events) < replayPage {
 			return run, nil

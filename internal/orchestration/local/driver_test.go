@@ -362,9 +362,9 @@ func TestTimeout(t *testing.T) {
 func TestDeltas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := drive(t, open(t), func(ctx context.Context, p orchestration.Performance) orchestration.Said {
-			if p.Delta != nil {
+			if p.Deltas != nil {
 				time.Sleep(time.Second)
-				p.Delta(orchestration.Delta{Run: p.Run, Text: p.Command.Key()})
+				p.Deltas(orchestration.Delta{Run: p.Run, Text: p.Command.Key()})
 			}
 			return diligent(ctx, p)
 		})

@@ -109,7 +109,7 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		return nil, false
 	}
 	l.log().Warn("an append failed; the run is folded anew", zap.Error(err))
-	return l.again()
+	return l.again(after)
 }
 
 // Waits between tries at an append while the storage is unavailable.
@@ -134,15 +134,21 @@ func (l *loop) append(c orchestration.Commit) error {
 
 // again folds the run from its journal and returns what is outstanding. An
 // append may have been durable although it failed, so the run may be ahead of
-// what this loop knew.
-func (l *loop) again() (commands []orchestration.Command, ok bool) {
+// what this loop knew to be durable, which is up to the event numbered after.
+func (l *loop) again(after int64) (commands []orchestration.Command, ok bool) {
 	for wait := firstAppendWait; ; wait = min(2*wait, lastAppendWait) {
-		run, err := replay(l.driver.closing, l.driver.options.Journal, l.run.ID)
+		var unknown []orchestration.Event
+		run, err := replay(l.driver.closing, l.driver.options.Journal, l.run.ID, func(e orchestration.Event) {
+			if e.Seq > after {
+				unknown = append(unknown, e)
+			}
+		})
 		if err == nil && run.Spec == nil {
 			return nil, false // deleted
 		}
 		if err == nil {
 			l.run = run
+			l.driver.options.Appended(run, unknown)
 			return run.Outstanding(), true
 		}
 		l.log().Error("the run cannot be read; it will be tried again", zap.Error(err), zap.Duration("wait", wait))
@@ -207,7 +213,7 @@ func (l *loop) perform(c orchestration.Command) {
 	l.calls[key] = cancel
 	p := orchestration.Performance{Run: l.run.ID, Spec: l.run.Spec, Command: c}
 	if l.run.Spec.Deltas {
-		p.Delta = l.driver.deltas.tell
+		p.Deltas = l.driver.deltas.tell
 	}
 	l.performing.Add(1)
 	l.driver.crew.call(func() {
