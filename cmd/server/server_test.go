@@ -23,7 +23,7 @@ import (
 // A running server, and a caller of it.
 type running struct {
 	*server
-	t     *testing.T
+	t     testing.TB
 	http  http.Client
 	stop  func()
 	ended chan struct{} // closed when Run has returned
@@ -32,7 +32,7 @@ type running struct {
 
 // launch runs a server whose simulator answers at once, until the test ends or
 // stop is called.
-func launch(t *testing.T, set func(*Config)) *running {
+func launch(t testing.TB, set func(*Config)) *running {
 	t.Helper()
 	c := defaults()
 	c.Addr, c.Journal, c.simulator = "127.0.0.1:0", "mem:", simulator.Options{}

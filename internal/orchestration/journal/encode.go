@@ -1,48 +1,34 @@
 package journal
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// The stored forms. Every store keeps these, so that what is read back from
-// one is the same as from another: a time is in nanoseconds since 1970 (UTC),
-// 0 for none; progress is a JSON array of its counts, to which a new count may
-// be appended; labels are a JSON object; an event's data is its fact as
-// json.Marshal writes it.
-type (
-	storedRow struct {
-		id, tenant, status         string
-		ended                      bool
-		seq                        int64
-		task, labels               string
-		simulated                  bool
-		progress                   string
-		created, started, finished int64
-	}
-	storedEvent struct {
-		seq, time     int64
-		kind, subtask string
-		attempt       int64
-		progress      string
-		data          string
-	}
-)
+// A storedRow is a run's row as every store keeps it: a time is in nanoseconds
+// since 1970 (UTC), 0 for none; progress is a JSON array of its counts, to which
+// a new count may be appended; labels are a JSON object.
+type storedRow struct {
+	id, tenant, status         string
+	ended                      bool
+	seq                        int64
+	task, labels               string
+	simulated                  bool
+	progress                   string
+	created, started, finished int64
+}
 
 // An entry is a commit in its stored form. It is made by the goroutine that
 // calls Append, so that the one goroutine that writes has little to do.
 type entry struct {
-	orchestration.Commit // as it was given, but for the row's times
+	orchestration.Commit // as it will be read back
 	row                  storedRow
-	events               []storedEvent
-	size                 int // bytes, roughly
+	events               string // all of them: see encodeEvents
 }
 
 // encode checks a commit and makes its entry.
@@ -52,10 +38,10 @@ func encode(c orchestration.Commit) (*entry, error) {
 	}
 	r := &c.Row
 	r.CreatedAt, r.StartedAt, r.EndedAt = stamp(r.CreatedAt), stamp(r.StartedAt), stamp(r.EndedAt)
-	e := &entry{events: make([]storedEvent, len(c.Events))}
+	e := new(entry)
 	e.row = storedRow{
 		id: r.ID, tenant: r.Tenant, status: string(r.Status), ended: r.Status.Ended(),
-		seq: r.Seq, task: r.Task, simulated: r.Simulated, progress: encodeProgress(r.Progress),
+		seq: r.Seq, task: r.Task, simulated: r.Simulated, progress: string(appendProgress(nil, r.Progress)),
 		created: nanos(r.CreatedAt), started: nanos(r.StartedAt), finished: nanos(r.EndedAt),
 	}
 	if c.After == 0 {
@@ -68,14 +54,21 @@ func encode(c orchestration.Commit) (*entry, error) {
 		}
 		e.row.labels = string(labels)
 	}
+	var err error
+	if c.Events, err = settled(c.Events); err == nil {
+		e.events, err = encodeEvents(c.Events)
+	}
 	e.Commit = c
-	if err := e.encodeEvents(); err != nil {
-		return nil, err
+	return e, err
+}
+
+// size returns the entry's bytes, roughly.
+func (e *entry) size() int {
+	size := len(e.events)
+	for _, a := range e.Attachments {
+		size += len(a)
 	}
-	for _, a := range c.Attachments {
-		e.size += len(a)
-	}
-	return e, nil
+	return size
 }
 
 // check refuses what no fence could make right.
@@ -109,60 +102,6 @@ func check(c *orchestration.Commit) error {
 	return nil
 }
 
-// facts encodes facts into one buffer, which is used again and again.
-type facts struct {
-	buf bytes.Buffer
-	enc *json.Encoder
-}
-
-var factsPool = sync.Pool{New: func() any {
-	f := new(facts)
-	f.enc = json.NewEncoder(&f.buf)
-	f.enc.SetEscapeHTML(false)
-	return f
-}}
-
-// encodeEvents makes the stored events: their data are parts of one string, so
-// that a commit costs one allocation for all of them.
-func (e *entry) encodeEvents() error {
-	f := factsPool.Get().(*facts)
-	ends := make([]int, len(e.Events))
-	for i, ev := range e.Events {
-		if err := f.enc.Encode(ev.Fact); err != nil {
-			return fmt.Errorf("event %d of run %q: %w", ev.Seq, ev.Run, err) // f is spoilt
-		}
-		ends[i] = f.buf.Len() - 1 // without the newline
-	}
-	text, start := f.buf.String(), 0
-	for i, ev := range e.Events {
-		e.events[i] = storedEvent{
-			seq: ev.Seq, time: nanos(ev.Time), kind: ev.Type(), subtask: ev.Subtask, attempt: int64(ev.Attempt),
-			progress: encodeProgress(ev.Progress), data: text[start:ends[i]],
-		}
-		start = ends[i] + 1
-	}
-	e.size = len(text)
-	if f.buf.Cap() <= 1<<20 {
-		f.buf.Reset()
-		factsPool.Put(f)
-	}
-	return nil
-}
-
-func (s *storedEvent) decode(run string) (orchestration.Event, error) {
-	ev := orchestration.Event{
-		Seq: s.seq, Time: clock(s.time), Run: run, Subtask: s.subtask, Attempt: int(s.attempt),
-	}
-	var err error
-	if ev.Progress, err = decodeProgress(s.progress); err == nil {
-		ev.Fact, err = orchestration.DecodeFact(s.kind, []byte(s.data))
-	}
-	if err != nil {
-		return ev, fmt.Errorf("event %d of run %q as stored: %w", s.seq, run, err)
-	}
-	return ev, nil
-}
-
 func (s *storedRow) decode() (orchestration.Row, error) {
 	r := orchestration.Row{
 		ID: s.id, Tenant: s.tenant, Status: orchestration.Status(s.status), Seq: s.seq, Task: s.task, Simulated: s.simulated,
@@ -178,19 +117,25 @@ func (s *storedRow) decode() (orchestration.Row, error) {
 	return r, nil
 }
 
-func encodeProgress(p orchestration.Progress) string {
-	b := make([]byte, 0, 32)
+// counts are a progress as it is stored.
+type counts [5]int
+
+func (n counts) progress() orchestration.Progress {
+	return orchestration.Progress{Total: n[0], Running: n[1], Succeeded: n[2], Failed: n[3], Skipped: n[4]}
+}
+
+func appendProgress(b []byte, p orchestration.Progress) []byte {
 	for i, n := range [...]int{p.Total, p.Running, p.Succeeded, p.Failed, p.Skipped} {
 		b = append(b, "[,,,,"[i])
 		b = strconv.AppendInt(b, int64(n), 10)
 	}
-	return string(append(b, ']'))
+	return append(b, ']')
 }
 
 func decodeProgress(s string) (orchestration.Progress, error) {
-	var n [5]int
+	var n counts
 	err := json.Unmarshal([]byte(s), &n)
-	return orchestration.Progress{Total: n[0], Running: n[1], Succeeded: n[2], Failed: n[3], Skipped: n[4]}, err
+	return n.progress(), err
 }
 
 func nanos(t time.Time) int64 {

@@ -8,36 +8,66 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-func (j *sqlite) Events(ctx context.Context, run string, after int64, n int) ([]orchestration.Event, error) {
-	found, err := j.reader.events.QueryContext(ctx, run, after, limit(n))
-	return readEvents(run, found, err)
+func (j *sqlite) Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if events, known := j.writer.recent.after(run, after, limit); known {
+		return events, nil
+	}
+	return j.reader.eventsAfter(ctx, run, after, limit)
 }
 
 func (j *sqlite) Event(ctx context.Context, run string, seq int64) (orchestration.Event, error) {
-	found, err := j.reader.event.QueryContext(ctx, run, seq)
-	events, err := readEvents(run, found, err)
-	if err == nil && len(events) == 0 {
-		err = orchestration.ErrNotFound
-	}
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return orchestration.Event{}, err
+	}
+	events, known := j.writer.recent.after(run, seq-1, 1)
+	if !known {
+		var err error
+		if events, err = j.reader.eventAt(ctx, run, seq); err != nil {
+			return orchestration.Event{}, err
+		}
+	}
+	return only(events, seq)
+}
+
+// only returns the event of that seq, if it is the one that was found.
+func only(events []orchestration.Event, seq int64) (orchestration.Event, error) {
+	if len(events) == 0 || events[0].Seq != seq {
+		return orchestration.Event{}, orchestration.ErrNotFound
 	}
 	return events[0], nil
 }
 
-// readEvents reads the events of a run that a query found.
-func readEvents(run string, found *sql.Rows, err error) ([]orchestration.Event, error) {
+func (r *reader) eventsAfter(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error) {
+	found, err := r.events.QueryContext(ctx, run, after)
+	return readEvents(run, after, limit, found, err)
+}
+
+func (r *reader) eventAt(ctx context.Context, run string, seq int64) ([]orchestration.Event, error) {
+	found, err := r.event.QueryContext(ctx, run, seq, seq)
+	return readEvents(run, seq-1, 1, found, err)
+}
+
+// readEvents reads the events of a run with a seq above after, at most limit,
+// from the commits that a query found.
+func readEvents(run string, after int64, limit int, found *sql.Rows, err error) ([]orchestration.Event, error) {
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer found.Close()
 	var events []orchestration.Event
-	err = each(found, err, func() error {
-		var s storedEvent
-		if err := found.Scan(&s.seq, &s.time, &s.kind, &s.subtask, &s.attempt, &s.progress, &s.data); err != nil {
-			return unavailable(err)
+	for !enough(events, limit) && found.Next() {
+		var stored sql.RawBytes
+		if err := found.Scan(&stored); err != nil {
+			return nil, unavailable(err)
 		}
-		ev, err := s.decode(run)
-		events = append(events, ev)
-		return err
-	})
-	return events, err
+		if events, err = decodeEvents(events, run, stored, after, limit); err != nil {
+			return nil, err
+		}
+	}
+	return events, unavailable(found.Err())
 }
 
 func (j *sqlite) Attachment(ctx context.Context, run string, i int) (bytes []byte, err error) {

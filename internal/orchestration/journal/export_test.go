@@ -21,6 +21,29 @@ func Queued(j Journal) int {
 	return len(w.queue)
 }
 
+// Kept returns how many events of a run are in memory, and whether a read would
+// find them there.
+func Kept(j Journal, run string) (events int, known bool) {
+	kept, known := j.(*sqlite).writer.recent.after(run, 0, 0)
+	return len(kept), known
+}
+
+// KeptBytes returns how many bytes of events are in memory, and of how many runs.
+func KeptBytes(j Journal) (bytes, runs int) {
+	r := j.(*sqlite).writer.recent
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes, len(r.runs)
+}
+
+// SetRoom bounds the events in memory to so many bytes, before any are.
+func SetRoom(j Journal, bytes int) { j.(*sqlite).writer.recent.room = bytes }
+
+// StoredEvents returns events as they are stored, whatever is in memory.
+func StoredEvents(ctx context.Context, j Journal, run string, after int64, limit int) ([]orchestration.Event, error) {
+	return j.(*sqlite).reader.eventsAfter(ctx, run, after, limit)
+}
+
 // Explain returns how SQLite would list rows.
 func Explain(ctx context.Context, j Journal, f orchestration.Filter) (plan []string, err error) {
 	query, args := list("acme", f, 1)

@@ -21,14 +21,19 @@
 //   - Any other error is a malformed commit: a fault of the caller's code.
 //
 // Readers, and those who watch, see whole commits only, and only durable ones.
-// What a read returns is the reader's own: nothing in it is shared with the
-// journal. A commit belongs to the journal from the call of Append on: its
-// events, maps and bytes must not be changed any more.
+// A row or an attachment that a read returns is the reader's own. Events are
+// shared by all who read them: neither they nor their facts must be changed. A
+// commit belongs to the journal from the call of Append on: its events, maps and
+// bytes must not be changed any more.
+//
+// What is read is what was stored, whether or not it had to be read from there:
+// every time is in UTC and without a monotonic reading, text is valid UTF-8,
+// JSON is compact, and what the encoding leaves out is not there.
 //
 // # The stored form
 //
-// The journal has its own form for what it keeps (see encode.go), apart from
-// the JSON of the API. The API's form follows what callers need, with names and
+// The journal has its own form for what it keeps (see encode.go and
+// encodeevents.go), apart from the JSON of the API. The API's form follows what callers need, with names and
 // shapes that a new version may add to; the stored form is read by code that is
 // years younger than the code that wrote it, and is changed only by a
 // migration, or in a way that [orchestration.Spec.Format] tells apart.

@@ -9,7 +9,7 @@ import (
 
 // mem is the journal in memory. It keeps stored forms and decodes them anew for
 // each read, as a database would: so a fact that does not survive its encoding
-// shows in the tests that use mem, and readers cannot alias what is kept.
+// shows in the tests that use mem, and a reader that changes one harms no other.
 type mem struct {
 	watchers
 	mu     sync.Mutex
@@ -21,9 +21,14 @@ type mem struct {
 type memRun struct {
 	row         storedRow
 	labels      map[string]string
-	events      []storedEvent
+	commits     []memCommit
 	attachments [][]byte
 	key         *memKey
+}
+
+type memCommit struct {
+	seq    int64  // of its last event
+	events string // as they are stored
 }
 
 type memKey struct{ tenant, key string }
@@ -65,7 +70,7 @@ func (m *mem) append(e *entry) error {
 	if r == nil || r.row.tenant != e.row.tenant || r.row.seq != e.After {
 		return orchestration.ErrConflict
 	}
-	r.events = append(r.events, e.events...)
+	r.commits = append(r.commits, memCommit{e.row.seq, e.events})
 	s := &r.row
 	s.status, s.ended, s.seq, s.progress = e.row.status, e.row.ended, e.row.seq, e.row.progress
 	s.started, s.finished = e.row.started, e.row.finished
@@ -73,7 +78,7 @@ func (m *mem) append(e *entry) error {
 }
 
 func (m *mem) create(e *entry) error {
-	r := &memRun{row: e.row, labels: e.Row.Labels, events: e.events, attachments: e.Attachments}
+	r := &memRun{row: e.row, labels: e.Row.Labels, commits: []memCommit{{e.row.seq, e.events}}, attachments: e.Attachments}
 	if e.Key != nil {
 		r.key = &memKey{e.row.tenant, e.Key.Key}
 		if use, taken := m.keys[*r.key]; taken {

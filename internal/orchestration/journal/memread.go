@@ -121,19 +121,7 @@ func (m *mem) Events(ctx context.Context, run string, after int64, limit int) ([
 	if err != nil {
 		return nil, err
 	}
-	kept := r.events[min(max(after, 0), int64(len(r.events))):]
-	if limit > 0 && len(kept) > limit {
-		kept = kept[:limit]
-	}
-	var events []orchestration.Event
-	for i := range kept {
-		ev, err := kept[i].decode(run)
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, ev)
-	}
-	return events, nil
+	return r.events(run, after, limit)
 }
 
 func (m *mem) Event(ctx context.Context, run string, seq int64) (orchestration.Event, error) {
@@ -143,10 +131,26 @@ func (m *mem) Event(ctx context.Context, run string, seq int64) (orchestration.E
 	if err != nil {
 		return orchestration.Event{}, err
 	}
-	if seq < 1 || seq > int64(len(r.events)) {
-		return orchestration.Event{}, orchestration.ErrNotFound
+	events, err := r.events(run, seq-1, 1)
+	if err != nil {
+		return orchestration.Event{}, err
 	}
-	return r.events[seq-1].decode(run)
+	return only(events, seq)
+}
+
+func (r *memRun) events(run string, after int64, limit int) (events []orchestration.Event, err error) {
+	for _, c := range r.commits {
+		if c.seq <= after {
+			continue
+		}
+		if enough(events, limit) {
+			break
+		}
+		if events, err = decodeEvents(events, run, []byte(c.events), after, limit); err != nil {
+			return nil, err
+		}
+	}
+	return events, nil
 }
 
 func (m *mem) Attachment(ctx context.Context, run string, i int) ([]byte, error) {

@@ -20,10 +20,7 @@ type reader struct {
 	attachment, key          *sql.Stmt
 }
 
-const (
-	rowColumns   = `r.id, r.tenant, r.status, r.seq, r.progress, r.started_at, r.ended_at, r.created_at, r.simulated, r.labels, r.task`
-	eventColumns = `seq, time, type, subtask, attempt, progress, data`
-)
+const rowColumns = `r.id, r.tenant, r.status, r.seq, r.progress, r.started_at, r.ended_at, r.created_at, r.simulated, r.labels, r.task`
 
 func openReader(ctx context.Context, path string) (*reader, error) {
 	db, err := openPool(path, readConns, readOptions)
@@ -36,15 +33,13 @@ func openReader(ctx context.Context, path string) (*reader, error) {
 		}
 		return stmt
 	}
-	// SQLite would prepare the events' statement anew for each other value of a
-	// bare LIMIT ?, as it might plan by it.
 	r := &reader{
 		db:         db,
 		row:        prepare(`SELECT ` + rowColumns + ` FROM runs r WHERE id = ? AND tenant = ?`),
 		unfinished: prepare(`SELECT ` + rowColumns + ` FROM runs r WHERE ended = 0 ORDER BY created_at, id`),
 		created:    prepare(`SELECT created_at FROM runs WHERE id = ? AND tenant = ?`),
-		events:     prepare(`SELECT ` + eventColumns + ` FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ? + 0`),
-		event:      prepare(`SELECT ` + eventColumns + ` FROM events WHERE run = ? AND seq = ?`),
+		events:     prepare(`SELECT events FROM commits WHERE run = ? AND seq > ? ORDER BY seq`),
+		event:      prepare(`SELECT events FROM commits WHERE run = ? AND seq >= ? AND first <= ? ORDER BY seq LIMIT 1`),
 		attachment: prepare(`SELECT bytes FROM attachments WHERE run = ? AND place = ?`),
 		key:        prepare(`SELECT run, hash FROM keys WHERE tenant = ? AND key = ?`),
 	}

@@ -5,13 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"strings"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
-
-// eventsAtOnce is how many events one statement inserts at most.
-const eventsAtOnce = 8
 
 // A session is the connection that writes, with its statements.
 type session struct {
@@ -23,11 +19,10 @@ type session struct {
 	update, updateTo *sql.Stmt // with the status as it is; to another status
 	key, useKey      *sql.Stmt
 	label, attach    *sql.Stmt
-	events           [eventsAtOnce + 1]*sql.Stmt // by their number
+	insert           *sql.Stmt // of a commit
 	ended            *sql.Stmt
 	deletes          []*sql.Stmt // of a run and what belongs to it
 	touch            *sql.Stmt
-	args             []any // of the statement being executed
 }
 
 func newSession(ctx context.Context, db *sql.DB) (*session, error) {
@@ -59,12 +54,9 @@ func newSession(ctx context.Context, db *sql.DB) (*session, error) {
 	s.useKey = prepare(`INSERT INTO keys (tenant, key, hash, run) VALUES (?, ?, ?, ?)`)
 	s.label = prepare(`INSERT INTO labels (tenant, name, value, created_at, run) VALUES (?, ?, ?, ?, ?)`)
 	s.attach = prepare(`INSERT INTO attachments (run, place, tenant, bytes) VALUES (?, ?, ?, ?)`)
-	for n := 1; n <= eventsAtOnce; n++ {
-		s.events[n] = prepare(`INSERT INTO events (run, seq, tenant, time, type, subtask, attempt, progress, data) VALUES ` +
-			strings.Repeat(`(?, ?, ?, ?, ?, ?, ?, ?, ?), `, n-1) + `(?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	}
+	s.insert = prepare(`INSERT INTO commits (run, seq, first, tenant, events) VALUES (?, ?, ?, ?, ?)`)
 	s.ended = prepare(`SELECT ended FROM runs WHERE id = ? AND tenant = ?`)
-	for _, of := range []string{"events WHERE run", "attachments WHERE run", "keys WHERE run", "labels WHERE run", "runs WHERE id"} {
+	for _, of := range []string{"commits WHERE run", "attachments WHERE run", "keys WHERE run", "labels WHERE run", "runs WHERE id"} {
 		s.deletes = append(s.deletes, prepare(`DELETE FROM `+of+` = ?`))
 	}
 	s.touch = prepare(`PRAGMA user_version = 1`)
@@ -99,13 +91,17 @@ func (s *session) append(e *entry) (refused, failed error) {
 	if refused != nil || failed != nil {
 		return refused, failed
 	}
-	return nil, s.insertEvents(e)
+	return nil, s.exec(s.insert, e.row.id, e.row.seq, e.After+1, e.row.tenant, e.events)
 }
 
 // updateRun moves the row of a run on, if it is where the entry's fence says.
 func (s *session) updateRun(e *entry) (refused, failed error) {
 	r := &e.row
-	n, err := s.changes(s.update, r.seq, r.progress, r.started, r.finished, r.id, r.tenant, e.After, r.status)
+	var n int64
+	var err error
+	if !r.ended { // the end is always another status
+		n, err = s.changes(s.update, r.seq, r.progress, r.started, r.finished, r.id, r.tenant, e.After, r.status)
+	}
 	if n == 0 && err == nil {
 		n, err = s.changes(s.updateTo, r.seq, r.progress, r.started, r.finished, r.status, r.ended, r.id, r.tenant, e.After)
 	}
@@ -164,24 +160,6 @@ func (s *session) keyTaken(tenant, key string) (refused, failed error) {
 	}
 	copy(taken.Hash[:], hash)
 	return taken, nil
-}
-
-func (s *session) insertEvents(e *entry) error {
-	for left := e.events; len(left) > 0; {
-		n := min(len(left), eventsAtOnce)
-		s.args = s.args[:0]
-		for i := range left[:n] {
-			ev := &left[i]
-			s.args = append(s.args, e.row.id, ev.seq, e.row.tenant, ev.time, ev.kind, ev.subtask, ev.attempt, ev.progress, ev.data)
-		}
-		err := s.exec(s.events[n], s.args...)
-		clear(s.args) // they hold the bodies
-		if err != nil {
-			return err
-		}
-		left = left[n:]
-	}
-	return nil
 }
 
 // delete removes an ended run with all that belongs to it.

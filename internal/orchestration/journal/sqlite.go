@@ -145,6 +145,7 @@ func (j *sqlite) closeAll() error {
 	var errs []error
 	if j.writer != nil {
 		j.writer.close()
+		j.writer.recent.forgetAll() // so that every read fails
 	}
 	if j.reader != nil {
 		errs = append(errs, j.reader.close())
@@ -165,11 +166,11 @@ func (j *sqlite) Append(ctx context.Context, c orchestration.Commit) error {
 	if err != nil {
 		return err
 	}
-	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, size: e.size, row: &e.Row})
+	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, entry: e})
 }
 
 func (j *sqlite) Delete(ctx context.Context, tenant, run string) error {
-	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.delete(tenant, run) }})
+	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.delete(tenant, run) }, deletes: run})
 }
 
 func (j *sqlite) Watch(run string, notify func(orchestration.Row)) (stop func()) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,7 +30,19 @@ func TestMain(m *testing.M) {
 		fmt.Println(appendForever(dsn))
 		os.Exit(1)
 	}
+	fewerChecks()
 	goleak.VerifyTestMain(m)
+}
+
+// fewerChecks keeps rapid short, as the disk is slow, unless -rapid.checks says
+// otherwise.
+func fewerChecks() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
+	if !said {
+		_ = flag.Set("rapid.checks", "25")
+	}
 }
 
 // appendForever writes a line for each append that has returned.

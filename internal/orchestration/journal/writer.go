@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // A batch, which is one transaction, holds at most so many writes and, but for
@@ -20,12 +18,20 @@ const (
 type write struct {
 	// apply does it. When it is refused it must have changed nothing; when it
 	// failed, by the storage, the whole transaction is lost.
-	apply func(*session) (refused, failed error)
-	size  int
-	row   *orchestration.Row // for the watchers, once it is durable
+	apply   func(*session) (refused, failed error)
+	entry   *entry // the commit that it appends, if it does
+	deletes string // the run that it deletes, if it does
 
 	refused error
 	done    chan error
+}
+
+// run returns the run that the write is about, if one.
+func (w *write) run() string {
+	if w.entry != nil {
+		return w.entry.row.id
+	}
+	return w.deletes
 }
 
 // A writer is the one goroutine that writes to a database. While a transaction
@@ -34,6 +40,7 @@ type write struct {
 type writer struct {
 	connect func(context.Context) (*session, error)
 	watchers
+	recent *recent
 
 	queueMu sync.Mutex
 	wake    sync.Cond // on queueMu: the queue is not empty any more, or closed
@@ -46,7 +53,7 @@ type writer struct {
 }
 
 func newWriter(s *session, connect func(context.Context) (*session, error)) *writer {
-	w := &writer{connect: connect, session: s, stopped: make(chan struct{})}
+	w := &writer{connect: connect, recent: newRecent(maxRecent), session: s, stopped: make(chan struct{})}
 	w.wake.L = &w.queueMu
 	go w.loop()
 	return w
@@ -117,7 +124,9 @@ func (w *writer) loop() {
 		if len(batch) == 0 {
 			break
 		}
+		w.recent.begin(batch)
 		err := unavailable(w.transact(batch))
+		w.recent.end(batch, err)
 		w.failing.Store(err != nil)
 		for _, one := range batch {
 			w.finish(one, err)
@@ -138,7 +147,9 @@ func (w *writer) take(batch []*write) []*write {
 	}
 	size := 0
 	for _, one := range w.queue {
-		size += one.size
+		if one.entry != nil {
+			size += one.entry.size()
+		}
 		if len(batch) == maxBatch || len(batch) > 0 && size > maxBatchBytes {
 			break
 		}
@@ -183,8 +194,8 @@ func (w *writer) finish(one *write, failed error) {
 	case one.refused != nil:
 		one.done <- one.refused
 	default:
-		if one.row != nil {
-			w.tell(*one.row)
+		if one.entry != nil {
+			w.tell(one.entry.Row)
 		}
 		one.done <- nil
 	}

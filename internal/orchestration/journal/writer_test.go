@@ -35,10 +35,15 @@ func appending(ctx context.Context, j journal.Journal, c orchestration.Commit) <
 	before := journal.Queued(j)
 	done := make(chan error, 1)
 	go func() { done <- j.Append(ctx, c) }()
+	queuedMore(j, before)
+	return done
+}
+
+// queuedMore waits until more writes wait than before.
+func queuedMore(j journal.Journal, before int) {
 	for journal.Queued(j) == before {
 		runtime.Gosched()
 	}
-	return done
 }
 
 func TestBatchWithRefusals(t *testing.T) {
@@ -93,9 +98,7 @@ func TestBatchFails(t *testing.T) {
 	}
 	before := journal.Queued(j)
 	entered, fail := hold(t, j)
-	for journal.Queued(j) == before {
-		runtime.Gosched()
-	}
+	queuedMore(j, before)
 	release(nil)
 	<-entered
 	broken := errors.New("the disk is broken")
@@ -129,9 +132,7 @@ func TestNothingSeenBeforeCommit(t *testing.T) {
 	appended := appending(t.Context(), j, c)
 	before := journal.Queued(j)
 	entered, commit := hold(t, j)
-	for journal.Queued(j) == before {
-		runtime.Gosched()
-	}
+	queuedMore(j, before)
 	release(nil)
 	<-entered // in one transaction with c, which has been written
 	if events, err := j.Events(t.Context(), "run_1", 0, 0); len(events) > 0 || err != nil {
@@ -175,9 +176,7 @@ func TestContextEnds(t *testing.T) {
 	appended := appending(began, j, journaltest.Story("acme", "run_2")[0])
 	before := journal.Queued(j)
 	entered, commit := hold(t, j)
-	for journal.Queued(j) == before {
-		runtime.Gosched()
-	}
+	queuedMore(j, before)
 	release(nil)
 	<-entered
 	tooLate()
@@ -239,8 +238,8 @@ func TestDiskFull(t *testing.T) {
 	if err := j.Append(t.Context(), commits[0]); err != nil {
 		t.Fatal(err)
 	}
-	pragma(t, j, `PRAGMA max_page_count = 1`) // at least what there is
 	for range 2 {
+		pragma(t, j, `PRAGMA max_page_count = 1`) // at least what there is, and of this connection only
 		if err := j.Append(t.Context(), commits[1]); !errors.Is(err, orchestration.ErrUnavailable) {
 			t.Fatalf("got error %v", err)
 		}

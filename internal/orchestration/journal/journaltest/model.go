@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -239,7 +238,7 @@ func (m *model) list(t *rapid.T) {
 		want = want[:f.Limit]
 	}
 	got, err := m.j.Rows(context.Background(), tenant, f)
-	if d := gocmp.Diff(want, got); d != "" || err != nil {
+	if d := Diff(want, got); d != "" || err != nil {
 		t.Fatalf("rows of %+v, error %v (-want +got):\n%s", f, err, d)
 	}
 }
@@ -254,11 +253,11 @@ func (m *model) checkRun(t *rapid.T, id string, last int) {
 	}
 	after := max(0, len(r.events)-last)
 	row, err := m.j.Row(ctx, r.row.Tenant, id)
-	if d := gocmp.Diff(r.row, row); d != "" || err != nil {
+	if d := Diff(r.row, row); d != "" || err != nil {
 		t.Fatalf("row of %s, error %v (-want +got):\n%s", id, err, d)
 	}
 	events, err := m.j.Events(ctx, id, int64(after), 0)
-	if d := gocmp.Diff(r.events[after:], events); d != "" || err != nil {
+	if d := Diff(r.events[after:], events); d != "" || err != nil {
 		t.Fatalf("events of %s, error %v (-want +got):\n%s", id, err, d)
 	}
 	if r.key != "" {
@@ -291,7 +290,7 @@ func (m *model) check(t *rapid.T) {
 	}
 	want := m.rows(func(r orchestration.Row) bool { return !r.Status.Ended() })
 	slices.Reverse(want)
-	if d := gocmp.Diff(want, unfinished); d != "" || err != nil {
+	if d := Diff(want, unfinished); d != "" || err != nil {
 		t.Fatalf("unfinished, error %v (-want +got):\n%s", err, d)
 	}
 }

@@ -3,7 +3,6 @@ package journaltest
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 
@@ -105,62 +104,4 @@ func calls(role, model string) []orchestration.Call {
 		Queued: Epoch, Started: Epoch.Add(time.Millisecond), FirstToken: Epoch.Add(time.Second), Ended: Epoch.Add(2 * time.Second),
 		Usage: orchestration.Usage{PromptTokens: 900, CompletionTokens: 500},
 	}}
-}
-
-// Text is text that a store or an encoding is apt to spoil.
-const Text = "nul \x00 del \x7f quotes \" ' ` back \\ slash / <b>&amp;</b> \u2028\u2029 é e\u0301 日本 🎻 \ufeff ' OR 1=1 -- %s ?1\r\n\t"
-
-// Facts returns one fact of each type with nothing in it left empty.
-func Facts() ([]orchestration.Fact, error) {
-	var facts []orchestration.Fact
-	for _, kind := range orchestration.EventTypes() {
-		fact, err := orchestration.DecodeFact(kind, []byte(`{}`))
-		if err != nil {
-			return nil, err
-		}
-		fill(reflect.ValueOf(fact).Elem(), len(facts))
-		facts = append(facts, fact)
-	}
-	return facts, nil
-}
-
-// fill sets everything in v, differing with n.
-func fill(v reflect.Value, n int) {
-	switch v.Interface().(type) {
-	case time.Time:
-		v.Set(reflect.ValueOf(Epoch.Add(time.Duration(n) * time.Nanosecond)))
-		return
-	case json.RawMessage:
-		v.Set(reflect.ValueOf(json.RawMessage(fmt.Sprintf(`{"z":[%d,null,1e400],"a":{"deep":"\u0000"}}`, n))))
-		return
-	}
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(fmt.Sprint(n, Text))
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Int, reflect.Int64:
-		v.SetInt(int64(n) + 1<<40)
-	case reflect.Float64:
-		v.SetFloat(float64(n) + 0.1)
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), n+1)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		fill(v.Index(0), n+1)
-		fill(v.Index(1), n+2)
-	case reflect.Map:
-		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		fill(key, n+1)
-		fill(value, n+2)
-		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(key, value)
-	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i), n+i)
-		}
-	default:
-		panic("journaltest: a fact holds a " + v.Type().String())
-	}
 }

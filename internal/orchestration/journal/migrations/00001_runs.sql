@@ -24,18 +24,15 @@ CREATE INDEX runs_newest ON runs (tenant, created_at, id);
 CREATE INDEX runs_by_status ON runs (tenant, status, created_at, id);
 CREATE INDEX runs_unfinished ON runs (created_at, id) WHERE ended = 0;
 
--- Events lie in the order of their arrival, those of all runs together: so a
--- group of commits fills few pages, at the end of the table.
-CREATE TABLE events (
-    run      TEXT    NOT NULL,
-    seq      INTEGER NOT NULL,
-    tenant   TEXT    NOT NULL,
-    time     INTEGER NOT NULL,
-    type     TEXT    NOT NULL,
-    subtask  TEXT    NOT NULL,
-    attempt  INTEGER NOT NULL,
-    progress TEXT    NOT NULL,
-    data     TEXT    NOT NULL, -- JSON: the fact
+-- One row a commit, which holds its events. They lie in the order of their
+-- arrival, those of all runs together: so a group of commits fills few pages, at
+-- the end of the table.
+CREATE TABLE commits (
+    run    TEXT    NOT NULL,
+    seq    INTEGER NOT NULL, -- of its last event
+    first  INTEGER NOT NULL, -- seq of its first event
+    tenant TEXT    NOT NULL,
+    events TEXT    NOT NULL, -- JSON: [{seq, time, type, subtask, attempt, progress, data}, …]
     PRIMARY KEY (run, seq)
 );
 

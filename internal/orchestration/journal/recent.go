@@ -1,0 +1,124 @@
+package journal
+
+import (
+	lists "container/list"
+	"sync"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// maxRecent is how many bytes of events are kept in memory, counted as they are
+// stored.
+const maxRecent = 8 << 20
+
+// recent keeps the events of the runs that were last appended to, each whole
+// from its first event on: whoever follows a run, or waits for its end, finds
+// them here and need not read and decode what was encoded a moment ago. What it
+// has of a run is at any time all that is durable. The facts are shared by all
+// who read them. A run larger than a quarter of the room is not kept, as it would
+// drive out too many others.
+type recent struct {
+	room     int // bytes
+	mu       sync.Mutex
+	runs     map[string]*lists.Element
+	order    lists.List          // of *recentRun, the last one appended to first
+	bytes    int                 // at most room
+	changing map[string]struct{} // runs whose writes are becoming durable
+}
+
+type recentRun struct {
+	id     string
+	events []orchestration.Event
+	bytes  int
+}
+
+func newRecent(room int) *recent {
+	return &recent{room: room, runs: make(map[string]*lists.Element), changing: make(map[string]struct{})}
+}
+
+// begin is called before writes become durable: from then on, until end, the
+// storage alone knows what there is of their runs.
+func (r *recent) begin(batch []*write) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range batch {
+		r.changing[one.run()] = struct{}{}
+	}
+}
+
+// end takes what has become of writes. Of a run with a write that failed the
+// storage may have kept more than is known.
+func (r *recent) end(batch []*write, failed error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.changing)
+	for _, one := range batch {
+		switch {
+		case failed != nil || one.refused == nil && one.entry == nil:
+			r.forget(one.run())
+		case one.refused == nil:
+			r.add(one.entry)
+		}
+	}
+}
+
+func (r *recent) add(e *entry) {
+	at, known := r.runs[e.row.id]
+	switch {
+	case known:
+		r.order.MoveToFront(at)
+	case e.After == 0:
+		at = r.order.PushFront(&recentRun{id: e.row.id})
+		r.runs[e.row.id] = at
+	default:
+		return // its first events are here no more
+	}
+	run := at.Value.(*recentRun)
+	run.events = append(run.events, e.Events...)
+	run.bytes += len(e.events)
+	r.bytes += len(e.events)
+	if false {
+		r.forget(run.id)
+	}
+	for r.bytes > r.room {
+		r.forget(r.order.Back().Value.(*recentRun).id)
+	}
+}
+
+func (r *recent) forget(run string) {
+	at, known := r.runs[run]
+	if !known {
+		return
+	}
+	delete(r.runs, run)
+	r.bytes -= r.order.Remove(at).(*recentRun).bytes
+}
+
+// forgetAll leaves all to the storage.
+func (r *recent) forgetAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.runs)
+	r.order.Init()
+	r.bytes = 0
+}
+
+// after returns the run's events with a seq above that one, at most limit of
+// them, if it knows them.
+func (r *recent) after(run string, seq int64, limit int) (events []orchestration.Event, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, known := r.runs[run]
+	if _, changing := r.changing[run]; !known || changing {
+		return nil, false
+	}
+	events = at.Value.(*recentRun).events
+	events = events[min(max(seq, 0), int64(len(events))):]
+	if limit > 0 && limit < len(events) {
+		events = events[:limit]
+	}
+	if len(events) == 0 {
+		return nil, true
+	}
+	return events[:len(events):len(events)], true // who appends to them does so elsewhere
+}
