@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -120,8 +121,11 @@ func (p *performance) record(calls []llm.Call) {
 		}
 		p.calls = append(p.calls, orchestration.Call{
 			Role: string(p.role), Worker: p.worker, Model: p.model.Name, Attempt: p.attempt,
-			Queued: c.Queued, Started: c.Started, FirstToken: c.FirstToken, Ended: c.Ended,
+			Queued: moment(c.Queued), Started: moment(c.Started), FirstToken: moment(c.FirstToken), Ended: moment(c.Ended),
 			Outcome: string(c.Outcome), Usage: usage, CostUSD: p.model.Price.Cost(usage),
 		})
 	}
 }
+
+// moment is a time as it is kept: in UTC, without a monotonic reading.
+func moment(t time.Time) time.Time { return t.UTC().Round(0) }

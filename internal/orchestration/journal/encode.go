@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"strconv"
 	"time"
 
@@ -55,9 +57,12 @@ func encode(c orchestration.Commit) (*entry, error) {
 		e.row.labels = string(labels)
 	}
 	var err error
-	if c.Events, err = settled(c.Events); err == nil {
-		e.events, err = encodeEvents(c.Events)
+	c.Events = slices.Clone(c.Events)
+	for i := range c.Events {
+		ev := &c.Events[i]
+		ev.Time, ev.Subtask = ev.Time.UTC().Round(0), strings.ToValidUTF8(ev.Subtask, "\uFFFD")
 	}
+	e.events, err = encodeEvents(c.Events)
 	e.Commit = c
 	return e, err
 }

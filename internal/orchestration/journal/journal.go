@@ -26,17 +26,18 @@
 // commit belongs to the journal from the call of Append on: its events, maps and
 // bytes must not be changed any more.
 //
-// What is read is what was stored, whether or not it had to be read from there:
-// every time is in UTC and without a monotonic reading, text is valid UTF-8,
-// JSON is compact, and what the encoding leaves out is not there.
+// What was appended a moment ago may be read as it was given, and later as its
+// encoding was decoded. The core's events are the same either way; times are in
+// UTC and without a monotonic reading in any case.
 //
 // # The stored form
 //
 // The journal has its own form for what it keeps (see encode.go and
-// encodeevents.go), apart from the JSON of the API. The API's form follows what callers need, with names and
-// shapes that a new version may add to; the stored form is read by code that is
-// years younger than the code that wrote it, and is changed only by a
-// migration, or in a way that [orchestration.Spec.Format] tells apart.
+// encodeevents.go), apart from the JSON of the API. The API's form follows what
+// callers need, with names and shapes that a new version may add to; the stored
+// form is read by code that is years younger than the code that wrote it, and is
+// changed only by a migration, or in a way that [orchestration.Spec.Format]
+// tells apart.
 package journal
 
 import (

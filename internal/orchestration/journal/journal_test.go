@@ -29,13 +29,10 @@ type twofold struct {
 }
 
 func (j *twofold) Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error) {
-	before, err := journal.StoredEvents(ctx, j.Journal, run, after, limit)
-	if err != nil {
-		return nil, err
-	}
+	before, storedErr := journal.StoredEvents(ctx, j.Journal, run, after, limit)
 	got, err := j.Journal.Events(ctx, run, after, limit)
-	if err != nil {
-		return nil, err
+	if err != nil || storedErr != nil {
+		return got, err
 	}
 	j.compare(got, before)
 	later, err := journal.StoredEvents(ctx, j.Journal, run, after, limit)

@@ -2,6 +2,7 @@ package journal
 
 import (
 	lists "container/list"
+	"maps"
 	"sync"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -28,6 +29,7 @@ type recent struct {
 
 type recentRun struct {
 	id     string
+	row    orchestration.Row
 	events []orchestration.Event
 	bytes  int
 }
@@ -74,10 +76,10 @@ func (r *recent) add(e *entry) {
 		return // its first events are here no more
 	}
 	run := at.Value.(*recentRun)
-	run.events = append(run.events, e.Events...)
+	run.row, run.events = e.Row, append(run.events, e.Events...)
 	run.bytes += len(e.events)
 	r.bytes += len(e.events)
-	if false {
+	if run.bytes > r.room/4 {
 		r.forget(run.id)
 	}
 	for r.bytes > r.room {
@@ -101,6 +103,19 @@ func (r *recent) forgetAll() {
 	clear(r.runs)
 	r.order.Init()
 	r.bytes = 0
+}
+
+// latest returns the run's row, if it knows it.
+func (r *recent) latest(run string) (row orchestration.Row, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, known := r.runs[run]
+	if _, changing := r.changing[run]; !known || changing {
+		return orchestration.Row{}, false
+	}
+	row = at.Value.(*recentRun).row
+	row.Labels = maps.Clone(row.Labels)
+	return row, true
 }
 
 // after returns the run's events with a seq above that one, at most limit of

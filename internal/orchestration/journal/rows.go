@@ -53,6 +53,9 @@ func openReader(ctx context.Context, path string) (*reader, error) {
 func (r *reader) close() error { return r.db.Close() }
 
 func (j *sqlite) Row(ctx context.Context, tenant, run string) (orchestration.Row, error) {
+	if row, known := j.writer.recent.latest(run); known && row.Tenant == tenant {
+		return row, nil
+	}
 	rows, err := readRows(j.reader.row.QueryContext(ctx, run, tenant))
 	if err == nil && len(rows) == 0 {
 		err = orchestration.ErrNotFound

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A batch, which is one transaction, holds at most so many writes and, but for
@@ -12,6 +13,15 @@ import (
 const (
 	maxBatch      = 256
 	maxBatchBytes = 4 << 20
+)
+
+// When many write at once, waiting a moment for more of them makes fewer and
+// larger transactions, which cost less CPU and reach the disk sooner in the
+// mean; a lone writer is never made to wait. PostgreSQL's commit_delay and
+// commit_siblings are the same.
+const (
+	siblings    = 4
+	commitDelay = 500 * time.Microsecond
 )
 
 // A write is one thing to be done in a transaction together with others.
@@ -120,6 +130,9 @@ func (w *writer) loop() {
 	defer close(w.stopped)
 	var batch []*write
 	for {
+		if len(batch) >= siblings {
+			time.Sleep(commitDelay)
+		}
 		batch = w.take(batch[:0])
 		if len(batch) == 0 {
 			break

@@ -2,9 +2,7 @@ package journaltest
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -42,52 +40,6 @@ func testFidelity(t *testing.T, j journal.Journal) {
 	if row.CreatedAt != Epoch || ev.Time != Epoch {
 		t.Errorf("created %v, event %v, want %v", row.CreatedAt, ev.Time, Epoch)
 	}
-}
-
-// testAwkward stores every type of fact in ways that its encoding does not keep,
-// as they come from other code, and then empty.
-func testAwkward(t *testing.T, j journal.Journal) {
-	facts := must(Facts())(t)
-	var wanted []orchestration.Event
-	s := &story{row: orchestration.Row{ID: "run_1", Tenant: "acme", Status: orchestration.StatusRunning, CreatedAt: Epoch}}
-	for _, kind := range orchestration.EventTypes() {
-		facts = append(facts, must(orchestration.DecodeFact(kind, []byte(`{}`)))(t))
-	}
-	facts = append(facts,
-		&orchestration.PlanCreated{Subtasks: []string{}, Calls: []orchestration.Call{}},
-		&orchestration.RunCreated{Spec: &orchestration.Spec{Context: json.RawMessage(`{"<":">"}`), Labels: map[string]string{}}},
-		(*orchestration.RunStarted)(nil),
-	)
-	for i, fact := range facts {
-		awkward(reflect.ValueOf(fact))
-		s.event("T1\xff", fact)
-		s.events[i].Time = time.Now()
-		ev := s.events[i]
-		ev.Time, ev.Subtask = ev.Time.UTC().Round(0), "T1\ufffd"
-		ev.Fact = must(decoded(fact))(t)
-		wanted = append(wanted, ev)
-	}
-	s.commit()
-	appendAll(t, j, s.commits...)
-	want(t, "events", must(j.Events(t.Context(), "run_1", 0, 0))(t), wanted)
-	for _, ev := range wanted {
-		want(t, "event", must(j.Event(t.Context(), "run_1", ev.Seq))(t), ev)
-	}
-}
-
-// decoded returns a fact as it comes out of JSON, its times in UTC.
-func decoded(fact orchestration.Fact) (orchestration.Fact, error) {
-	var data bytes.Buffer
-	enc := json.NewEncoder(&data)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(fact); err != nil {
-		return nil, err
-	}
-	fact, err := orchestration.DecodeFact(fact.Type(), data.Bytes())
-	if err == nil {
-		inUTC(reflect.ValueOf(fact))
-	}
-	return fact, err
 }
 
 func testLarge(t *testing.T, j journal.Journal) {

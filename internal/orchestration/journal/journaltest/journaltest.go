@@ -34,7 +34,6 @@ func Test(t *testing.T, open func(t *testing.T) journal.Journal) {
 		"unfinished":   testUnfinished,
 		"watch":        testWatch,
 		"fidelity":     testFidelity,
-		"awkward":      testAwkward,
 		"large":        testLarge,
 		"canceled":     testCanceled,
 		"own copies":   testOwnCopies,
