@@ -22,23 +22,17 @@ import (
 // A harness holds the processes that are measured.
 type harness struct {
 	dir      string
+	server   string // the file
 	upstream string // its address
-	service  *service
 	started  []*exec.Cmd
 }
 
-func newHarness(ctx context.Context) (*harness, error) {
+func newHarness(ctx context.Context, server string) (*harness, error) {
 	dir, err := os.MkdirTemp("", "tutti-bench-")
 	if err != nil {
 		return nil, err
 	}
-	h := &harness{dir: dir}
-	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, "server"), "./cmd/server")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		h.close()
-		return nil, fmt.Errorf("build the server: %w", err)
-	}
+	h := &harness{dir: dir, server: server}
 	_, out, err := h.self(ctx, "upstream")
 	if err != nil {
 		h.close()
@@ -120,7 +114,7 @@ models: {bench: {provider: bench, stream: never}}
 		return nil, err
 	}
 	s := &service{url: "http://" + freeAddress()}
-	s.cmd = exec.CommandContext(ctx, filepath.Join(h.dir, "server"))
+	s.cmd = exec.CommandContext(ctx, h.server)
 	s.cmd.Env = append(os.Environ(),
 		"TUTTI_CONFIG="+config, "TUTTI_MODEL=bench", "TUTTI_LOG_LEVEL=error",
 		"TUTTI_ADDR="+strings.TrimPrefix(s.url, "http://"),

@@ -11,7 +11,8 @@
 // addresses are on the loopback interface. It runs on Linux, as it reads
 // /proc.
 //
-//	go run ./bench [-rounds N] [-only wall,cpu,memory]
+//	make bench
+//	go run ./bench [-server FILE] [-rounds N] [-only wall,cpu,memory]
 package main
 
 import (
@@ -27,27 +28,29 @@ import (
 func main() {
 	role := flag.String("role", "", "internal: upstream or loop, a process that the harness starts")
 	rounds := flag.Int("rounds", 9, "rounds of cpu and wall")
+	server := flag.String("server", "bin/server", "the server to measure: make release builds it")
 	only := flag.String("only", "wall,cpu,memory", "what to measure")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	var err error
-	switch *role {
-	case "upstream":
-		err = serveUpstream(ctx)
-	case "loop":
-		err = runLoop(ctx, flag.Args())
-	default:
-		err = measure(ctx, *rounds, strings.Split(*only, ","))
-	}
-	if err != nil {
+	if err := perform(*role, *server, *rounds, strings.Split(*only, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, rounds int, only []string) error {
-	h, err := newHarness(ctx)
+func perform(role, server string, rounds int, only []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	switch role {
+	case "upstream":
+		return serveUpstream(ctx)
+	case "loop":
+		return runLoop(ctx, flag.Args())
+	}
+	return measure(ctx, server, rounds, only)
+}
+
+func measure(ctx context.Context, server string, rounds int, only []string) error {
+	h, err := newHarness(ctx, server)
 	if err != nil {
 		return err
 	}

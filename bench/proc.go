@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -21,7 +22,7 @@ func processCPU(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	fields := strings.Fields(string(data)[strings.LastIndexByte(string(data), ')')+1:])
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	user, err := strconv.Atoi(fields[11])
 	if err != nil {
 		return 0, err

@@ -18,11 +18,11 @@ import (
 // whoever asks for one, otherwise a text. It costs as little as it can, since
 // it shares the machine with what is measured.
 type upstream struct {
-	latency     atomic.Int64 // of every answer, in nanoseconds
-	calls       atomic.Int64
-	bytes       atomic.Int64 // of the requests' bodies
-	plan        []byte
-	other       atomic.Pointer[[]byte]
+	latency atomic.Int64 // of every answer, in nanoseconds
+	calls   atomic.Int64
+	bytes   atomic.Int64 // of the requests' bodies
+	plan    []byte
+	other   atomic.Pointer[[]byte]
 }
 
 // planMark tells a request for a plan from all others.

@@ -68,7 +68,7 @@ func (a *Agent) Perform(ctx context.Context, of orchestration.Performance) orche
 	return nil
 }
 
-// A performance is an assignment on its way: who performs it, and the calls
+// A performance is a performance on its way: who performs it, and the calls
 // that went out for it.
 type performance struct {
 	*Agent
@@ -83,7 +83,7 @@ type performance struct {
 	calls []orchestration.Call
 }
 
-// cast says who performs the assignment.
+// cast says who performs it.
 func (p *performance) cast(role llm.Role, model string, attempt int) {
 	p.role, p.model, p.attempt = role, p.Spec.Model(model), attempt
 }

@@ -76,7 +76,11 @@ func (r *recent) add(e *entry) {
 		return // its first events are here no more
 	}
 	run := at.Value.(*recentRun)
-	run.row, run.events = e.Row, append(run.events, e.Events...)
+	row := e.Row
+	if known { // what is written once, with the run
+		row.Task, row.Labels, row.Simulated, row.CreatedAt = run.row.Task, run.row.Labels, run.row.Simulated, run.row.CreatedAt
+	}
+	run.row, run.events = row, append(run.events, e.Events...)
 	run.bytes += len(e.events)
 	r.bytes += len(e.events)
 	if run.bytes > r.room/4 {

@@ -53,6 +53,9 @@ func openReader(ctx context.Context, path string) (*reader, error) {
 func (r *reader) close() error { return r.db.Close() }
 
 func (j *sqlite) Row(ctx context.Context, tenant, run string) (orchestration.Row, error) {
+	if err := ctx.Err(); err != nil {
+		return orchestration.Row{}, err
+	}
 	if row, known := j.writer.recent.latest(run); known && row.Tenant == tenant {
 		return row, nil
 	}

@@ -17,7 +17,7 @@ const (
 
 // When many write at once, waiting a moment for more of them makes fewer and
 // larger transactions, which cost less CPU and reach the disk sooner in the
-// mean; a lone writer is never made to wait. PostgreSQL's commit_delay and
+// mean; where few write, nobody waits. PostgreSQL's commit_delay and
 // commit_siblings are the same.
 const (
 	siblings    = 4

@@ -32,6 +32,7 @@ func Test(t *testing.T, open func(t *testing.T) journal.Journal) {
 		"paging":       testPaging,
 		"filter":       testFilter,
 		"unfinished":   testUnfinished,
+		"row":          testRow,
 		"watch":        testWatch,
 		"fidelity":     testFidelity,
 		"large":        testLarge,
@@ -189,6 +190,10 @@ func testCanceled(t *testing.T, j journal.Journal) {
 	appendAll(t, j, commits...)
 	_, err = j.Events(ctx, "run_1", 0, 0)
 	wantErr(t, "events", err, context.Canceled)
+	_, err = j.Event(ctx, "run_1", 1)
+	wantErr(t, "event", err, context.Canceled)
+	_, err = j.Row(ctx, "acme", "run_1")
+	wantErr(t, "row of what there is", err, context.Canceled)
 }
 
 func testClosed(t *testing.T, j journal.Journal) {

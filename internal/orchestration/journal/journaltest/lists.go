@@ -146,3 +146,20 @@ func testUnfinished(t *testing.T, j journal.Journal) {
 		want(t, fmt.Sprintf("unfinished after commit %d of %s", s.commit.After, s.commit.Row.ID), got, s.want)
 	}
 }
+
+// testRow appends with rows that say otherwise what is written once, with the run.
+func testRow(t *testing.T, j journal.Journal) {
+	commits := Story("acme", "run_1")
+	for i := range commits[1:] {
+		r := &commits[i+1].Row
+		r.Task, r.Labels, r.Simulated, r.CreatedAt = "another", map[string]string{"team": "sales"}, true, Epoch.Add(1)
+	}
+	wanted := commits[0].Row
+	for _, c := range commits {
+		appendAll(t, j, c)
+		wanted.Status, wanted.Seq, wanted.Progress = c.Row.Status, c.Row.Seq, c.Row.Progress
+		wanted.StartedAt, wanted.EndedAt = c.Row.StartedAt, c.Row.EndedAt
+		want(t, "row", must(j.Row(t.Context(), "acme", "run_1"))(t), wanted)
+		want(t, "rows", must(j.Rows(t.Context(), "acme", orchestration.Filter{}))(t), []orchestration.Row{wanted})
+	}
+}
