@@ -7,14 +7,15 @@ import (
 	"runtime/metrics"
 )
 
-// How much the heap may grow before it is collected: so much of what is in use,
-// as a percentage, and where that is little, so many bytes. Collecting a small
-// heap over and over was a tenth of the service's CPU; a large one must not
-// double, since many runs in flight would then not fit a small machine.
+// When to collect: once what is in use and what is garbage take so many bytes
+// together, or a quarter more than what is in use, whichever is more. Collecting
+// a small heap over and over, as by default, was a tenth of the service's CPU;
+// and a large one must not double, since thousands of calls in flight would then
+// not fit a small machine.
 const (
-	growth    = 50
-	leastRoom = 48 << 20
-	mostGC    = 1000 // percent, of a heap of next to nothing
+	enough = 120 << 20
+	growth = 25   // percent
+	mostGC = 1000 // percent, of a heap of next to nothing
 )
 
 // paceGC sets the collector's pace anew after each collection. An operator who
@@ -27,8 +28,8 @@ func paceGC() {
 	var pace func(struct{})
 	pace = func(struct{}) {
 		metrics.Read(inUse)
-		used := max(1, inUse[0].Value.Uint64()+inUse[1].Value.Uint64())
-		debug.SetGCPercent(int(min(mostGC, max(growth, leastRoom*100/used))))
+		used := max(1, int(inUse[0].Value.Uint64()+inUse[1].Value.Uint64()))
+		debug.SetGCPercent(min(mostGC, max(growth, (enough-used)*100/used)))
 		runtime.AddCleanup(new([16]byte), pace, struct{}{}) // once it is collected
 	}
 	pace(struct{}{})

@@ -21,7 +21,7 @@ const (
 // commit_siblings are the same.
 const (
 	siblings    = 4
-	commitDelay = 500 * time.Microsecond
+	commitDelay = 2 * time.Millisecond
 )
 
 // A write is one thing to be done in a transaction together with others.
