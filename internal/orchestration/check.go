@@ -72,19 +72,21 @@ func (c *planCheck) subtasks() {
 }
 
 func (c *planCheck) dependencies() {
+	named := make([]int, len(c.plan.Subtasks)) // by place: the last one, from 1, that depends on it
 	for i, s := range c.plan.Subtasks {
-		seen := make(map[string]bool, len(s.DependsOn))
 		for j, id := range s.DependsOn {
-			_, known := c.place[id]
+			on, known := c.place[id]
 			switch {
 			case id == s.ID:
 				c.add(ProblemSelfDependency, fmt.Sprintf("Subtask %s depends on itself.", s.ID), "/subtasks/%d/depends_on/%d", i, j)
 			case !known:
 				c.add(ProblemUnknownDependency, fmt.Sprintf("Subtask %s depends on %q, which is no subtask of the plan.", s.ID, beginning(id, 64)), "/subtasks/%d/depends_on/%d", i, j)
-			case seen[id]:
+			case named[on] == i+1:
 				c.add(ProblemDuplicateID, fmt.Sprintf("Subtask %s names its dependency %s twice.", s.ID, id), "/subtasks/%d/depends_on/%d", i, j)
 			}
-			seen[id] = true
+			if known {
+				named[on] = i + 1
+			}
 		}
 	}
 }

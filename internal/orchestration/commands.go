@@ -69,10 +69,13 @@ func (r *Run) work(s *SubtaskState) Work {
 		Subtask:  s.Subtask,
 		Attempt:  s.Attempts,
 		Worker:   s.Performer,
-		Priority: r.schedule().path(s),
+		Priority: r.node(s).path,
 	}
-	for _, id := range s.DependsOn {
-		c.Dependencies = append(c.Dependencies, r.Subtask(id).result())
+	if len(s.DependsOn) > 0 {
+		c.Dependencies = make([]Result, 0, len(s.DependsOn))
+	}
+	for _, on := range r.node(s).needs {
+		c.Dependencies = append(c.Dependencies, on.result())
 	}
 	return c
 }

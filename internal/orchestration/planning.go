@@ -101,6 +101,7 @@ func (d *decision) planningFailed(p Planned) {
 func (d *decision) adopt(p Plan, source PlanSource, calls []Call) {
 	ids := make([]string, 0, len(p.Subtasks))
 	d.events = slices.Grow(d.events, 2*len(p.Subtasks)+1)
+	d.run.makeRoom(len(p.Subtasks))
 	for _, s := range p.Subtasks {
 		s.Kind, s.After = KindWorker, orDefault(s.After, AfterSucceeded)
 		s.Type = orDefault(strings.TrimSpace(s.Type), DefaultType)

@@ -1,6 +1,9 @@
 package orchestration
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Run is the state of one execution of a task: the fold of its events.
 //
@@ -64,6 +67,8 @@ type SubtaskState struct {
 	Shortened bool      `json:"shortened,omitempty"`
 	Failure   *Failure  `json:"failure,omitempty"` // of the last attempt, or why it was skipped
 	Totals    Totals    `json:"totals"`
+
+	node *node // in the run's schedule; nil until there is one
 }
 
 // Synthesis is how the final output comes to be.
@@ -92,15 +97,21 @@ func (r *Run) Done() bool { return r.Status.Ended() }
 // Subtask returns the state of the subtask of that id, nil if there is none.
 func (r *Run) Subtask(id string) *SubtaskState {
 	if r.index == nil {
-		r.index = make(map[string]int, len(r.Subtasks))
-		for i, s := range r.Subtasks {
-			r.index[s.ID] = i
-		}
+		r.makeRoom(0)
 	}
 	if i, ok := r.index[id]; ok {
 		return r.Subtasks[i]
 	}
 	return nil
+}
+
+// makeRoom readies the run for so many more subtasks.
+func (r *Run) makeRoom(n int) {
+	r.Subtasks = slices.Grow(r.Subtasks, n)
+	r.index = make(map[string]int, len(r.Subtasks)+n)
+	for i, s := range r.Subtasks {
+		r.index[s.ID] = i
+	}
 }
 
 // Row returns what lists show of the run.

@@ -10,7 +10,6 @@ import (
 // subtasks: fold keeps it up to date, so that no event costs a look at the whole
 // plan, and it is made anew from them when there is none.
 type schedule struct {
-	nodes   map[string]*node
 	open    int   // subtasks that have not ended
 	ready   queue // whose dependencies have all ended; some may have been given up since
 	retries queue // that wait for their next attempt
@@ -21,42 +20,50 @@ type node struct {
 	*SubtaskState
 	place   int     // in the plan
 	path    int     // subtasks on the longest path from it to an end, itself included
-	awaits  int     // dependencies that have not ended
+	needs   []*node // its dependencies
+	awaits  int     // those that have not ended
 	awaited []*node // those that depend on it, in plan order
 }
 
 // schedule returns the run's schedule. The plan must be complete.
 func (r *Run) schedule() *schedule {
 	if r.scheduled == nil {
-		r.scheduled = newSchedule(r.Subtasks)
+		r.scheduled = r.newSchedule()
 	}
 	return r.scheduled
 }
 
-func newSchedule(subtasks []*SubtaskState) *schedule {
-	sc := &schedule{nodes: make(map[string]*node, len(subtasks))}
+// node returns the place of a subtask in the graph.
+func (r *Run) node(s *SubtaskState) *node {
+	r.schedule()
+	return s.node
+}
+
+func (r *Run) newSchedule() *schedule {
+	sc := new(schedule)
 	sc.ready.before = func(a, b *node) int {
 		return cmp.Or(cmp.Compare(b.path, a.path), cmp.Compare(a.place, b.place))
 	}
 	sc.retries.before = func(a, b *node) int {
 		return cmp.Or(a.RetryAt.Compare(b.RetryAt), cmp.Compare(a.place, b.place))
 	}
-	nodes := make([]node, len(subtasks))
-	for i, s := range subtasks {
-		nodes[i] = node{SubtaskState: s, place: i}
-		sc.nodes[s.ID] = &nodes[i]
+	nodes := make([]node, len(r.Subtasks))
+	for i, s := range r.Subtasks {
+		nodes[i] = node{SubtaskState: s, place: i, needs: make([]*node, 0, len(s.DependsOn))}
+		s.node = &nodes[i]
 	}
 	for i := range nodes {
 		n := &nodes[i]
 		for _, id := range n.DependsOn {
-			on := sc.nodes[id]
+			on := r.Subtask(id).node
+			n.needs = append(n.needs, on)
 			on.awaited = append(on.awaited, n)
 			if !on.Status.Ended() {
 				n.awaits++
 			}
 		}
 	}
-	sc.measurePaths(nodes)
+	measurePaths(nodes)
 	for i := range nodes {
 		if !nodes[i].Status.Ended() {
 			sc.open++
@@ -68,7 +75,7 @@ func newSchedule(subtasks []*SubtaskState) *schedule {
 
 // measurePaths walks the plan from its ends backwards, each subtask after all
 // that depend on it.
-func (sc *schedule) measurePaths(nodes []node) {
+func measurePaths(nodes []node) {
 	left := make([]int, len(nodes)) // dependants not yet measured
 	measured := make([]*node, 0, len(nodes))
 	for i := range nodes {
@@ -80,8 +87,7 @@ func (sc *schedule) measurePaths(nodes []node) {
 		n := measured[0]
 		measured = measured[1:]
 		n.path++
-		for _, id := range n.DependsOn {
-			on := sc.nodes[id]
+		for _, on := range n.needs {
 			on.path = max(on.path, n.path)
 			if left[on.place]--; left[on.place] == 0 {
 				measured = append(measured, on)
@@ -92,7 +98,7 @@ func (sc *schedule) measurePaths(nodes []node) {
 
 // changed follows a subtask to its new status.
 func (sc *schedule) changed(s *SubtaskState) {
-	n := sc.nodes[s.ID]
+	n := s.node
 	if !s.Status.Ended() {
 		sc.enqueue(n)
 		return
@@ -128,13 +134,6 @@ func (sc *schedule) next(now time.Time) *SubtaskState {
 	}
 	return nil
 }
-
-// dependants returns those that depend on s, in plan order.
-func (sc *schedule) dependants(s *SubtaskState) []*node { return sc.nodes[s.ID].awaited }
-
-// path returns the number of subtasks on the longest path from s to an end of
-// the plan, s included.
-func (sc *schedule) path(s *SubtaskState) int { return sc.nodes[s.ID].path }
 
 // A queue of nodes, as container/heap wants it.
 type queue struct {

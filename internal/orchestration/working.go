@@ -77,7 +77,7 @@ func (d *decision) skipDependants(s *SubtaskState) {
 	lost := []*SubtaskState{s}
 	for len(lost) > 0 {
 		s, lost = lost[0], lost[1:]
-		for _, dependant := range d.run.schedule().dependants(s) {
+		for _, dependant := range d.run.node(s).awaited {
 			if dependant.After != AfterSucceeded || dependant.Status != StatusPending {
 				continue
 			}

@@ -126,7 +126,7 @@ func (d *draft) messages(items []item) []llm.Message {
 
 // bare returns how many tokens a budget leaves for items with their tags.
 func (d *draft) bare(budget int) int {
-	return (budget - spent(d.messages(nil))) / d.times
+	return d.each(budget - spent(d.messages(nil)))
 }
 
 // room returns how many tokens a budget leaves for the items' texts, negative
@@ -136,7 +136,16 @@ func (d *draft) room(budget int) int {
 	for i := range bare {
 		bare[i].text = ""
 	}
-	return (budget - spent(d.messages(bare))) / d.times
+	return d.each(budget - spent(d.messages(bare)))
+}
+
+// each shares out tokens to the places where the items stand. One too few is
+// none for any of them: division alone would make it 0.
+func (d *draft) each(room int) int {
+	if room < 0 {
+		return -1
+	}
+	return room / d.times
 }
 
 // fit makes the prompt fit a budget, negative for any. It returns false when

@@ -74,6 +74,18 @@ func TestShare(t *testing.T) {
 	})
 }
 
+// One token too few is too few, however often the items stand in the prompt.
+func TestNoRoomIsNone(t *testing.T) {
+	d := &draft{system: "", user: func([]item) string { return "word" }, times: 2}
+	enough := spent(d.messages(nil))
+	if _, _, ok := d.fit(enough); !ok {
+		t.Error("refused with room enough")
+	}
+	if _, _, ok := d.fit(enough - 1); ok {
+		t.Error("taken with one token too few")
+	}
+}
+
 // Whatever the window, a worker's prompt fits it or is refused before a call,
 // and what the subtask is about is in it whole.
 func TestAWorkersPromptFits(t *testing.T) {
