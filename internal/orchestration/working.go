@@ -6,18 +6,18 @@ import (
 )
 
 func (d *decision) startSubtask(s *SubtaskState) {
-	by, _ := d.run.performer(s.Subtask)
+	by := d.run.performer(s.Subtask)
 	d.emitFor(s.ID, s.Attempts+1, &SubtaskStarted{Worker: by.Name, Model: by.Model})
 	d.do(d.run.work(s))
 }
 
 // performer returns the worker that performs a subtask: the configured one that
 // it names, or that its type names, otherwise the default one.
-func (r *Run) performer(s Subtask) (w Worker, specialist bool) {
+func (r *Run) performer(s Subtask) Worker {
 	if w, ok := r.Spec.WorkerNamed(orDefault(s.Worker, s.Type)); ok {
-		return w, true
+		return w
 	}
-	return r.Spec.Worker, false
+	return r.Spec.Worker
 }
 
 // worked hears how an attempt at a subtask ended.

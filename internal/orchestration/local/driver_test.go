@@ -246,7 +246,7 @@ func TestStorageAway(t *testing.T) {
 }
 
 // TestConflict has an append be durable and yet fail, and the next one meet the
-// fence: the run is folded anew and goes on.
+// fence: the run is folded anew and goes on, and each event is told of once.
 func TestConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := open(t)
@@ -259,12 +259,29 @@ func TestConflict(t *testing.T) {
 			}
 			return err
 		}
-		d := drive(t, twice, diligent)
+		var told []int64
+		d := New(Options{
+			Journal: twice, Agent: agentFunc(diligent), Logger: zaptest.NewLogger(t),
+			Appended: func(_ *orchestration.Run, events []orchestration.Event) {
+				for _, e := range events {
+					told = append(told, e.Seq)
+				}
+			},
+		})
+		t.Cleanup(d.Close)
 		run := start(t, d)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if got := status(t, j, run); got != orchestration.StatusSucceeded {
 			t.Errorf("the run is %s", got)
+		}
+		for i, seq := range told {
+			if seq != int64(i)+1 {
+				t.Fatalf("told of %v", told)
+			}
+		}
+		if row, err := j.Row(t.Context(), "default", run); err != nil || row.Seq != int64(len(told)) {
+			t.Errorf("told of %d events of %d, error %v", len(told), row.Seq, err)
 		}
 	})
 }
