@@ -17,11 +17,17 @@ var ErrNotFound = errors.New("no such run")
 // storage failed. The same call may succeed later.
 var ErrUnavailable = errors.New("the journal's storage is unavailable")
 
+// ErrBudget is what a hold returns when the tenant's budget has no room for it.
+var ErrBudget = errors.New("the tenant's budget is spent or held")
+
 // A Commit is everything that becomes durable together, or not at all.
 type Commit struct {
 	After  int64   // the last seq that the appender knows of: the fence
 	Events []Event // of one run, from After+1 on, without gaps
 	Row    Row     // the run's row in lists, after these events
+
+	Settled    []Settlement // of the holds of commands that have ended
+	Deliveries []Delivery   // that these events owe to the run's webhook
 
 	// With the first events of a run only.
 	Key         *Key
@@ -96,4 +102,40 @@ type Filter struct {
 	CreatedBefore time.Time
 	Before        string // only runs created before the run of this id: where the last page ended
 	Limit         int    // at most so many
+}
+
+// A Hold keeps a part of a tenant's budget back for one call to a model, before
+// it goes out. It is known by run, command and call: holding the same again
+// changes nothing.
+type Hold struct {
+	Tenant  string
+	Run     string
+	Command string // the key of the command that makes the call
+	Call    int    // from 1, within the command
+	CostUSD float64
+}
+
+// A Budget is what a tenant may spend in a period.
+type Budget struct {
+	Period  time.Time // its start, in UTC
+	CostUSD float64
+}
+
+// A Settlement ends every hold of a run's command: what was spent counts, the
+// rest is free again.
+type Settlement struct {
+	Command string // its key
+	CostUSD float64
+}
+
+// A Delivery is a webhook message that a run owes its caller.
+type Delivery struct {
+	ID     string // the same at every try: Standard Webhooks' webhook-id
+	Tenant string
+	Run    string
+	Seq    int64 // of the event that it tells of
+	Type   string
+	Time   time.Time // of the event
+	Status Status    // of the run, after the event
+	URL    string
 }
