@@ -37,7 +37,7 @@ func (s *server) history(ctx context.Context, tenant, id string) (*history, erro
 
 // fold reads a run up to the row's last event, at least.
 func (s *server) fold(ctx context.Context, row orchestration.Row) (*history, error) {
-	h := &history{run: orchestration.New(), shown: make(map[string]string)}
+	h := &history{run: orchestration.New(orchestration.Funcs{}), shown: make(map[string]string)}
 	for h.run.Seq < row.Seq {
 		page, err := s.Reader.Events(ctx, row.ID, h.run.Seq, pageSize)
 		if err != nil {

@@ -116,7 +116,7 @@ func (w *world) Start(_ context.Context, spec *orchestration.Spec, attachments [
 			return orchestration.Row{}, &orchestration.KeyTaken{Run: earlier.run.ID, Hash: earlier.key.Hash}
 		}
 	}
-	r := &told{run: orchestration.New(), attachments: attachments, key: key}
+	r := &told{run: orchestration.New(orchestration.Funcs{}), attachments: attachments, key: key}
 	w.runs = append(w.runs, r)
 	if key != nil {
 		w.keys[spec.Tenant+" "+key.Key] = r

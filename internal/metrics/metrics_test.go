@@ -35,7 +35,7 @@ type story struct {
 
 func tell(t *testing.T, m *Metrics, spec *orchestration.Spec) *story {
 	t.Helper()
-	s := &story{t: t, m: m, run: orchestration.New()}
+	s := &story{t: t, m: m, run: orchestration.New(orchestration.Funcs{})}
 	s.hear(0, orchestration.Start{ID: "run_1", Spec: spec})
 	return s
 }

@@ -46,7 +46,7 @@ func wholeRun(b *testing.B, n int) {
 		}
 		spec.Plan.Subtasks = append(spec.Plan.Subtasks, s)
 	}
-	run := New()
+	run := New(Funcs{})
 	inputs := []Said{Start{ID: "run_1", Spec: spec}}
 	for !run.Done() {
 		_, commands, err := run.Step(Input{Time: epoch, Said: inputs[0]})

@@ -16,6 +16,7 @@ const (
 	ProblemUnsupportedKind   = "unsupported_kind"
 	ProblemSelfDependency    = "self_dependency"
 	ProblemUnknownDependency = "unknown_dependency"
+	ProblemFailedDependency  = "failed_dependency"
 	ProblemCycle             = "cycle"
 )
 
@@ -64,6 +65,11 @@ func (c *planCheck) subtasks() {
 		}
 		if strings.TrimSpace(s.Description) == "" {
 			c.add(ProblemBlankDescription, fmt.Sprintf("Subtask %s has no description: say what is to be done.", s.ID), "/subtasks/%d/description", i)
+		}
+		switch s.OnFailure {
+		case "", OnFailureFail, OnFailureSkip, OnFailureFallback, OnFailureReplan:
+		default:
+			c.add(ProblemUnsupportedKind, fmt.Sprintf("Subtask %s has an on_failure that is not supported; fail, skip, fallback and replan are.", s.ID), "/subtasks/%d/on_failure", i)
 		}
 		if s.Kind != "" && s.Kind != KindWorker {
 			c.add(ProblemUnsupportedKind, fmt.Sprintf("Subtask %s is of a kind that is not supported; only \"worker\" is.", s.ID), "/subtasks/%d/kind", i)

@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -16,7 +17,25 @@ type Command interface{ Key() string }
 // MakePlan asks the planner for a plan. Its outcome is [Planned].
 type MakePlan struct {
 	Attempt int
+	Call    int     // the attempt that the call is known by; 0: this one
+	Model   string  // to ask; empty: the planner's
 	Repair  *Repair // set when an answer could not be used
+	// Revision is set when there is a plan, and it is to be revised.
+	Revision *Revision
+	Reserved *Reserve // the most that it may spend; nil: any amount
+}
+
+// A Revision is what the planner is told of a plan that it is to revise.
+type Revision struct {
+	Reason   Reason
+	Subtasks []Revised // of the plan as it is, in order
+}
+
+// A Revised is a subtask of a plan that is being revised.
+type Revised struct {
+	Result
+	DependsOn []string
+	Failure   string // why it failed or was skipped; empty: it did not, or was not
 }
 
 // A Repair is what the planner is told of its answer that could not be used.
@@ -29,8 +48,12 @@ type Repair struct {
 type Work struct {
 	Subtask      Subtask
 	Attempt      int
-	Worker       string // the configured worker that performs it; empty: the default
-	Priority     int    // subtasks on the longest remaining path, its own included
+	Call         int      // the attempt that the call is known by; 0: this one
+	Model        string   // to ask; empty: the worker's
+	Fallback     bool     // the prompt is to be a simple one
+	Reserved     *Reserve // the most that it may spend; nil: any amount
+	Worker       string   // the configured worker that performs it; empty: the default
+	Priority     int      // subtasks on the longest remaining path, its own included
 	Dependencies []Result
 }
 
@@ -38,6 +61,9 @@ type Work struct {
 // [Synthesized].
 type Synthesize struct {
 	Attempt  int
+	Call     int      // the attempt that the call is known by; 0: this one
+	Model    string   // to ask; empty: the synthesizer's
+	Reserved *Reserve // the most that it may spend; nil: any amount
 	Analysis string
 	Results  []Result // of every subtask, in plan order
 }
@@ -78,6 +104,24 @@ func (c SetTimer) Key() string { return "timer/" + c.Timer }
 
 // Key returns abort/<the key of the call>.
 func (c Abort) Key() string { return "abort/" + c.Call.Key() }
+
+// CallKey returns what the calls of a MakePlan, Work or Synthesize are known by
+// in the run: the key of the command that made them first. So a call that was
+// lost in a crash is made again, by a later attempt, as the same one.
+func CallKey(c Command) string {
+	switch c := c.(type) {
+	case MakePlan:
+		c.Attempt = cmp.Or(c.Call, c.Attempt)
+		return c.Key()
+	case Work:
+		c.Attempt = cmp.Or(c.Call, c.Attempt)
+		return c.Key()
+	case Synthesize:
+		c.Attempt = cmp.Or(c.Call, c.Attempt)
+		return c.Key()
+	}
+	return c.Key()
+}
 
 // MaxWholeText is the most bytes of a text that a command carries whole.
 const MaxWholeText = 4 << 10

@@ -12,7 +12,7 @@ import (
 func (r *Run) Outstanding() []Command {
 	var commands []Command
 	switch {
-	case r.Spec == nil || r.Done():
+	case r.Spec == nil || r.Done() || r.Status == StatusQueued:
 		return nil
 	case r.Ending != nil:
 		for _, call := range r.inFlight() {
@@ -20,20 +20,27 @@ func (r *Run) Outstanding() []Command {
 		}
 		return commands
 	}
-	commands = append(commands, r.timeoutTimer())
-	commands = append(commands, r.inFlight()...)
-	if r.Planning.Status == StatusPending {
-		commands = append(commands, r.planTimer())
+	return append(r.timers(), r.inFlight()...)
+}
+
+// timers returns the timers that are awaited.
+func (r *Run) timers() []Command {
+	timers := []Command{r.timeoutTimer()}
+	switch {
+	case r.Planning.Status == StatusPending:
+		timers = append(timers, r.planTimer())
+	case r.Planning.Status != StatusRunning && len(r.Planning.Wanted) > 0:
+		timers = append(timers, r.replanTimer())
 	}
 	for _, s := range r.Subtasks {
 		if s.retrying() {
-			commands = append(commands, s.timer())
+			timers = append(timers, s.timer())
 		}
 	}
 	if r.Synthesis.Status == StatusPending {
-		commands = append(commands, r.synthesisTimer())
+		timers = append(timers, r.synthesisTimer())
 	}
-	return commands
+	return timers
 }
 
 // inFlight returns the calls that are awaited.
@@ -56,10 +63,13 @@ func (r *Run) inFlight() []Command {
 }
 
 func (r *Run) makePlan() MakePlan {
-	p := r.Planning
-	c := MakePlan{Attempt: p.Attempt}
+	p := &r.Planning
+	c := MakePlan{Attempt: p.Attempt, Call: p.Call, Model: r.plannerModel(), Reserved: p.Reserved}
 	if p.Repairing {
 		c.Repair = &Repair{Answer: p.Answer, Problems: p.Problems}
+	}
+	if p.Version > 0 {
+		c.Revision = r.revision()
 	}
 	return c
 }
@@ -68,6 +78,10 @@ func (r *Run) work(s *SubtaskState) Work {
 	c := Work{
 		Subtask:  s.Subtask,
 		Attempt:  s.Attempts,
+		Call:     s.Call,
+		Model:    s.Model,
+		Fallback: s.Fallback,
+		Reserved: s.Reserved,
 		Worker:   s.Performer,
 		Priority: r.node(s).path,
 	}
@@ -83,11 +97,16 @@ func (r *Run) work(s *SubtaskState) Work {
 func (r *Run) synthesize() Synthesize {
 	c := Synthesize{
 		Attempt:  r.Synthesis.Attempt,
+		Call:     r.Synthesis.Call,
+		Model:    r.synthesizerModel(),
+		Reserved: r.Synthesis.Reserved,
 		Analysis: r.Planning.Analysis,
 		Results:  make([]Result, 0, len(r.Subtasks)),
 	}
 	for _, s := range r.Subtasks {
-		c.Results = append(c.Results, s.result())
+		if s.counts() {
+			c.Results = append(c.Results, s.result())
+		}
 	}
 	return c
 }
@@ -95,6 +114,13 @@ func (r *Run) synthesize() Synthesize {
 func (s *SubtaskState) result() Result {
 	return Result{ID: s.ID, Type: s.Type, Description: s.Description, Status: s.Status, Output: s.Output}
 }
+
+// counts reports whether a subtask is part of what the answer is made of: it is
+// in the plan in force, and no later version made up for its failure.
+func (s *SubtaskState) counts() bool { return s.Dropped == 0 && !s.Superseded }
+
+// lost reports whether a subtask ended without success.
+func (s *SubtaskState) lost() bool { return s.Status.Ended() && s.Status != StatusSucceeded }
 
 // retrying reports whether a subtask waits for its next attempt.
 func (s *SubtaskState) retrying() bool { return s.Status == StatusPending && s.Attempts > 0 }
@@ -108,6 +134,15 @@ func (r *Run) timeoutTimer() SetTimer {
 
 func (r *Run) planTimer() SetTimer {
 	return SetTimer{Timer: fmt.Sprintf("plan/%d", r.Planning.Attempt+1), At: r.Planning.RetryAt}
+}
+
+func (r *Run) replanTimer() SetTimer {
+	p := &r.Planning
+	at := r.UpdatedAt
+	if p.Replans > 0 {
+		at = p.ReplannedAt.Add(r.Spec.Limits.ReplanCooldown)
+	}
+	return SetTimer{Timer: fmt.Sprintf("replan/%d", p.Replans+1), At: at}
 }
 
 func (s *SubtaskState) timer() SetTimer {

@@ -5,23 +5,56 @@ import "fmt"
 // conclude goes on when every subtask has ended: to the synthesis, or to the end.
 func (d *decision) conclude() {
 	r := d.run
-	lone := len(r.Subtasks) == 1 && len(r.Spec.Synthesizer.JSONSchema) == 0
 	switch {
 	case r.Progress.Succeeded == 0:
-		d.emit(0, &RunFailed{Failure: r.firstFailure(), Reason: r.reasonOfPlan()})
+		d.emit(0, &RunFailed{Failure: r.firstFailure(), Reason: r.reasonFor()})
 	case r.Spec.Synthesizer.Mode == SynthesizeNone:
 		d.succeed("")
-	case lone:
-		d.succeed(r.Subtasks[0].ID)
-	case r.Synthesis.Status == "":
+	case r.lone() != nil && len(r.Spec.Synthesizer.JSONSchema) == 0:
+		d.succeed(r.lone().ID)
+	case r.Synthesis.Status == "" && !d.stopping:
 		d.startSynthesis()
 	}
 }
 
-func (d *decision) startSynthesis() {
+// lone returns the one subtask that the answer is made of, nil when there are
+// others.
+func (r *Run) lone() (lone *SubtaskState) {
+	for _, s := range r.Subtasks {
+		switch {
+		case !s.counts():
+		case lone != nil:
+			return nil
+		default:
+			lone = s
+		}
+	}
+	return lone
+}
+
+func (d *decision) startSynthesis() { d.askSynthesizer(d.run.Synthesis.Lost) }
+
+// askSynthesizer has the synthesizer asked with what is left of the budget. Where
+// that is nothing, the run ends with what it has.
+func (d *decision) askSynthesizer(repeats int) {
 	r := d.run
-	d.emit(r.Synthesis.Attempt+1, &SynthesisStarted{Model: r.Spec.Synthesizer.Model})
+	reserved, limit := r.synthesisReserve()
+	if limit != "" {
+		if r.Exhausted == nil {
+			d.emit(0, &BudgetExceeded{Limit: limit, Reason: r.exhaustedBy(limit)})
+		}
+		d.succeed("")
+		return
+	}
+	d.emit(r.Synthesis.Attempt+1, &SynthesisStarted{
+		Model: r.synthesizerModel(), Repeats: repeats, Fallback: r.Synthesis.Fallback, Reserved: reserved,
+	})
 	d.do(r.synthesize())
+}
+
+func (r *Run) synthesizerModel() string {
+	model := r.Spec.Synthesizer.Model
+	return r.modelOf(model, r.fallbackOf(model), &r.Synthesis.Tries)
 }
 
 // synthesized hears how an attempt at the synthesis ended.
@@ -51,29 +84,40 @@ func (d *decision) synthesisFailed(o Synthesized) bool {
 		d.emit(o.Attempt, fact)
 		return false
 	}
-	if o.Failure.Retryable && o.Attempt < r.Spec.Limits.MaxAttempts {
-		at := d.now.Add(retryDelay(o.Attempt, o.Failure.RetryAfter, d.random))
-		fact.RetryAt = &at
+	next, follows := d.retry(&r.Synthesis.Tries, o.Failure, r.fallbackOf(r.Spec.Synthesizer.Model) != "")
+	if follows {
+		fact.RetryAt, fact.Again, fact.Fallback = &next.at, next.again, next.fallback
 	}
 	d.emit(o.Attempt, fact)
-	if fact.RetryAt != nil {
+	switch {
+	case follows && next.at.After(d.now):
 		d.do(r.synthesisTimer())
-		return true
+	case follows && !d.stopping:
+		d.startSynthesis()
+	case follows:
+	case o.Failure.Code == CodeBudgetExceeded:
+		d.exhaust(tenantBudget)
+		d.succeed("")
+	default:
+		d.emit(0, &RunFailed{
+			Failure: Failure{Code: CodeSynthesisFailed, Detail: "The synthesis failed: " + o.Failure.Detail},
+			Reason:  r.reasonFor(),
+		})
 	}
-	d.emit(0, &RunFailed{
-		Failure: Failure{Code: CodeSynthesisFailed, Detail: "The synthesis failed: " + o.Failure.Detail},
-		Reason:  r.reasonOfPlan(),
-	})
 	return true
 }
 
 // succeed ends the run with what it has.
 func (d *decision) succeed(answer string) {
 	r := d.run
+	partial := r.Exhausted != nil
+	for _, s := range r.Subtasks {
+		partial = partial || s.counts() && s.Status != StatusSucceeded
+	}
 	d.emit(0, &RunSucceeded{
-		Partial: r.Progress.Succeeded < r.Progress.Total,
+		Partial: partial,
 		Answer:  answer,
-		Reason:  r.reasonOfPlan(),
+		Reason:  r.reasonFor(),
 	})
 }
 

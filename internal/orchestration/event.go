@@ -35,7 +35,15 @@ type (
 		Spec *Spec `json:"spec"`
 	}
 	// RunStarted says that the run's time has begun to count.
-	RunStarted struct{}
+	RunStarted struct {
+		// Share of the budget that is kept for the synthesis.
+		Share *Reserve `json:"share,omitempty"`
+	}
+	// RunResumed says that a process has taken the run up from its journal, with
+	// calls in flight that are lost and made again.
+	RunResumed struct {
+		Starts int `json:"starts"` // in a row without an outcome: the process may have died of this run
+	}
 	// RunCanceling says that the run is about to end early: nothing new starts,
 	// and the calls in flight are being aborted.
 	RunCanceling struct {
@@ -70,8 +78,13 @@ type (
 	// PlanStarted says that the planner is being asked. The event's attempt
 	// counts its calls: retries and repairs alike.
 	PlanStarted struct {
-		Model  string `json:"model"`
-		Repair bool   `json:"repair,omitempty"`
+		Model   string `json:"model"`
+		Repair  bool   `json:"repair,omitempty"`
+		Repeats int    `json:"repeats,omitempty"` // the attempt whose call was lost: it is made again under its key
+		// Reason is set where a replan begins: what it is for.
+		Reason   *Reason  `json:"reason,omitempty"`
+		Fallback bool     `json:"fallback,omitempty"`
+		Reserved *Reserve `json:"reserved,omitempty"`
 	}
 	// PlanSubtaskAdded brings a subtask's body.
 	PlanSubtaskAdded struct {
@@ -81,8 +94,10 @@ type (
 	PlanInvalid struct {
 		Failure  Failure    `json:"failure"`
 		Problems []Problem  `json:"problems,omitempty"`
-		Answer   string     `json:"answer,omitempty"` // what the planner answered
-		RetryAt  *time.Time `json:"retry_at,omitempty"`
+		Answer   string     `json:"answer,omitempty"`   // what the planner answered
+		RetryAt  *time.Time `json:"retry_at,omitempty"` // when another attempt follows; nil: none does
+		Again    bool       `json:"again,omitempty"`    // which makes the same call again
+		Fallback bool       `json:"fallback,omitempty"` // which asks the fallback model
 		Calls    []Call     `json:"calls,omitempty"`
 	}
 	// PlanRepaired says that the planner mended its plan.
@@ -94,6 +109,18 @@ type (
 		Analysis string     `json:"analysis,omitempty"`
 		Subtasks []string   `json:"subtasks"` // ids in plan order
 		Calls    []Call     `json:"calls,omitempty"`
+	}
+	// PlanReplaced puts a revised plan in the place of the one before it. What of
+	// it is new was added before.
+	PlanReplaced struct {
+		Version  int      `json:"version"`
+		Reason   Reason   `json:"reason"`
+		Analysis string   `json:"analysis,omitempty"`
+		Subtasks []string `json:"subtasks"` // ids in plan order
+		Kept     []string `json:"kept"`
+		Added    []string `json:"added"`
+		Dropped  []string `json:"dropped"`
+		Calls    []Call   `json:"calls,omitempty"`
 	}
 )
 
@@ -113,14 +140,21 @@ const (
 type (
 	// SubtaskStarted says that an attempt began.
 	SubtaskStarted struct {
-		Worker string `json:"worker,omitempty"` // the configured worker; empty: the default
-		Model  string `json:"model"`
+		Worker  string `json:"worker,omitempty"` // the configured worker; empty: the default
+		Model   string `json:"model"`
+		Repeats int    `json:"repeats,omitempty"` // the attempt whose call was lost: it is made again under its key
+		// Fallback says that the prompt is a simpler one, and the model the
+		// fallback, if there is one.
+		Fallback bool     `json:"fallback,omitempty"`
+		Reserved *Reserve `json:"reserved,omitempty"`
 	}
 	// SubtaskRetrying says that an attempt failed and another one will follow.
 	SubtaskRetrying struct {
-		Failure Failure   `json:"failure"`
-		RetryAt time.Time `json:"retry_at"`
-		Calls   []Call    `json:"calls,omitempty"`
+		Failure  Failure   `json:"failure"`
+		RetryAt  time.Time `json:"retry_at"`
+		Again    bool      `json:"again,omitempty"`    // it makes the same call again
+		Fallback bool      `json:"fallback,omitempty"` // it falls back
+		Calls    []Call    `json:"calls,omitempty"`
 	}
 	// SubtaskSucceeded brings a subtask's output.
 	SubtaskSucceeded struct {
@@ -131,13 +165,17 @@ type (
 	// SubtaskFailed says that the last attempt failed.
 	SubtaskFailed struct {
 		Failure Failure `json:"failure"`
+		Replan  bool    `json:"replan,omitempty"` // the plan is to be revised because of it
 		Calls   []Call  `json:"calls,omitempty"`
 	}
-	// SubtaskSkipped says that a subtask will not be performed.
+	// SubtaskSkipped says that a subtask will not be performed, or that the run
+	// does without it.
 	SubtaskSkipped struct {
 		Failure Failure `json:"failure"`
+		Calls   []Call  `json:"calls,omitempty"`
 	}
-	// SubtaskCanceled says that a subtask was given up with its run.
+	// SubtaskCanceled says that a subtask was given up with its run, or by a
+	// later plan.
 	SubtaskCanceled struct {
 		Calls []Call `json:"calls,omitempty"`
 	}
@@ -147,7 +185,10 @@ type (
 type (
 	// SynthesisStarted says that the synthesizer is being asked.
 	SynthesisStarted struct {
-		Model string `json:"model"`
+		Model    string   `json:"model"`
+		Repeats  int      `json:"repeats,omitempty"` // the attempt whose call was lost: it is made again under its key
+		Fallback bool     `json:"fallback,omitempty"`
+		Reserved *Reserve `json:"reserved,omitempty"`
 	}
 	// SynthesisSucceeded brings the final output.
 	SynthesisSucceeded struct {
@@ -157,9 +198,24 @@ type (
 	}
 	// SynthesisFailed says that an attempt failed; another one follows at RetryAt, if set.
 	SynthesisFailed struct {
-		Failure Failure    `json:"failure"`
-		RetryAt *time.Time `json:"retry_at,omitempty"`
-		Calls   []Call     `json:"calls,omitempty"`
+		Failure  Failure    `json:"failure"`
+		RetryAt  *time.Time `json:"retry_at,omitempty"`
+		Again    bool       `json:"again,omitempty"`    // it makes the same call again
+		Fallback bool       `json:"fallback,omitempty"` // it asks the fallback model
+		Calls    []Call     `json:"calls,omitempty"`
+	}
+)
+
+// Facts about the run's budget.
+type (
+	// BudgetWarning says that most of a limit is spent.
+	BudgetWarning struct {
+		Limit string `json:"limit"` // as in the request: "max_tokens", …
+	}
+	// BudgetExceeded says that nothing more is affordable.
+	BudgetExceeded struct {
+		Limit  string `json:"limit"`
+		Reason Reason `json:"reason"`
 	}
 )
 
@@ -188,7 +244,11 @@ func (e Event) Calls() []Call {
 		return f.Calls
 	case *SubtaskSucceeded:
 		return f.Calls
+	case *PlanReplaced:
+		return f.Calls
 	case *SubtaskFailed:
+		return f.Calls
+	case *SubtaskSkipped:
 		return f.Calls
 	case *SubtaskCanceled:
 		return f.Calls

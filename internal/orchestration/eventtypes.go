@@ -13,6 +13,9 @@ func (*RunCreated) Type() string { return "run.created" }
 // Type returns the event type "run.started".
 func (*RunStarted) Type() string { return "run.started" }
 
+// Type returns the event type "run.resumed".
+func (*RunResumed) Type() string { return "run.resumed" }
+
 // Type returns the event type "run.canceling".
 func (*RunCanceling) Type() string { return "run.canceling" }
 
@@ -39,6 +42,9 @@ func (*PlanRepaired) Type() string { return "plan.repaired" }
 
 // Type returns the event type "plan.created".
 func (*PlanCreated) Type() string { return "plan.created" }
+
+// Type returns the event type "plan.replaced".
+func (*PlanReplaced) Type() string { return "plan.replaced" }
 
 // Type returns the event type "subtask.started".
 func (*SubtaskStarted) Type() string { return "subtask.started" }
@@ -67,10 +73,17 @@ func (*SynthesisSucceeded) Type() string { return "synthesis.succeeded" }
 // Type returns the event type "synthesis.failed".
 func (*SynthesisFailed) Type() string { return "synthesis.failed" }
 
+// Type returns the event type "budget.warning".
+func (*BudgetWarning) Type() string { return "budget.warning" }
+
+// Type returns the event type "budget.exceeded".
+func (*BudgetExceeded) Type() string { return "budget.exceeded" }
+
 // facts makes an empty fact of each type, to read a stored one into.
 var facts = map[string]func() Fact{
 	"run.created":         func() Fact { return new(RunCreated) },
 	"run.started":         func() Fact { return new(RunStarted) },
+	"run.resumed":         func() Fact { return new(RunResumed) },
 	"run.canceling":       func() Fact { return new(RunCanceling) },
 	"run.succeeded":       func() Fact { return new(RunSucceeded) },
 	"run.failed":          func() Fact { return new(RunFailed) },
@@ -80,6 +93,7 @@ var facts = map[string]func() Fact{
 	"plan.invalid":        func() Fact { return new(PlanInvalid) },
 	"plan.repaired":       func() Fact { return new(PlanRepaired) },
 	"plan.created":        func() Fact { return new(PlanCreated) },
+	"plan.replaced":       func() Fact { return new(PlanReplaced) },
 	"subtask.started":     func() Fact { return new(SubtaskStarted) },
 	"subtask.retrying":    func() Fact { return new(SubtaskRetrying) },
 	"subtask.succeeded":   func() Fact { return new(SubtaskSucceeded) },
@@ -89,6 +103,8 @@ var facts = map[string]func() Fact{
 	"synthesis.started":   func() Fact { return new(SynthesisStarted) },
 	"synthesis.succeeded": func() Fact { return new(SynthesisSucceeded) },
 	"synthesis.failed":    func() Fact { return new(SynthesisFailed) },
+	"budget.warning":      func() Fact { return new(BudgetWarning) },
+	"budget.exceeded":     func() Fact { return new(BudgetExceeded) },
 }
 
 // EventTypes lists every event type, for contracts and documents.

@@ -1,5 +1,7 @@
 package orchestration
 
+import "slices"
+
 // Replay folds one event of the journal into the run. It decides nothing and
 // cannot fail; events must come in order, from the first one on.
 func (r *Run) Replay(e Event) { r.fold(e) }
@@ -8,6 +10,9 @@ func (r *Run) Replay(e Event) { r.fold(e) }
 func (r *Run) fold(e Event) {
 	r.Seq, r.UpdatedAt = e.Seq, e.Time
 	r.Totals.add(e.Calls())
+	if e.outcome() {
+		r.Starts = 0
+	}
 	if s := r.Subtask(e.Subtask); s != nil {
 		r.foldSubtask(s, e)
 		return
@@ -16,7 +21,9 @@ func (r *Run) fold(e Event) {
 	case *RunCreated:
 		r.ID, r.Spec, r.Status, r.CreatedAt = e.Run, f.Spec, StatusQueued, e.Time
 	case *RunStarted:
-		r.Status, r.StartedAt = StatusRunning, e.Time
+		r.Status, r.StartedAt, r.Synthesis.Share = StatusRunning, e.Time, f.Share
+	case *RunResumed:
+		r.Starts = f.Starts
 	case *RunCanceling:
 		r.Status, r.Ending = StatusCanceling, f
 	case *RunSucceeded:
@@ -27,53 +34,147 @@ func (r *Run) fold(e Event) {
 		r.Failure = &f.Failure
 	case *RunCanceled:
 		r.end(e, StatusCanceled, &f.Reason)
+	case *BudgetWarning:
+		r.Warned = true
+	case *BudgetExceeded:
+		r.Exhausted = &f.Reason
 	default:
 		r.foldPlan(e)
 		r.foldSynthesis(e)
 	}
 }
 
+// outcome reports whether an event tells how a call ended.
+func (e Event) outcome() bool {
+	switch e.Fact.(type) {
+	case *PlanInvalid, *PlanCreated, *PlanReplaced,
+		*SubtaskRetrying, *SubtaskSucceeded, *SubtaskFailed, *SubtaskSkipped, *SubtaskCanceled,
+		*SynthesisSucceeded, *SynthesisFailed:
+		return true
+	}
+	return false
+}
+
 func (r *Run) end(e Event, status Status, reason *Reason) {
 	r.Status, r.EndedAt, r.Reason = status, e.Time, reason
+}
+
+// begun notes that an attempt has begun.
+func (r *Run) begun(t *Tries, attempt, repeats int, reserved *Reserve) {
+	r.settled(t)
+	t.Call, t.Lost = attempt, 0
+	if repeats > 0 {
+		t.Call = repeats
+	}
+	t.Tried++
+	t.Reserved = reserved
+	r.Held.add(reserved)
+}
+
+// settled notes that no attempt is in flight: what it held back is free.
+func (r *Run) settled(t *Tries) {
+	r.Held.sub(t.Reserved)
+	t.Reserved = nil
+}
+
+// failed notes what follows a failed attempt: the same call again, or the
+// fallback.
+func (t *Tries) failed(again, fallback bool) {
+	if again {
+		t.Lost = t.Call
+	}
+	if fallback {
+		t.Fallback, t.Tried = true, 0
+	}
 }
 
 func (r *Run) foldPlan(e Event) {
 	p := &r.Planning
 	switch f := e.Fact.(type) {
 	case *PlanStarted:
+		if f.Reason != nil {
+			p.Replans++
+			p.ReplannedAt, p.Reason, p.Problems, p.Answer, p.Tries = e.Time, f.Reason, nil, Text{}, Tries{}
+		}
 		p.Status, p.Attempt, p.RetryAt, p.Repairing = StatusRunning, e.Attempt, zeroTime, f.Repair
+		p.Asked = len(p.Wanted)
+		for _, s := range r.Subtasks {
+			s.Told = s.lost()
+		}
+		r.begun(&p.Tries, e.Attempt, f.Repeats, f.Reserved)
 	case *PlanInvalid:
-		p.Status = StatusFailed
-		if f.RetryAt != nil {
-			p.Status, p.RetryAt = StatusPending, *f.RetryAt
-		}
-		if len(f.Problems) == 0 {
-			p.Failures++
-			break
-		}
-		p.Problems, p.Answer = f.Problems, textIn(e.Seq, f.Answer)
+		r.foldPlanInvalid(e.Seq, f)
 	case *PlanSubtaskAdded:
 		r.index[f.Subtask.ID] = len(r.Subtasks)
 		r.Subtasks = append(r.Subtasks, &SubtaskState{Subtask: f.Subtask, Status: StatusPending})
 		r.Progress.Total++
 	case *PlanCreated:
-		p.Status, p.Version, p.Source, p.Analysis = StatusSucceeded, f.Version, f.Source, f.Analysis
-		r.scheduled = nil
+		r.adopted(PlanVersion{f.Version, f.Source, nil, f.Analysis, f.Subtasks, e.Time})
+	case *PlanReplaced:
+		for _, id := range f.Dropped {
+			r.Subtask(id).Dropped = f.Version
+		}
+		r.Progress.Total -= len(f.Dropped)
+		for _, s := range r.Subtasks {
+			s.Superseded = s.Superseded || s.Told
+		}
+		r.adopted(PlanVersion{f.Version, PlanOfPlanner, &f.Reason, f.Analysis, f.Subtasks, e.Time})
 	}
+}
+
+func (r *Run) foldPlanInvalid(seq int64, f *PlanInvalid) {
+	p := &r.Planning
+	r.settled(&p.Tries)
+	switch {
+	case f.RetryAt != nil:
+		p.Status, p.RetryAt = StatusPending, *f.RetryAt
+		p.failed(f.Again, f.Fallback)
+	case p.Version > 0: // the plan as it is stays in force
+		if p.Status != StatusRunning { // the planner could not be asked at all
+			p.Asked = len(p.Wanted)
+		}
+		p.Status = StatusSucceeded
+		p.answered()
+	default:
+		p.Status = StatusFailed
+	}
+	if len(f.Problems) > 0 {
+		p.Problems, p.Answer, p.Tried = f.Problems, textIn(seq, f.Answer), 0
+	}
+}
+
+// adopted makes a version of the plan the one in force.
+func (r *Run) adopted(v PlanVersion) {
+	p := &r.Planning
+	r.settled(&p.Tries)
+	p.Status, p.Version, p.Source, p.Analysis = StatusSucceeded, v.Version, v.Source, v.Analysis
+	p.Versions = append(p.Versions, v)
+	p.answered()
+	r.scheduled = nil
+}
+
+// answered forgets the failures that the planner has been told of.
+func (p *Planning) answered() {
+	p.Wanted = slices.Clone(p.Wanted[p.Asked:])
+	p.Asked = 0
 }
 
 func (r *Run) foldSynthesis(e Event) {
 	s := &r.Synthesis
 	switch f := e.Fact.(type) {
 	case *SynthesisStarted:
-		s.Status, s.Attempt, s.RetryAt = StatusRunning, e.Attempt, zeroTime
+		s.Status, s.Attempt, s.RetryAt, s.Share = StatusRunning, e.Attempt, zeroTime, nil
+		r.begun(&s.Tries, e.Attempt, f.Repeats, f.Reserved)
 	case *SynthesisSucceeded:
+		r.settled(&s.Tries)
 		s.Status, s.Failure = StatusSucceeded, nil
 		s.Output, s.Shortened = textIn(e.Seq, f.Output), f.Shortened
 	case *SynthesisFailed:
+		r.settled(&s.Tries)
 		s.Status, s.Failure = StatusFailed, &f.Failure
 		if f.RetryAt != nil {
 			s.Status, s.RetryAt = StatusPending, *f.RetryAt
+			s.failed(f.Again, f.Fallback)
 		}
 	}
 }
@@ -81,30 +182,44 @@ func (r *Run) foldSynthesis(e Event) {
 func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 	was := s.Status
 	s.Totals.add(e.Calls())
-	switch f := e.Fact.(type) {
-	case *SubtaskStarted:
+	if f, started := e.Fact.(*SubtaskStarted); started {
 		s.Status, s.Attempts, s.RetryAt = StatusRunning, e.Attempt, zeroTime
 		s.Performer, s.Model = f.Worker, f.Model
-		if e.Attempt == 1 {
+		if s.StartedAt.IsZero() {
 			s.StartedAt = e.Time
 		}
-	case *SubtaskRetrying:
-		s.Status, s.RetryAt, s.Failure = StatusPending, f.RetryAt, &f.Failure
-	case *SubtaskSucceeded:
-		s.Status, s.EndedAt, s.Failure = StatusSucceeded, e.Time, nil
-		s.Output, s.Shortened = textIn(e.Seq, f.Output), f.Shortened
-	case *SubtaskFailed:
-		s.Status, s.EndedAt, s.Failure = StatusFailed, e.Time, &f.Failure
-	case *SubtaskSkipped:
-		s.Status, s.EndedAt, s.Failure = StatusSkipped, e.Time, &f.Failure
-	case *SubtaskCanceled:
-		s.Status, s.EndedAt = StatusCanceled, e.Time
+		r.begun(&s.Tries, e.Attempt, f.Repeats, f.Reserved)
+	} else {
+		r.settled(&s.Tries)
+		s.foldOutcome(e)
+	}
+	if f, failed := e.Fact.(*SubtaskFailed); failed && f.Replan {
+		r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
 	}
 	r.Progress.count(was, -1)
 	r.Progress.count(s.Status, +1)
 	if r.scheduled != nil {
 		r.scheduled.changed(s)
 	}
+}
+
+func (s *SubtaskState) foldOutcome(e Event) {
+	switch f := e.Fact.(type) {
+	case *SubtaskRetrying:
+		s.Status, s.RetryAt, s.Failure = StatusPending, f.RetryAt, &f.Failure
+		s.failed(f.Again, f.Fallback)
+		return
+	case *SubtaskSucceeded:
+		s.Status, s.Failure = StatusSucceeded, nil
+		s.Output, s.Shortened = textIn(e.Seq, f.Output), f.Shortened
+	case *SubtaskFailed:
+		s.Status, s.Failure = StatusFailed, &f.Failure
+	case *SubtaskSkipped:
+		s.Status, s.Failure = StatusSkipped, &f.Failure
+	case *SubtaskCanceled:
+		s.Status = StatusCanceled
+	}
+	s.EndedAt = e.Time
 }
 
 // count adds n to the subtasks that are in that status.

@@ -11,17 +11,29 @@ type Input struct {
 	Time   time.Time
 	Random float64
 	Said   Said
+	// Stopping says that the driver is about to stop: what has ended is heard,
+	// and nothing new starts. The run goes on with [Resume].
+	Stopping bool
 }
 
-// Said is the substance of an input: [Start], [Planned], [Worked],
-// [Synthesized], [Due] or [Cancel].
+// Said is the substance of an input: [Start], [Begin], [Resume], [Planned],
+// [Worked], [Synthesized], [Due] or [Cancel].
 type Said interface{ said() }
 
-// Start begins a run. It must be the first input and comes once.
+// Start accepts a run. It must be the first input and comes once. The run begins
+// at once, unless it has to queue: then with [Begin].
 type Start struct {
-	ID   string
-	Spec *Spec
+	ID    string
+	Spec  *Spec
+	Queue bool
 }
+
+// Begin begins a run that queued.
+type Begin struct{}
+
+// Resume says that another process has taken the run up from its journal: the
+// calls that were in flight are lost.
+type Resume struct{}
 
 // Planned is the outcome of a [MakePlan].
 type Planned struct {
@@ -63,6 +75,8 @@ type Cancel struct {
 }
 
 func (Start) said()       {}
+func (Begin) said()       {}
+func (Resume) said()      {}
 func (Planned) said()     {}
 func (Worked) said()      {}
 func (Synthesized) said() {}
@@ -95,6 +109,8 @@ const (
 	CodeOutputTooLarge      Code = "output_too_large"
 	CodeOutputInvalid       Code = "output_invalid"
 	CodeSynthesisFailed     Code = "synthesis_failed"
+	CodeBudgetExceeded      Code = "budget_exceeded"
+	CodePoisonRun           Code = "poison_run"
 	CodeTimeout             Code = "timeout"
 	CodeCanceled            Code = "canceled"
 	CodeInternal            Code = "internal"

@@ -21,11 +21,12 @@ type world struct {
 	awaited  []Command // issued and not yet answered
 	answered []Said    // to be said again
 	canceled bool
+	stopping bool
 }
 
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, run: New(), now: epoch}
+		w := &world{t: t, run: New(Funcs{}), now: epoch}
 		w.say(Start{ID: "run_1", Spec: drawSpec(t)})
 		for inputs := 0; !w.run.Done(); inputs++ {
 			if inputs > 2000 {
@@ -43,7 +44,13 @@ func drawSpec(t *rapid.T) *Spec {
 	spec.Limits.MaxConcurrency = rapid.IntRange(1, 5).Draw(t, "max_concurrency")
 	spec.Limits.MaxAttempts = rapid.IntRange(1, 3).Draw(t, "max_attempts")
 	spec.Limits.MaxSubtasks = 12
-	spec.OnFailure = rapid.SampledFrom([]OnFailure{OnFailurePartial, OnFailureFail}).Draw(t, "on_failure")
+	spec.OnFailure = rapid.SampledFrom([]OnFailure{OnFailurePartial, OnFailureFail, OnFailureReplan}).Draw(t, "on_failure")
+	spec.Limits.MaxReplans = rapid.IntRange(0, 3).Draw(t, "max_replans")
+	spec.Limits.ReplanCooldown = time.Duration(rapid.IntRange(0, 5).Draw(t, "cooldown")) * time.Second
+	spec.Limits.MaxLLMCalls = rapid.SampledFrom([]int{0, 0, 3, 8, 20}).Draw(t, "max_llm_calls")
+	if rapid.Bool().Draw(t, "fallback") {
+		spec.Models = []Model{{Name: "m", Fallback: "small"}}
+	}
 	spec.Synthesizer.Mode = rapid.SampledFrom([]SynthesisMode{SynthesizeModel, SynthesizeNone}).Draw(t, "mode")
 	if rapid.Bool().Draw(t, "own plan") {
 		p := drawPlan(t)
@@ -63,6 +70,7 @@ func drawPlan(t *rapid.T) Plan {
 			}
 		}
 		s.After = rapid.SampledFrom([]After{"", AfterSucceeded, AfterEnded}).Draw(t, "after")
+		s.OnFailure = rapid.SampledFrom([]OnFailure{"", "", OnFailureSkip, OnFailureFallback, OnFailureReplan}).Draw(t, "on_failure of one")
 		p.Subtasks = append(p.Subtasks, s)
 	}
 	return p
@@ -81,6 +89,10 @@ func (w *world) next() {
 		}
 	case choice == 4:
 		w.replay()
+	case choice == 5:
+		w.crash()
+	case choice == 6:
+		w.stop()
 	default:
 		w.answer()
 	}
@@ -102,9 +114,64 @@ func (w *world) answer() {
 		return
 	}
 	w.say(said)
+	if w.run.Done() {
+		return
+	}
 	if _, timer := said.(Due); !timer {
 		w.answered = append(w.answered, said)
 	}
+}
+
+// crash loses all that is in flight: another process takes the run up. What a
+// lost attempt would have said comes too late, unless the run is ending.
+func (w *world) crash() {
+	lost := w.awaited
+	w.run, w.awaited = w.again(), nil
+	w.say(Resume{})
+	for i, c := range w.awaited {
+		if abort, ok := c.(Abort); ok {
+			w.awaited[i] = abort.Call
+		}
+	}
+	if w.run.Ending != nil {
+		return
+	}
+	for _, c := range lost {
+		if said := w.outcome(c); said != nil && c.Key() != "timer/"+timeoutName {
+			if _, timer := c.(SetTimer); !timer {
+				w.answered = append(w.answered, said)
+			}
+		}
+	}
+}
+
+// stop cuts all calls short, as a process does that is told to stop, and has
+// another one go on.
+func (w *world) stop() {
+	for _, c := range w.awaited {
+		said := w.outcome(c)
+		switch s := said.(type) {
+		case Planned:
+			s.Failure = &Failure{Code: CodeCanceled}
+			said = s
+		case Worked:
+			s.Failure = &Failure{Code: CodeCanceled}
+			said = s
+		case Synthesized:
+			s.Failure = &Failure{Code: CodeCanceled}
+			said = s
+		default:
+			continue
+		}
+		w.stopping = true
+		w.say(said)
+		w.stopping = false
+		if w.run.Done() {
+			return
+		}
+	}
+	w.awaited = nil
+	w.say(Resume{})
 }
 
 func (w *world) outcome(c Command) Said {
@@ -147,7 +214,7 @@ func (w *world) drawFailure() *Failure {
 // say carries an input to the run and checks what follows from it.
 func (w *world) say(said Said) []Event {
 	random := rapid.Float64Range(0, 0.999).Draw(w.t, "random")
-	events, commands, err := w.run.Step(Input{Time: w.now, Random: random, Said: said})
+	events, commands, err := w.run.Step(Input{Time: w.now, Random: random, Said: said, Stopping: w.stopping})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -158,7 +225,7 @@ func (w *world) say(said Said) []Event {
 		w.events = append(w.events, e)
 		w.check(e)
 	}
-	if len(events) == 0 && len(commands) > 0 {
+	if _, resumed := said.(Resume); len(events) == 0 && len(commands) > 0 && !resumed {
 		w.t.Fatalf("commands without an event: %v", commands)
 	}
 	w.awaited = append(w.awaited, commands...)
@@ -167,8 +234,18 @@ func (w *world) say(said Said) []Event {
 
 // check holds an event against all that came before it.
 func (w *world) check(e Event) {
-	if _, started := e.Fact.(*SubtaskStarted); !started {
+	if most := w.run.Spec.Limits.MaxLLMCalls; most > 0 && w.run.Totals.LLMCalls+w.run.Held.Calls > most {
+		w.t.Fatalf("after %s %d calls were made and %d may be, of %d", e.Type(), w.run.Totals.LLMCalls, w.run.Held.Calls, most)
+	}
+	f, started := e.Fact.(*SubtaskStarted)
+	if !started {
 		return
+	}
+	if w.stopping {
+		w.t.Fatalf("%s started while the process was about to stop", e.Subtask)
+	}
+	if p := w.run.Planning; f.Repeats == 0 && p.Version > 0 && p.Status != StatusSucceeded {
+		w.t.Fatalf("%s started while the plan was being revised", e.Subtask)
 	}
 	if w.canceled || w.run.Ending != nil {
 		w.t.Fatalf("%s started after the cancel", e.Subtask)
@@ -179,7 +256,8 @@ func (w *world) check(e Event) {
 	s := w.run.Subtask(e.Subtask)
 	for _, id := range s.DependsOn {
 		on := w.run.Subtask(id).Status
-		if !on.Ended() || (s.After == AfterSucceeded && on != StatusSucceeded) {
+		skipped := w.run.Subtask(id).OnFailure == OnFailureSkip
+		if !on.Ended() || (s.After == AfterSucceeded && on != StatusSucceeded && !skipped) {
 			w.t.Fatalf("%s started while %s was %s", s.ID, id, on)
 		}
 	}
@@ -209,7 +287,7 @@ func (w *world) replay() {
 }
 
 func (w *world) again() *Run {
-	again := New()
+	again := New(Funcs{})
 	for _, e := range w.events {
 		again.Replay(throughJSON(w.t, e))
 	}
@@ -241,11 +319,17 @@ func (w *world) ended() {
 		if !s.Status.Ended() || s.EndedAt.IsZero() {
 			w.t.Fatalf("%s is %s since %v after the end", s.ID, s.Status, s.EndedAt)
 		}
+		if s.Dropped > 0 {
+			continue
+		}
 		counted.Total++
 		counted.count(s.Status, 1)
 	}
 	if counted != w.run.Progress {
 		w.t.Fatalf("progress is %v, counted %v", w.run.Progress, counted)
+	}
+	if held := w.run.Held; held.Calls != 0 || held.PromptTokens != 0 {
+		w.t.Fatalf("after the end %v is held back", held)
 	}
 	for _, said := range []Said{Cancel{}, Due{Timer: timeoutName}} {
 		if events := w.say(said); len(events) > 0 {

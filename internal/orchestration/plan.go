@@ -17,6 +17,8 @@ type Subtask struct {
 	Description string   `json:"description"`
 	DependsOn   []string `json:"depends_on,omitempty"`
 	After       After    `json:"after,omitempty"`
+
+	OnFailure OnFailure `json:"on_failure,omitempty"` // empty: as the run
 }
 
 // A Kind says what performing a subtask means.

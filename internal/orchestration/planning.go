@@ -1,18 +1,39 @@
 package orchestration
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-func (d *decision) startPlanning() {
+func (d *decision) startPlanning() { d.askPlanner(d.run.Planning.Lost, nil) }
+
+// askPlanner has the planner asked: for a plan, for one that mends its last
+// answer or, where there is a plan and a reason to revise it, for another one.
+// A call that was lost is repeated under the key of that attempt.
+func (d *decision) askPlanner(repeats int, revise *Reason) {
 	r := d.run
-	d.emit(r.Planning.Attempt+1, &PlanStarted{
-		Model:  r.Spec.Planner.Model,
-		Repair: len(r.Planning.Problems) > 0,
-	})
+	p := &r.Planning
+	reserved := cmp.Or(p.Reserved, r.planReserve()) // the one in flight is made again
+	if limit := r.unaffordable(reserved); limit != "" && p.Reserved == nil {
+		d.planUnaffordable(limit)
+		return
+	}
+	fact := &PlanStarted{
+		Model: r.plannerModel(), Repair: revise == nil && len(p.Problems) > 0,
+		Repeats: repeats, Reason: revise, Fallback: revise == nil && p.Fallback, Reserved: reserved,
+	}
+	if revise != nil {
+		fact.Model = r.Spec.Planner.Model
+	}
+	d.emit(p.Attempt+1, fact)
 	d.do(r.makePlan())
+}
+
+func (r *Run) plannerModel() string {
+	model := r.Spec.Planner.Model
+	return r.modelOf(model, r.fallbackOf(model), &r.Planning.Tries)
 }
 
 // planned hears how an attempt at the plan ended.
@@ -25,18 +46,29 @@ func (d *decision) planned(p Planned) {
 	case d.run.Ending != nil:
 		d.emit(p.Attempt, &PlanInvalid{Failure: canceledWith(d.run.Ending), Calls: p.Calls})
 		d.end()
+		return
 	case p.Failure != nil && !unusable(p.Failure):
 		d.planningFailed(p)
+	case planning.Version > 0:
+		d.revised(p)
 	default:
-		if problems := d.problemsOf(p); len(problems) > 0 {
-			d.planInvalid(p, problems)
-			return
-		}
-		if planning.Repairing {
-			d.emit(p.Attempt, &PlanRepaired{})
-		}
-		d.adopt(p.Plan, PlanOfPlanner, p.Calls)
+		d.firstPlan(p)
 	}
+	d.warn()
+}
+
+// firstPlan takes an answer to the first question.
+func (d *decision) firstPlan(p Planned) {
+	if problems := d.problemsOf(p); len(problems) > 0 {
+		if d.planInvalid(p, problems) {
+			d.adopt(Plan{Subtasks: []Subtask{{ID: "T1", Description: d.run.Spec.Task}}}, PlanOfFallback, nil)
+		}
+		return
+	}
+	if d.run.Planning.Repairing {
+		d.emit(p.Attempt, &PlanRepaired{})
+	}
+	d.adopt(p.Plan, PlanOfPlanner, p.Calls)
 }
 
 // unusable reports whether a failure is of the answer and not of the call: the
@@ -63,51 +95,65 @@ func (d *decision) problemsOf(p Planned) []Problem {
 	return p.Plan.Check(most)
 }
 
-// planInvalid sends an answer back to the planner once; after that the task
-// itself is the one subtask.
-func (d *decision) planInvalid(p Planned, problems []Problem) {
-	again := d.run.Planning.Repairing
+// planInvalid sends an answer back to the planner once. It reports whether that
+// was done before, so that this was the last attempt.
+func (d *decision) planInvalid(p Planned, problems []Problem) (last bool) {
+	last = d.run.Planning.Repairing
 	fact := &PlanInvalid{
 		Failure:  Failure{Code: CodePlanInvalid, Detail: firstOf(problems)},
 		Problems: problems,
 		Answer:   p.Answer,
 		Calls:    p.Calls,
 	}
-	d.emit(p.Attempt, fact)
-	if !again {
-		d.startPlanning()
-		return
+	if !last {
+		fact.RetryAt = &d.now
 	}
-	d.adopt(Plan{Subtasks: []Subtask{{ID: "T1", Description: d.run.Spec.Task}}}, PlanOfFallback, nil)
+	d.emit(p.Attempt, fact)
+	if !last && !d.stopping {
+		d.startPlanning()
+	}
+	return last
 }
 
 // planningFailed hears that the planner could not be asked.
 func (d *decision) planningFailed(p Planned) {
 	r := d.run
 	fact := &PlanInvalid{Failure: *p.Failure, Calls: p.Calls}
-	if p.Failure.Retryable && r.Planning.Failures+1 < r.Spec.Limits.MaxAttempts {
-		at := d.now.Add(retryDelay(r.Planning.Failures+1, p.Failure.RetryAfter, d.random))
-		fact.RetryAt = &at
+	next, follows := d.retry(&r.Planning.Tries, p.Failure, r.fallbackOf(r.Spec.Planner.Model) != "")
+	if follows {
+		fact.RetryAt, fact.Again, fact.Fallback = &next.at, next.again, next.fallback
 	}
 	d.emit(p.Attempt, fact)
-	if fact.RetryAt != nil {
+	switch {
+	case follows && next.at.After(d.now):
 		d.do(r.planTimer())
+	case follows && !d.stopping:
+		d.startPlanning()
+	case follows:
+	case r.Planning.Version > 0:
+		d.goOn()
+	default:
+		d.emit(0, &RunFailed{Failure: *p.Failure})
+	}
+}
+
+// planUnaffordable gives up a plan, or a revision, that the budget has no room for.
+func (d *decision) planUnaffordable(limit string) {
+	r := d.run
+	reason := r.exhaustedBy(limit)
+	failure := Failure{Code: reason.Code, Detail: reason.Detail}
+	if r.Planning.Version > 0 {
+		d.emit(r.Planning.Attempt, &PlanInvalid{Failure: failure})
+		d.goOn()
 		return
 	}
-	d.emit(0, &RunFailed{Failure: *p.Failure})
+	d.emit(0, &BudgetExceeded{Limit: limit, Reason: reason})
+	d.emit(0, &RunFailed{Failure: failure, Reason: &reason})
 }
 
 // adopt makes a checked plan the run's.
 func (d *decision) adopt(p Plan, source PlanSource, calls []Call) {
-	ids := make([]string, 0, len(p.Subtasks))
-	d.events = slices.Grow(d.events, 2*len(p.Subtasks)+1)
-	d.run.makeRoom(len(p.Subtasks))
-	for _, s := range p.Subtasks {
-		s.Kind, s.After = KindWorker, orDefault(s.After, AfterSucceeded)
-		s.Type = orDefault(strings.TrimSpace(s.Type), DefaultType)
-		d.emitFor(s.ID, 0, &PlanSubtaskAdded{Subtask: s})
-		ids = append(ids, s.ID)
-	}
+	ids := d.add(p.Subtasks)
 	d.emit(d.run.Planning.Attempt, &PlanCreated{
 		Version:  d.run.Planning.Version + 1,
 		Source:   source,
@@ -118,8 +164,32 @@ func (d *decision) adopt(p Plan, source PlanSource, calls []Call) {
 	d.advance()
 }
 
-// reasonOfPlan says, for the result, that the plan is not what was asked for.
-func (r *Run) reasonOfPlan() *Reason {
+// add adds subtasks to the run, and returns their ids.
+func (d *decision) add(subtasks []Subtask) []string {
+	ids := make([]string, 0, len(subtasks))
+	d.events = slices.Grow(d.events, 2*len(subtasks)+1)
+	d.run.makeRoom(len(subtasks))
+	for _, s := range subtasks {
+		s = completed(s)
+		d.emitFor(s.ID, 0, &PlanSubtaskAdded{Subtask: s})
+		ids = append(ids, s.ID)
+	}
+	return ids
+}
+
+// completed returns a subtask with the defaults in the place of what it leaves out.
+func completed(s Subtask) Subtask {
+	s.Kind, s.After = KindWorker, cmp.Or(s.After, AfterSucceeded)
+	s.Type = cmp.Or(strings.TrimSpace(s.Type), DefaultType)
+	return s
+}
+
+// reasonFor says, for the result, why not all was done, or that the plan is
+// not what was asked for.
+func (r *Run) reasonFor() *Reason {
+	if r.Exhausted != nil {
+		return r.Exhausted
+	}
 	if r.Planning.Source != PlanOfFallback {
 		return nil
 	}
@@ -136,11 +206,4 @@ func firstOf(problems []Problem) string {
 		return fmt.Sprintf("%s; and %d more", detail, n)
 	}
 	return detail
-}
-
-func orDefault[T ~string](value, otherwise T) T {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

@@ -14,7 +14,43 @@ const (
 
 // retryDelay returns how long to wait after the attempt-th attempt failed.
 func retryDelay(attempt int, retryAfter time.Duration, random float64) time.Duration {
-	delay := firstRetry << min(attempt-1, 10)
+	delay := firstRetry << min(max(attempt, 1)-1, 10)
 	delay = max(min(delay, lastRetry), min(retryAfter, retryMost))
 	return delay + time.Duration(random*jitter*float64(delay))
 }
+
+// A retry is the attempt that follows a failed one.
+type retry struct {
+	at       time.Time
+	again    bool // it makes the same call again, which was cut short
+	fallback bool // it falls back to a simpler prompt, another model, or both
+}
+
+// retry decides whether another attempt follows one that failed: as long as
+// there are attempts and the failure may pass, with the same model; then with
+// the fallback, if there is one. A call that this process cut short, because it
+// is about to stop, has not failed.
+func (d *decision) retry(t *Tries, f *Failure, fallback bool) (retry, bool) {
+	switch {
+	case d.run.Ending != nil || d.run.Exhausted != nil || f.Code == CodeBudgetExceeded:
+		return retry{}, false
+	case d.stopping && f.Code == CodeCanceled:
+		return retry{at: d.now, again: true}, true
+	case f.Retryable && t.Tried < d.run.Spec.Limits.MaxAttempts:
+		return retry{at: d.now.Add(retryDelay(t.Tried, f.RetryAfter, d.random))}, true
+	case fallback && !t.Fallback:
+		return retry{at: d.now, fallback: true}, true
+	}
+	return retry{}, false
+}
+
+// modelOf returns the model that the next attempt asks.
+func (r *Run) modelOf(model, fallback string, t *Tries) string {
+	if fallback != "" && t.Fallback {
+		return fallback
+	}
+	return model
+}
+
+// fallbackOf returns the fallback of a model, "" if it has none.
+func (r *Run) fallbackOf(model string) string { return r.Spec.Model(model).Fallback }

@@ -25,6 +25,11 @@ type Run struct {
 
 	// Ending is set when the run is about to end early, and how.
 	Ending *RunCanceling `json:"ending,omitempty"`
+	// Exhausted is set when the budget allows nothing more, and why.
+	Exhausted *Reason `json:"exhausted,omitempty"`
+	Warned    bool    `json:"warned,omitempty"` // that the budget is nearly spent
+	Held      Reserve `json:"held"`             // of the budget, by the attempts in flight
+	Starts    int     `json:"starts,omitempty"` // of processes, in a row without an outcome
 
 	Answer   string   `json:"answer,omitempty"` // the subtask whose output is the final output
 	Partial  bool     `json:"partial,omitempty"`
@@ -35,6 +40,7 @@ type Run struct {
 
 	UpdatedAt time.Time `json:"updated_at"` // of the last event: time never goes back in a run
 
+	funcs     Funcs
 	index     map[string]int // place in Subtasks by id; made anew when nil
 	scheduled *schedule      // of the current plan; made anew when nil
 }
@@ -43,7 +49,6 @@ type Run struct {
 type Planning struct {
 	Status    Status     `json:"status"` // pending (between attempts), running, succeeded, failed, canceled
 	Attempt   int        `json:"attempt"`
-	Failures  int        `json:"failures"` // attempts that failed without an answer
 	RetryAt   time.Time  `json:"retry_at,omitzero"`
 	Repairing bool       `json:"repairing,omitempty"`
 	Answer    Text       `json:"answer,omitzero"` // that could not be used
@@ -51,6 +56,33 @@ type Planning struct {
 	Version   int        `json:"version"` // 0 until there is a plan
 	Source    PlanSource `json:"source,omitempty"`
 	Analysis  string     `json:"analysis,omitempty"`
+	Tries
+
+	Replans     int           `json:"replans"`
+	ReplannedAt time.Time     `json:"replanned_at,omitzero"` // when the last one began
+	Wanted      []string      `json:"wanted,omitempty"`      // subtasks whose failures ask for a replan
+	Asked       int           `json:"asked,omitempty"`       // how many of them the planner has been told of
+	Reason      *Reason       `json:"reason,omitempty"`      // of the replan under way
+	Versions    []PlanVersion `json:"versions,omitempty"`    // in order
+}
+
+// A PlanVersion is one of the plans that a run has had.
+type PlanVersion struct {
+	Version   int        `json:"version"`
+	Source    PlanSource `json:"source"`
+	Reason    *Reason    `json:"reason,omitempty"` // why it replaced the one before it
+	Analysis  string     `json:"analysis,omitempty"`
+	Subtasks  []string   `json:"subtasks"` // ids in plan order
+	CreatedAt time.Time  `json:"created_at"`
+}
+
+// Tries are what attempts of any kind have in common.
+type Tries struct {
+	Call     int      `json:"call,omitempty"`     // the attempt that the present call is known by
+	Lost     int      `json:"lost,omitempty"`     // the attempt whose call is to be made again
+	Tried    int      `json:"tried,omitempty"`    // attempts begun with the present model
+	Fallback bool     `json:"fallback,omitempty"` // the present model is the fallback
+	Reserved *Reserve `json:"reserved,omitempty"` // of the budget, while an attempt is in flight
 }
 
 // A SubtaskState is what has become of a subtask.
@@ -67,6 +99,11 @@ type SubtaskState struct {
 	Shortened bool      `json:"shortened,omitempty"`
 	Failure   *Failure  `json:"failure,omitempty"` // of the last attempt, or why it was skipped
 	Totals    Totals    `json:"totals"`
+	Tries
+
+	Dropped    int  `json:"dropped,omitempty"`    // the version of the plan that left it out
+	Told       bool `json:"told,omitempty"`       // the planner knew, when last asked, that it did not succeed
+	Superseded bool `json:"superseded,omitempty"` // it did not succeed, and a later version made up for that
 
 	node *node // in the run's schedule; nil until there is one
 }
@@ -79,6 +116,8 @@ type Synthesis struct {
 	Output    Text      `json:"output,omitzero"`
 	Shortened bool      `json:"shortened,omitempty"`
 	Failure   *Failure  `json:"failure,omitempty"`
+	Share     *Reserve  `json:"share,omitempty"` // of the budget, kept for it until it begins
+	Tries
 }
 
 // Totals add up calls to models.
@@ -88,8 +127,21 @@ type Totals struct {
 	CostUSD float64 `json:"cost_usd"`
 }
 
+// Funcs are pure functions that the core is handed in. What only folds a run
+// needs none.
+type Funcs struct {
+	// Tokens estimates how many tokens a model makes of a text, from above. Nil
+	// takes a byte for a token.
+	Tokens func(text string) int
+}
+
 // New returns a run that waits for its [Start], or for a replay.
-func New() *Run { return &Run{} }
+func New(f Funcs) *Run {
+	if f.Tokens == nil {
+		f.Tokens = func(text string) int { return len(text) }
+	}
+	return &Run{funcs: f}
+}
 
 // Done reports whether the run has ended. Nothing follows from any input then.
 func (r *Run) Done() bool { return r.Status.Ended() }

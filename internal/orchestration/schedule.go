@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// A schedule knows which subtasks can start. It follows from the states of the
+// A schedule knows which subtasks can start, and how many have not ended: those
+// that a later plan dropped too, while they are being aborted. It follows from the states of the
 // subtasks: fold keeps it up to date, so that no event costs a look at the whole
 // plan, and it is made anew from them when there is none.
 type schedule struct {
@@ -54,6 +55,9 @@ func (r *Run) newSchedule() *schedule {
 	}
 	for i := range nodes {
 		n := &nodes[i]
+		if n.Dropped > 0 {
+			continue
+		}
 		for _, id := range n.DependsOn {
 			on := r.Subtask(id).node
 			n.needs = append(n.needs, on)

@@ -33,6 +33,7 @@ type Spec struct {
 	Limits    Limits    `json:"limits"`
 	OnFailure OnFailure `json:"on_failure"`
 	Deltas    bool      `json:"deltas,omitempty"` // a reader asked for tokens as the run started
+	Held      bool      `json:"held,omitempty"`   // its calls are paid from the tenant's budget
 }
 
 // A Planner says how the plan is to be made.
@@ -50,6 +51,7 @@ type Worker struct {
 	Description string   `json:"description,omitempty"` // tells the planner what it is good at
 	MaxTokens   int      `json:"max_tokens,omitempty"`
 	Temperature *float64 `json:"temperature,omitempty"`
+	Fallback    string   `json:"fallback,omitempty"` // the model to ask when its own has failed; empty: that model's fallback
 }
 
 // A Synthesizer says how the final output is to be made.
@@ -83,6 +85,7 @@ type Model struct {
 	ContextWindow int       `json:"context_window,omitempty"` // in tokens, prompt and answer; 0: unknown
 	Price         *Price    `json:"price,omitempty"`          // nil: unknown
 	Stream        Streaming `json:"stream,omitempty"`
+	Fallback      string    `json:"fallback,omitempty"` // the model to ask when this one has failed
 }
 
 // A Price is in US dollars for a million tokens.
@@ -130,9 +133,18 @@ type Limits struct {
 	MaxAttempts    int           `json:"max_attempts"`    // of a subtask, the planner and the synthesizer each
 	MaxSubtasks    int           `json:"max_subtasks"`
 	MaxOutputBytes int           `json:"max_output_bytes"` // of one subtask's output
+
+	MaxReplans     int           `json:"max_replans"`
+	ReplanCooldown time.Duration `json:"replan_cooldown"` // between the starts of two replans
+
+	// What the run may spend on models; 0: any amount.
+	MaxLLMCalls int     `json:"max_llm_calls,omitempty"`
+	MaxTokens   int     `json:"max_tokens,omitempty"` // of prompts and answers
+	MaxCostUSD  float64 `json:"max_cost_usd,omitempty"`
 }
 
-// OnFailure says what becomes of a run when a subtask has failed.
+// OnFailure says what becomes of a run when a subtask has failed for good. A
+// subtask's own goes before the run's.
 type OnFailure string
 
 const (
@@ -140,6 +152,15 @@ const (
 	OnFailurePartial OnFailure = "partial"
 	// OnFailureFail ends the run as failed.
 	OnFailureFail OnFailure = "fail"
+	// OnFailureReplan has the planner revise the plan. When the run is out of
+	// replans it is as partial.
+	OnFailureReplan OnFailure = "replan"
+	// OnFailureSkip, a subtask's own, goes on as if the subtask had not been
+	// asked for: what depends on it starts without its output.
+	OnFailureSkip OnFailure = "skip"
+	// OnFailureFallback, a subtask's own, tries a simpler prompt, also where no
+	// fallback model is configured. When that fails too it is as the run's own.
+	OnFailureFallback OnFailure = "fallback"
 )
 
 // WorkerNamed returns the configured worker of that name.

@@ -22,7 +22,7 @@ var (
 // An error refuses the input and leaves no trace. When the events cannot be
 // made durable, the run must be dropped and replayed from the journal.
 func (r *Run) Step(in Input) ([]Event, []Command, error) {
-	d := &decision{run: r, now: later(in.Time, r.UpdatedAt), random: in.Random}
+	d := &decision{run: r, now: later(in.Time, r.UpdatedAt), random: in.Random, stopping: in.Stopping}
 	start, starting := in.Said.(Start)
 	switch {
 	case starting && r.Spec != nil:
@@ -45,6 +45,7 @@ type decision struct {
 	run      *Run
 	now      time.Time
 	random   float64
+	stopping bool
 	events   []Event
 	commands []Command
 }
@@ -71,18 +72,33 @@ func (d *decision) start(s Start) error {
 	}
 	d.run.ID = s.ID
 	d.emit(0, &RunCreated{Spec: s.Spec})
-	d.emit(0, &RunStarted{})
-	d.do(d.run.timeoutTimer())
-	if s.Spec.Plan == nil {
-		d.startPlanning()
-		return nil
+	if !s.Queue {
+		d.begin()
 	}
-	d.adopt(*s.Spec.Plan, PlanOfCaller, nil)
 	return nil
+}
+
+// begin begins a run that was accepted.
+func (d *decision) begin() {
+	r := d.run
+	if r.Status != StatusQueued {
+		return
+	}
+	d.emit(0, &RunStarted{Share: r.share()})
+	d.do(r.timeoutTimer())
+	if r.Spec.Plan == nil {
+		d.startPlanning()
+		return
+	}
+	d.adopt(*r.Spec.Plan, PlanOfCaller, nil)
 }
 
 func (d *decision) hear(said Said) {
 	switch s := said.(type) {
+	case Begin:
+		d.begin()
+	case Resume:
+		d.resume()
 	case Planned:
 		d.planned(s)
 	case Worked:
@@ -109,6 +125,8 @@ func (d *decision) due(timer string) {
 		})
 	case r.Planning.Status == StatusPending && timer == r.planTimer().Timer:
 		d.startPlanning()
+	case len(r.Planning.Wanted) > 0 && timer == r.replanTimer().Timer:
+		d.replan()
 	case r.Synthesis.Status == StatusPending && timer == r.synthesisTimer().Timer:
 		d.startSynthesis()
 	default:
@@ -126,12 +144,22 @@ func (d *decision) advance() {
 		d.end()
 		return
 	}
-	for r.Progress.Running < r.Spec.Limits.MaxConcurrency {
+	if r.Done() || r.Planning.Version == 0 || r.replanning() {
+		return // what runs goes on, and nothing new starts
+	}
+	for !d.stopping && r.Progress.Running < r.Spec.Limits.MaxConcurrency {
 		s := r.schedule().next(d.now)
 		if s == nil {
 			break
 		}
-		d.startSubtask(s)
+		if limit := r.unaffordable(r.reserve(s)); limit != "" {
+			r.schedule().enqueue(s.node)
+			if r.Progress.Running == 0 { // otherwise what those hold back may yet do
+				d.exhaust(limit)
+			}
+			break
+		}
+		d.work(s, s.Lost)
 	}
 	if r.schedule().open == 0 {
 		d.conclude()

@@ -60,7 +60,7 @@ type teller struct {
 }
 
 func tell(t *testing.T, story string) string {
-	te := &teller{t: t, run: New(), now: epoch, depth: map[string]int{}}
+	te := &teller{t: t, run: New(Funcs{}), now: epoch, depth: map[string]int{}}
 	for line := range strings.Lines(story) {
 		line = strings.TrimRight(line, "\n")
 		switch {
@@ -84,6 +84,10 @@ func (te *teller) hear(line string) {
 		te.now = epoch.Add(duration(te.t, at))
 		words = words[1:]
 	}
+	stopping := words[0] == "stopping"
+	if stopping {
+		words = words[1:]
+	}
 	switch words[0] {
 	case "replay":
 		te.replay()
@@ -101,7 +105,7 @@ func (te *teller) hear(line string) {
 	}
 	said, answers := te.said(words)
 	te.commit = max(te.commit, te.depth[answers]+1)
-	events, commands, err := te.run.Step(Input{Time: te.now, Said: said})
+	events, commands, err := te.run.Step(Input{Time: te.now, Said: said, Stopping: stopping})
 	if err != nil {
 		fmt.Fprintf(&te.out, "  refused: %v\n", err)
 	}
@@ -124,6 +128,12 @@ func (te *teller) said(words []string) (Said, string) {
 	switch words[0] {
 	case "start":
 		return Start{ID: "run_1", Spec: specOf(te.t, words[1:])}, ""
+	case "accept":
+		return Start{ID: "run_1", Spec: specOf(te.t, words[1:]), Queue: true}, ""
+	case "begin":
+		return Begin{}, ""
+	case "resume":
+		return Resume{}, ""
 	case "planned":
 		attempt := number(te.t, words[1])
 		p := Planned{Attempt: attempt, Calls: callsOf("planner", attempt), Answer: rest}
@@ -163,7 +173,7 @@ func (te *teller) said(words []string) (Said, string) {
 
 // replay folds the story's events anew, through JSON, and goes on with that run.
 func (te *teller) replay() {
-	again := New()
+	again := New(Funcs{})
 	for _, e := range te.events {
 		again.Replay(throughJSON(te.t, e))
 	}
@@ -218,6 +228,21 @@ func tellEvent(e Event) string {
 		fmt.Fprintf(&b, "#%d", e.Attempt)
 	}
 	switch f := e.Fact.(type) {
+	case *RunResumed:
+		fmt.Fprintf(&b, " start %d", f.Starts)
+	case *PlanStarted:
+		if f.Reason != nil {
+			fmt.Fprintf(&b, " because: %s", f.Reason.Detail)
+		}
+		tellTry(&b, f.Repeats, f.Fallback, f.Reserved)
+	case *SynthesisStarted:
+		tellTry(&b, f.Repeats, f.Fallback, f.Reserved)
+	case *PlanReplaced:
+		fmt.Fprintf(&b, " version %d: kept %v added %v dropped %v", f.Version, f.Kept, f.Added, f.Dropped)
+	case *BudgetWarning:
+		fmt.Fprintf(&b, ": %s", f.Limit)
+	case *BudgetExceeded:
+		fmt.Fprintf(&b, ": %s", f.Reason.Detail)
 	case *PlanCreated:
 		fmt.Fprintf(&b, " by %s: %s", f.Source, strings.Join(f.Subtasks, " "))
 	case *PlanInvalid:
@@ -230,12 +255,19 @@ func tellEvent(e Event) string {
 		if f.Worker != "" {
 			fmt.Fprintf(&b, " by %s", f.Worker)
 		}
+		tellTry(&b, f.Repeats, f.Fallback, f.Reserved)
 	case *SubtaskSkipped:
 		fmt.Fprintf(&b, ": %s", f.Failure.Detail)
 	case *SubtaskFailed:
 		fmt.Fprintf(&b, ": %s", f.Failure.Code)
 	case *SubtaskRetrying:
 		fmt.Fprintf(&b, ": %s", f.Failure.Code)
+		if f.Again {
+			b.WriteString(", to be made again")
+		}
+		if f.Fallback {
+			b.WriteString(", falling back")
+		}
 	case *RunCanceling:
 		fmt.Fprintf(&b, " to be %s: %s", f.Status, f.Reason.Code)
 	case *RunFailed:
@@ -244,15 +276,47 @@ func tellEvent(e Event) string {
 	return b.String()
 }
 
+// tellTry says what is special about an attempt.
+func tellTry(b *strings.Builder, repeats int, fallback bool, reserved *Reserve) {
+	if repeats > 0 {
+		fmt.Fprintf(b, " repeating #%d", repeats)
+	}
+	if fallback {
+		b.WriteString(" falling back")
+	}
+	if reserved != nil {
+		fmt.Fprintf(b, " with %d+%d tokens", reserved.PromptTokens, reserved.AnswerTokens)
+	}
+}
+
 func tellCommand(c Command) string {
+	told := tellBody(c)
+	if key := CallKey(c); key != c.Key() {
+		told += " as " + key
+	}
+	return told
+}
+
+func tellBody(c Command) string {
 	switch c := c.(type) {
 	case MakePlan:
+		if c.Revision != nil && c.Repair == nil {
+			var b strings.Builder
+			fmt.Fprintf(&b, "%s revising", c.Key())
+			for _, s := range c.Revision.Subtasks {
+				fmt.Fprintf(&b, " %s=%s", s.ID, s.Status)
+			}
+			return b.String()
+		}
 		if c.Repair != nil {
 			return fmt.Sprintf("%s repairing %q", c.Key(), c.Repair.Problems[0].Detail)
 		}
 	case Work:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s path=%d", c.Key(), c.Priority)
+		if c.Fallback {
+			fmt.Fprintf(&b, " simply by %s", c.Model)
+		}
 		for _, d := range c.Dependencies {
 			fmt.Fprintf(&b, " %s=%q", d.ID, d.Output.Whole)
 			if d.Output.Seq > 0 {
@@ -303,6 +367,16 @@ func specOf(t *testing.T, settings []string) *Spec {
 			spec.Limits.Timeout = duration(t, value)
 		case "on_failure":
 			spec.OnFailure = OnFailure(value)
+		case "max_replans":
+			spec.Limits.MaxReplans = number(t, value)
+		case "replan_cooldown":
+			spec.Limits.ReplanCooldown = duration(t, value)
+		case "max_llm_calls":
+			spec.Limits.MaxLLMCalls = number(t, value)
+		case "max_tokens":
+			spec.Limits.MaxTokens = number(t, value)
+		case "fallback":
+			spec.Models = []Model{{Name: "m", Fallback: value}}
 		case "synthesizer":
 			spec.Synthesizer.Mode = SynthesisMode(value)
 		case "json_schema":
@@ -317,13 +391,15 @@ func specOf(t *testing.T, settings []string) *Spec {
 }
 
 // planOf reads subtasks such as d<b+c (d depends on b and c), d<<b (after it
-// ended in any way) and d:researcher (of that type).
+// ended in any way), d:researcher (of that type), d!skip (its on_failure) and d'
+// (which is described otherwise).
 func planOf(words []string) Plan {
 	var p Plan
 	for _, word := range words {
 		id, deps, _ := strings.Cut(word, "<")
+		id, policy, _ := strings.Cut(id, "!")
 		id, kind, _ := strings.Cut(id, ":")
-		s := Subtask{ID: id, Type: kind, Description: "do " + id}
+		s := Subtask{ID: strings.TrimRight(id, "'"), Type: kind, Description: "do " + id, OnFailure: OnFailure(policy)}
 		if rest, found := strings.CutPrefix(deps, "<"); found {
 			deps, s.After = rest, AfterEnded
 		}

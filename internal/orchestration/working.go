@@ -1,24 +1,33 @@
 package orchestration
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
 
-func (d *decision) startSubtask(s *SubtaskState) {
-	by := d.run.performer(s.Subtask)
-	d.emitFor(s.ID, s.Attempts+1, &SubtaskStarted{Worker: by.Name, Model: by.Model})
+// work begins an attempt at a subtask. A call that was lost is repeated under
+// the key of that attempt.
+func (d *decision) work(s *SubtaskState, repeats int) {
+	by, model := d.run.performer(s)
+	d.emitFor(s.ID, s.Attempts+1, &SubtaskStarted{
+		Worker: by.Name, Model: model, Repeats: repeats, Fallback: s.Fallback, Reserved: d.run.reserve(s),
+	})
 	d.do(d.run.work(s))
 }
 
-// performer returns the worker that performs a subtask: the configured one that
-// it names, or that its type names, otherwise the default one.
-func (r *Run) performer(s Subtask) Worker {
-	if w, ok := r.Spec.WorkerNamed(orDefault(s.Worker, s.Type)); ok {
-		return w
+// performer returns the worker that performs a subtask, the configured one that
+// it names, or that its type names, otherwise the default one; and the model that
+// its next attempt asks.
+func (r *Run) performer(s *SubtaskState) (by Worker, model string) {
+	by, ok := r.Spec.WorkerNamed(cmp.Or(s.Worker, s.Type))
+	if !ok {
+		by = r.Spec.Worker
 	}
-	return r.Spec.Worker
+	return by, r.modelOf(by.Model, r.workerFallback(by), &s.Tries)
 }
+
+func (r *Run) workerFallback(by Worker) string { return cmp.Or(by.Fallback, r.fallbackOf(by.Model)) }
 
 // worked hears how an attempt at a subtask ended.
 func (d *decision) worked(w Worked) {
@@ -28,19 +37,35 @@ func (d *decision) worked(w Worked) {
 	}
 	failure := d.failureOf(w)
 	switch {
+	case s.Dropped > 0, failure != nil && d.run.Ending != nil:
+		d.emitFor(s.ID, w.Attempt, &SubtaskCanceled{Calls: w.Calls})
 	case failure == nil:
 		d.emitFor(s.ID, w.Attempt, &SubtaskSucceeded{Output: w.Output, Shortened: w.Shortened, Calls: w.Calls})
-	case d.run.Ending != nil:
-		d.emitFor(s.ID, w.Attempt, &SubtaskCanceled{Calls: w.Calls})
-	case failure.Retryable && s.Attempts < d.run.Spec.Limits.MaxAttempts:
-		at := d.now.Add(retryDelay(s.Attempts, failure.RetryAfter, d.random))
-		d.emitFor(s.ID, w.Attempt, &SubtaskRetrying{Failure: *failure, RetryAt: at, Calls: w.Calls})
-		d.do(s.timer())
 	default:
-		d.subtaskFailed(s, *failure, w.Calls)
-		return
+		if d.attemptFailed(s, failure, w.Calls) {
+			return
+		}
 	}
+	d.warn()
 	d.advance()
+}
+
+// attemptFailed decides what follows a failed attempt. It reports whether that
+// has ended the run, or is about to.
+func (d *decision) attemptFailed(s *SubtaskState, f *Failure, calls []Call) (ends bool) {
+	r := d.run
+	by, _ := r.performer(s)
+	fallback := s.OnFailure == OnFailureFallback || r.workerFallback(by) != ""
+	if next, follows := d.retry(&s.Tries, f, fallback); follows {
+		d.emitFor(s.ID, s.Attempts, &SubtaskRetrying{
+			Failure: *f, RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: calls,
+		})
+		if next.at.After(d.now) {
+			d.do(s.timer())
+		}
+		return false
+	}
+	return d.subtaskFailed(s, *f, calls)
 }
 
 // failureOf judges an outcome: an answer without text, or with too much of it,
@@ -61,14 +86,32 @@ func (d *decision) failureOf(w Worked) *Failure {
 	return nil
 }
 
-func (d *decision) subtaskFailed(s *SubtaskState, f Failure, calls []Call) {
-	d.emitFor(s.ID, s.Attempts, &SubtaskFailed{Failure: f, Calls: calls})
-	d.skipDependants(s)
-	if d.run.Spec.OnFailure == OnFailureFail {
-		d.stop(StatusFailed, Reason{Code: f.Code, Detail: fmt.Sprintf("Subtask %s failed: %s", s.ID, f.Detail)})
-		return
+// subtaskFailed goes on without a subtask's output, as its on_failure says, or
+// the run's. It reports whether that ends the run.
+func (d *decision) subtaskFailed(s *SubtaskState, f Failure, calls []Call) (ends bool) {
+	policy := s.OnFailure
+	if policy == "" || policy == OnFailureFallback {
+		policy = d.run.Spec.OnFailure
 	}
-	d.advance()
+	if policy == OnFailureSkip {
+		d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Failure: f, Calls: calls})
+		return false
+	}
+	replan := policy == OnFailureReplan && d.run.mayReplan(&f)
+	d.emitFor(s.ID, s.Attempts, &SubtaskFailed{Failure: f, Replan: replan, Calls: calls})
+	switch {
+	case f.Code == CodeBudgetExceeded:
+		d.exhaust(tenantBudget)
+	case replan:
+		d.replan()
+		return false
+	}
+	d.skipDependants(s)
+	if policy == OnFailureFail {
+		d.stop(StatusFailed, Reason{Code: f.Code, Detail: fmt.Sprintf("Subtask %s failed: %s", s.ID, f.Detail)})
+		return true
+	}
+	return false
 }
 
 // skipDependants skips all that can no longer start because s did not succeed,
@@ -91,8 +134,11 @@ func (d *decision) skipDependants(s *SubtaskState) {
 }
 
 func verb(s Status) string {
-	if s == StatusSkipped {
+	switch s {
+	case StatusSkipped:
 		return "was skipped"
+	case StatusCanceled:
+		return "was canceled"
 	}
 	return "failed"
 }

@@ -15,6 +15,7 @@ import (
 type Options struct {
 	Client llm.Client
 	Texts  Texts
+	Holds  Holds // asked for runs that their tenants' budgets pay for; nil: there are none
 	Logger *zap.Logger // told of panics, without their values; nil: nobody
 }
 
@@ -26,10 +27,18 @@ type Texts interface {
 	Attachment(ctx context.Context, run string, i int) ([]byte, error)
 }
 
+// Holds keeps a part of a tenant's budget back before a call goes out. It is
+// safe for concurrent use.
+type Holds interface {
+	// Hold returns [orchestration.ErrBudget] when the budget has no room for it.
+	Hold(ctx context.Context, h orchestration.Hold) error
+}
+
 // An Agent performs commands with models. It is safe for concurrent use.
 type Agent struct {
 	client   llm.Client
 	texts    Texts
+	holds    Holds
 	log      *zap.Logger
 	windows  windows
 	pictures pictures
@@ -40,7 +49,7 @@ func New(o Options) *Agent {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	return &Agent{client: o.Client, texts: o.Texts, log: o.Logger}
+	return &Agent{client: o.Client, texts: o.Texts, holds: o.Holds, log: o.Logger}
 }
 
 // Perform carries out a command and returns its outcome, a Planned, a Worked or
@@ -78,14 +87,33 @@ type performance struct {
 	worker  string // the configured one, if one
 	model   orchestration.Model
 	attempt int
+	reserve *orchestration.Reserve // what it may spend; nil: any amount
 
 	mu    sync.Mutex // a synthesis has several dialogs at once
 	calls []orchestration.Call
 }
 
-// cast says who performs it.
-func (p *performance) cast(role llm.Role, model string, attempt int) {
-	p.role, p.model, p.attempt = role, p.Spec.Model(model), attempt
+// cast says who performs it, and what it may spend.
+func (p *performance) cast(role llm.Role, model string, attempt int, reserve *orchestration.Reserve) {
+	p.role, p.model, p.attempt, p.reserve = role, p.Spec.Model(model), attempt, reserve
+}
+
+// room splits what is left to a call: what its prompt may take (negative: any
+// number of tokens), and how long its answer may be (0: as the endpoint likes).
+// That is the model's window or, where it is less, what the attempt may spend.
+func (p *performance) room(wanted int) (budget, answer int) {
+	budget, answer = budgetOf(p.windows.of(p.model), wanted)
+	r := p.reserve
+	if r == nil {
+		return budget, answer
+	}
+	if budget < 0 || budget > r.PromptTokens {
+		budget = r.PromptTokens
+	}
+	if answer == 0 || answer > r.AnswerTokens {
+		answer = r.AnswerTokens
+	}
+	return budget, answer
 }
 
 // contain turns a panic of f into a failure that says nothing of its value,

@@ -29,7 +29,7 @@ func (f *finale) gather(ctx context.Context) ([]llm.Message, *orchestration.Fail
 		if room < minShare {
 			return nil, tooLong("the task and its context do not fit the synthesizer model's context window")
 		}
-		if level > maxLevels {
+		if level > maxLevels || f.p.reserve != nil { // a budget pays for one call
 			break
 		}
 		before := weight(f.draft.items)

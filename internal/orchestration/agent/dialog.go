@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +28,7 @@ type dialog struct {
 func (p *performance) dialog(role orchestration.Role, messages []llm.Message) *dialog {
 	return &dialog{
 		p:    p,
-		name: p.Run + "/" + p.Command.Key(),
+		name: p.Run + "/" + orchestration.CallKey(p.Command),
 		request: llm.Request{
 			Role: p.role, Model: p.model.Name, Messages: messages,
 			ReasoningEffort: role.ReasoningEffort,
@@ -97,6 +99,9 @@ func (d *dialog) continued(ctx context.Context, part string) (string, *orchestra
 	request.Messages = replied(request.Messages, part, continueWords)
 	request.Schema = nil
 	window := d.p.windows.of(d.p.model)
+	if d.spent() {
+		return "", truncated("the answer was cut off at the token limit that the run's budget sets, and there is nothing left to continue it")
+	}
 	if strings.TrimSpace(ReadAnswer(part)) == "" || window > 0 && spent(request.Messages) >= window {
 		return "", truncated("the answer was cut off at the model's token limit, and there is no room to continue it")
 	}
@@ -121,6 +126,9 @@ func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response,
 	}
 	d.number++
 	request.IdempotencyKey = d.name + "/" + strconv.Itoa(d.number)
+	if err := d.hold(ctx, request); err != nil {
+		return nil, err
+	}
 	resp, err := d.p.client.Chat(ctx, request)
 	calls := llm.Calls(resp, err)
 	d.p.record(calls)
@@ -129,6 +137,42 @@ func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response,
 	}
 	return resp, err
 }
+
+// spent reports whether the attempt may make no more calls.
+func (d *dialog) spent() bool { return d.p.reserve != nil && d.number >= d.p.reserve.Calls }
+
+// unboundedAnswer is what is held back for an answer of no set length, in tokens.
+const unboundedAnswer = 8192
+
+// hold keeps back what the call may cost, where the tenant's budget pays for it.
+func (d *dialog) hold(ctx context.Context, request *llm.Request) error {
+	p := d.p
+	if p.holds == nil || !p.Spec.Held {
+		return nil
+	}
+	usage := orchestration.Usage{
+		PromptTokens:     spent(request.Messages),
+		CompletionTokens: cmp.Or(request.MaxTokens, unboundedAnswer),
+	}
+	err := p.holds.Hold(ctx, orchestration.Hold{
+		Tenant: p.Spec.Tenant, Run: p.Run, Command: p.Command.Key(),
+		Call: d.number, CostUSD: p.model.Price.Cost(usage),
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, orchestration.ErrBudget):
+		return errTenantBudget
+	case ctx.Err() != nil:
+		return llm.Ended(ctx)
+	}
+	return errHold
+}
+
+var (
+	errTenantBudget = errors.New("the tenant's budget has no room for this call")
+	errHold         = errors.New("the tenant's budget could not be asked")
+)
 
 // What counts as a repetition where a continuation joins its beginning: shorter
 // ones may be meant.

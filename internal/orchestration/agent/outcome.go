@@ -39,6 +39,12 @@ const maxDetail = 500
 // failureOf says what a failed call means to the attempt.
 func failureOf(ctx context.Context, role llm.Role, err error) *orchestration.Failure {
 	var failed *llm.Error
+	switch {
+	case errors.Is(err, errTenantBudget):
+		return &orchestration.Failure{Code: orchestration.CodeBudgetExceeded, Detail: err.Error()}
+	case errors.Is(err, errHold):
+		return internal(err.Error())
+	}
 	if !errors.As(err, &failed) {
 		if ctx.Err() != nil {
 			return canceled()

@@ -27,7 +27,7 @@ const maxAnswer = 32 << 10
 // plan performs a MakePlan.
 func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *orchestration.Planned) *orchestration.Failure {
 	role := p.Spec.Planner.Role
-	p.cast(llm.Planner, role.Model, c.Attempt)
+	p.cast(llm.Planner, cmp.Or(c.Model, role.Model), c.Attempt, c.Reserved)
 	images, done, failure := p.images(ctx)
 	if failure != nil {
 		return failure
@@ -38,6 +38,7 @@ func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *
 		return failure
 	}
 	d := p.dialog(role, messages)
+	_, d.request.MaxTokens = p.room(0)
 	d.request.Stream = p.model.Stream != orchestration.StreamNever
 	if role.Prompt == "" { // a caller's prompt may ask for another form
 		d.request.Schema = planSchema
@@ -62,9 +63,14 @@ func (p *performance) planMessages(ctx context.Context, c orchestration.MakePlan
 	if failure != nil {
 		return nil, failure
 	}
-	budget, _ := budgetOf(p.windows.of(p.model), 0)
+	budget, _ := p.room(0)
 	if !within(messages, budget) {
-		return nil, tooLong("the task and its context do not fit the planner model's context window")
+		return nil, tooLong("the task and its context do not fit the planner model's context window, or what the run may spend")
+	}
+	if c.Revision != nil {
+		if messages, failure = p.revise(ctx, c.Revision, messages, budget); failure != nil {
+			return nil, failure
+		}
 	}
 	if c.Repair == nil {
 		return messages, nil

@@ -32,6 +32,11 @@ func (p *performance) structured(ctx context.Context, d *dialog, raw json.RawMes
 		return "", failure
 	}
 	value, violations := read(schema, answer)
+	if len(violations) > 0 && d.spent() {
+		failure = violated(violations)
+		failure.Retryable = true // the core knows what is left for another attempt
+		return "", failure
+	}
 	if len(violations) > 0 {
 		d.reply(answer[:runeStart(answer, min(len(answer), maxAnswer))], revisionWords(violations))
 		if answer, failure = d.ask(ctx); failure != nil {

@@ -13,7 +13,7 @@ import (
 // synthesize performs a Synthesize.
 func (p *performance) synthesize(ctx context.Context, c orchestration.Synthesize, said *orchestration.Synthesized) *orchestration.Failure {
 	role := p.Spec.Synthesizer.Role
-	p.cast(llm.Synthesizer, role.Model, c.Attempt)
+	p.cast(llm.Synthesizer, cmp.Or(c.Model, role.Model), c.Attempt, c.Reserved)
 	f, failure := p.newFinale(ctx, c)
 	if failure != nil {
 		return failure
@@ -25,6 +25,7 @@ func (p *performance) synthesize(ctx context.Context, c orchestration.Synthesize
 	said.Shortened = f.shortened
 	f.draft.items = nil // they are in the messages; the call may wait for long
 	d := p.dialog(role, messages)
+	_, d.request.MaxTokens = p.room(0)
 	if schema := p.Spec.Synthesizer.JSONSchema; len(schema) > 0 {
 		said.Output, failure = p.structured(ctx, d, schema)
 	} else {
@@ -156,7 +157,7 @@ func (f *finale) begin(b *strings.Builder, plan string, items []item) {
 
 // budget is what a prompt of the synthesis may take.
 func (f *finale) budget() int {
-	budget, _ := budgetOf(f.p.windows.of(f.p.model), 0)
+	budget, _ := f.p.room(0)
 	return budget
 }
 

@@ -17,7 +17,7 @@ func (p *performance) work(ctx context.Context, c orchestration.Work, said *orch
 		w, ok = p.Spec.WorkerNamed(c.Worker)
 	}
 	p.worker = c.Worker
-	p.cast(llm.Worker, w.Model, c.Attempt)
+	p.cast(llm.Worker, cmp.Or(c.Model, w.Model), c.Attempt, c.Reserved)
 	if !ok {
 		return &orchestration.Failure{Code: orchestration.CodeInternal, Detail: "the run knows no worker of that name"}
 	}
@@ -93,7 +93,7 @@ func (p *performance) workOrder(ctx context.Context, c orchestration.Work, w orc
 		return order{}, failure
 	}
 	d.images = images
-	budget, answer := budgetOf(p.windows.of(p.model), w.MaxTokens)
+	budget, answer := p.room(w.MaxTokens)
 	messages, shortened, ok := d.fit(budget)
 	if !ok {
 		return order{}, tooLong("the task, its context and the subtask's description do not fit the worker model's context window")
@@ -105,6 +105,10 @@ func (p *performance) workOrder(ctx context.Context, c orchestration.Work, w orc
 // message; what makes this one special stands at the end.
 func (p *performance) workDraft(c orchestration.Work, w orchestration.Worker, items []item) (*draft, *orchestration.Failure) {
 	d := &draft{system: cmp.Or(p.Spec.Worker.System, workerSystem), items: items, times: 1}
+	if c.Fallback {
+		d.user = func(items []item) string { return simpleUser(p.Spec, c.Subtask, items) }
+		return d, nil
+	}
 	special := ""
 	if c.Worker != "" {
 		special = w.System
@@ -151,6 +155,18 @@ func workerUser(spec *orchestration.Spec, s orchestration.Subtask, special strin
 		b.WriteString("<type>" + attribute(s.Type) + "</type>\n")
 	}
 	b.WriteString("<description>" + harmless(s.Description, subtaskTags) + "</description>\n</subtask>\n\nWrite the result between <response> and </response>.")
+	return b.String()
+}
+
+// simpleUser is the prompt of a fallback: the least that a smaller model needs,
+// or one that could not do with ours.
+func simpleUser(spec *orchestration.Spec, s orchestration.Subtask, items []item) string {
+	var b strings.Builder
+	premise(&b, simpleOpening, spec)
+	if section := outputs(items); section != "" {
+		b.WriteString(section + "\n\n")
+	}
+	b.WriteString("<subtask>\n" + harmless(s.Description, subtaskTags) + "\n</subtask>\n\nWrite the result.")
 	return b.String()
 }
 

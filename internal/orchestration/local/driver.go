@@ -83,7 +83,7 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 	if d.closing.Err() != nil {
 		return orchestration.Row{}, ErrClosed
 	}
-	l := newLoop(d, orchestration.New())
+	l := newLoop(d, orchestration.New(orchestration.Funcs{}))
 	events, commands, err := l.run.Step(input(orchestration.Start{ID: newID(), Spec: spec}))
 	if err != nil {
 		return orchestration.Row{}, fmt.Errorf("start run: %w", err)
@@ -171,7 +171,7 @@ const replayPage = 500
 
 // replay folds a run from its journal and shows each event.
 func replay(ctx context.Context, j Journal, id string, show func(orchestration.Event)) (*orchestration.Run, error) {
-	run := orchestration.New()
+	run := orchestration.New(orchestration.Funcs{})
 	for {
 		events, err := j.Events(ctx, id, run.Seq, replayPage)
 		if err != nil {

@@ -1,0 +1,226 @@
+package orchestration
+
+import "fmt"
+
+// A Reserve is the most that an attempt may spend. It is held back from the
+// run's budget from the attempt's start to its end, so that what runs in
+// parallel cannot overspend together.
+type Reserve struct {
+	Calls        int     `json:"calls"`
+	PromptTokens int     `json:"prompt_tokens"`
+	AnswerTokens int     `json:"answer_tokens"`
+	CostUSD      float64 `json:"cost_usd"`
+}
+
+func (r *Reserve) add(more *Reserve) { r.plus(more, 1) }
+func (r *Reserve) sub(less *Reserve) { r.plus(less, -1) }
+
+func (r *Reserve) plus(more *Reserve, sign int) {
+	if more == nil {
+		return
+	}
+	r.Calls += sign * more.Calls
+	r.PromptTokens += sign * more.PromptTokens
+	r.AnswerTokens += sign * more.AnswerTokens
+	r.CostUSD += float64(sign) * more.CostUSD
+}
+
+// How an attempt's worst case is estimated.
+const (
+	mostAnswer   = 8192 // tokens of an answer, where no bound is configured,
+	answerOf     = 8    // or this part of the budget
+	ourTokens    = 1500 // of what our own prompts say
+	imageTokens  = 1500 // of an image; it differs by provider and size
+	leastAnswer  = 512  // tokens; with less there is no point in asking
+	shareOf      = 4    // the synthesis's share is this part of the budget
+	warnAt       = 0.8  // of a limit
+	cent         = 1e-9 // dollars: less is a rounding error
+)
+
+// budgeted reports whether anything bounds what the run may spend.
+func (l *Limits) budgeted() bool { return l.MaxLLMCalls > 0 || l.MaxTokens > 0 || l.MaxCostUSD > 0 }
+
+// reserve returns the worst case of a subtask's next attempt, nil when the run
+// has no budget.
+func (r *Run) reserve(s *SubtaskState) *Reserve {
+	if !r.Spec.Limits.budgeted() {
+		return nil
+	}
+	by, model := r.performer(s)
+	prompt := r.commonTokens(&r.Spec.Worker.Role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System)
+	for _, on := range r.node(s).needs {
+		prompt += r.textTokens(on.Output)
+	}
+	answer := by.MaxTokens
+	if answer == 0 {
+		answer = r.answerTokens(model)
+	}
+	return r.worst(model, prompt, answer)
+}
+
+// planReserve returns the worst case of the planner's next attempt.
+func (r *Run) planReserve() *Reserve {
+	if !r.Spec.Limits.budgeted() {
+		return nil
+	}
+	prompt := r.commonTokens(&r.Spec.Planner.Role) + r.textTokens(r.Planning.Answer)
+	for _, w := range r.Spec.Workers {
+		prompt += r.funcs.Tokens(w.Description) + len(w.Name)
+	}
+	if r.Planning.Version > 0 {
+		for _, s := range r.Subtasks {
+			prompt += r.funcs.Tokens(s.Description) + min(r.textTokens(s.Output), MaxWholeText)
+		}
+	}
+	return r.worst(r.plannerModel(), prompt, r.answerTokens(r.plannerModel()))
+}
+
+// synthesisReserve returns the worst case of the next attempt at the synthesis,
+// cut to what is left, and the limit that leaves too little for it, "" if none.
+func (r *Run) synthesisReserve() (*Reserve, string) {
+	if !r.Spec.Limits.budgeted() || r.Synthesis.Reserved != nil { // the one in flight is made again
+		return r.Synthesis.Reserved, ""
+	}
+	model := r.synthesizerModel()
+	least := r.commonTokens(&r.Spec.Synthesizer.Role)
+	share := *r
+	share.Synthesis.Share, share.Exhausted = nil, nil // the share is what may now be spent
+	if limit := share.unaffordable(r.worst(model, least, leastAnswer)); limit != "" {
+		return nil, limit
+	}
+	prompt := least
+	for _, s := range r.Subtasks {
+		prompt += min(r.textTokens(s.Output), r.Spec.Limits.MaxOutputBytes) + len(s.Description)
+	}
+	for answer := r.answerTokens(model); ; prompt, answer = max(least, prompt*3/4), max(leastAnswer, answer*3/4) {
+		worst := r.worst(model, prompt, answer)
+		if share.unaffordable(worst) == "" {
+			return worst, ""
+		}
+	}
+}
+
+// share returns what is kept of the budget for the synthesis from the start.
+func (r *Run) share() *Reserve {
+	l := &r.Spec.Limits
+	if !l.budgeted() || r.Spec.Synthesizer.Mode == SynthesizeNone {
+		return nil
+	}
+	return &Reserve{Calls: 1, AnswerTokens: l.MaxTokens / shareOf, CostUSD: l.MaxCostUSD / shareOf}
+}
+
+// commonTokens estimates what every prompt of a role says.
+func (r *Run) commonTokens(role *Role) int {
+	return r.funcs.Tokens(r.Spec.Task) + r.funcs.Tokens(string(r.Spec.Context)) +
+		r.funcs.Tokens(role.Prompt) + r.funcs.Tokens(role.System) + ourTokens + imageTokens*len(r.Spec.Attachments)
+}
+
+// textTokens estimates a text that may not be at hand: half a token a byte is
+// more than all but the oddest have. The agent shortens what comes out longer.
+func (r *Run) textTokens(t Text) int {
+	if t.Seq == 0 {
+		return r.funcs.Tokens(t.Whole)
+	}
+	return t.Bytes / 2
+}
+
+// answerTokens bounds an answer where nothing is configured: a small budget is
+// not held back by what few answers are as long as.
+func (r *Run) answerTokens(model string) int {
+	l, price := &r.Spec.Limits, r.Spec.Model(model).Price
+	most := mostAnswer
+	if l.MaxTokens > 0 {
+		most = min(most, l.MaxTokens/answerOf)
+	}
+	if l.MaxCostUSD > 0 && price != nil && price.Output > 0 {
+		most = int(min(float64(most), l.MaxCostUSD/answerOf*1e6/price.Output))
+	}
+	return max(most, leastAnswer)
+}
+
+func (r *Run) worst(model string, prompt, answer int) *Reserve {
+	usage := Usage{PromptTokens: prompt, CompletionTokens: answer}
+	return &Reserve{Calls: 1, PromptTokens: prompt, AnswerTokens: answer, CostUSD: r.Spec.Model(model).Price.Cost(usage)}
+}
+
+// unaffordable returns the limit that has no room for more, beside what is spent,
+// held back and kept for the synthesis; "" when every one has.
+func (r *Run) unaffordable(more *Reserve) string {
+	if more == nil {
+		return ""
+	}
+	need := r.Held
+	need.add(more)
+	need.add(r.Synthesis.Share)
+	l, spent := &r.Spec.Limits, &r.Totals
+	switch {
+	case r.Exhausted != nil:
+		return "max_cost_usd"
+	case l.MaxLLMCalls > 0 && spent.LLMCalls+need.Calls > l.MaxLLMCalls:
+		return "max_llm_calls"
+	case l.MaxTokens > 0 && spent.tokens()+need.PromptTokens+need.AnswerTokens > l.MaxTokens:
+		return "max_tokens"
+	case l.MaxCostUSD > 0 && spent.CostUSD+need.CostUSD > l.MaxCostUSD+cent:
+		return "max_cost_usd"
+	}
+	return ""
+}
+
+func (t *Totals) tokens() int { return t.PromptTokens + t.CompletionTokens }
+
+// exhaust goes on without what is no longer affordable: it is skipped.
+func (d *decision) exhaust(limit string) {
+	r := d.run
+	if r.Exhausted != nil {
+		return
+	}
+	reason := r.exhaustedBy(limit)
+	d.emit(0, &BudgetExceeded{Limit: limit, Reason: reason})
+	for _, s := range r.Subtasks {
+		if s.Status == StatusPending {
+			d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Failure: Failure{Code: reason.Code, Detail: reason.Detail}})
+		}
+	}
+}
+
+// exhaustedBy says which limit allows nothing more, and what is left undone.
+func (r *Run) exhaustedBy(limit string) Reason {
+	undone := 0
+	for _, s := range r.Subtasks {
+		if s.Status == StatusPending {
+			undone++
+		}
+	}
+	detail := fmt.Sprintf("The run's %s allows no further call", limit)
+	if limit == tenantBudget {
+		detail = "The tenant's budget allows no further call"
+	}
+	if undone > 0 {
+		detail += fmt.Sprintf("; %d of %d subtasks were left undone", undone, r.Progress.Total)
+	}
+	return Reason{Code: CodeBudgetExceeded, Detail: detail + "."}
+}
+
+// warn says once that most of a limit is spent.
+func (d *decision) warn() {
+	r := d.run
+	l, spent := &r.Spec.Limits, &r.Totals
+	if r.Warned || !l.budgeted() || r.Done() {
+		return
+	}
+	limit := ""
+	switch {
+	case l.MaxLLMCalls > 0 && float64(spent.LLMCalls) >= warnAt*float64(l.MaxLLMCalls):
+		limit = "max_llm_calls"
+	case l.MaxTokens > 0 && float64(spent.tokens()) >= warnAt*float64(l.MaxTokens):
+		limit = "max_tokens"
+	case l.MaxCostUSD > 0 && spent.CostUSD >= warnAt*l.MaxCostUSD:
+		limit = "max_cost_usd"
+	default:
+		return
+	}
+	d.emit(0, &BudgetWarning{Limit: limit})
+}
+
+// tenantBudget names, in the place of a limit, the budget of the run's tenant.
+const tenantBudget = "tenant"
