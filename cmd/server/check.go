@@ -70,6 +70,18 @@ func (c *Config) checkServing(bad *faults) {
 	if c.MaxConcurrency < 1 || c.MaxConcurrency > 100_000 {
 		bad.add(c.from("TUTTI_MAX_CONCURRENCY"), "%d is not between 1 and 100000", c.MaxConcurrency)
 	}
+	if c.MaxRuns < 1 || c.MaxRuns > 1_000_000 {
+		bad.add(c.from("TUTTI_MAX_RUNS"), "%d is not between 1 and 1000000", c.MaxRuns)
+	}
+	if c.MaxQueuedRuns < 0 || c.MaxQueuedRuns > 10_000_000 {
+		bad.add(c.from("TUTTI_MAX_QUEUED_RUNS"), "%d is not between 0 and 10000000", c.MaxQueuedRuns)
+	}
+	if c.ShutdownGrace < 0 {
+		bad.add(c.from("TUTTI_SHUTDOWN_GRACE"), "%s is negative", c.ShutdownGrace)
+	}
+	if c.Retention < 0 {
+		bad.add(c.from("TUTTI_RETENTION"), "%s is negative", c.Retention)
+	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		bad.add(c.from("TUTTI_LOG_LEVEL"), "%.100q is no level; want debug, info, warn or error", c.LogLevel)
 	}
@@ -105,6 +117,9 @@ func (c *Config) checkTenants(bad *faults) {
 		}
 		if len(t.Keys) == 0 {
 			bad.add(c.file.where("tenants", name), "it has no keys")
+		}
+		if t.Limits.CostUSDPerDay < 0 {
+			bad.add(c.file.where("tenants", name, "limits", "cost_usd_per_day"), "it is negative")
 		}
 		for i, key := range t.Keys {
 			where := c.file.where("tenants", name, "keys", fmt.Sprint(i))

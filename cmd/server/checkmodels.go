@@ -117,6 +117,13 @@ func (c *Config) checkModels(bad *faults) {
 		if p := m.Price; p != nil && (p.Input < 0 || p.Output < 0 || p.Cached != nil && *p.Cached < 0) {
 			bad.add(where, "a price is negative")
 		}
+		if m.Fallback != "" {
+			where := c.file.where("models", name, "fallback")
+			c.checkModel(bad, where, m.Fallback)
+			if m.Fallback == name {
+				bad.add(where, "a model is no fallback for itself")
+			}
+		}
 		if name == "" || len(name) > 200 {
 			bad.add(where, "a model's name has 1 to 200 bytes")
 		}
@@ -179,6 +186,9 @@ func (c *Config) checkWorkers(bad *faults) {
 			w.Model = c.Model
 		}
 		c.checkModel(bad, c.file.where("workers", name, "model"), w.Model)
+		if w.Fallback != "" {
+			c.checkModel(bad, c.file.where("workers", name, "fallback"), w.Fallback)
+		}
 		if w.MaxTokens < 0 {
 			bad.add(c.file.where("workers", name, "max_tokens"), "it is negative")
 		}

@@ -35,10 +35,14 @@ type Config struct {
 	PlannerModel     string `flag:"planner-model" env:"TUTTI_PLANNER_MODEL" yaml:"planner_model" usage:"the model that plans; unless set, TUTTI_MODEL"`
 	SynthesizerModel string `flag:"synthesizer-model" env:"TUTTI_SYNTHESIZER_MODEL" yaml:"synthesizer_model" usage:"the model that makes the final answer; unless set, TUTTI_MODEL"`
 
-	Journal        string `flag:"journal" env:"TUTTI_JOURNAL" yaml:"journal" usage:"where runs are kept: sqlite:FILE, or mem: for as long as the process lives"`
-	Engine         string `flag:"engine" env:"TUTTI_ENGINE" yaml:"engine" usage:"what drives runs: local"`
-	MaxConcurrency int    `flag:"max-concurrency" env:"TUTTI_MAX_CONCURRENCY" yaml:"max_concurrency" usage:"slots of the process: the most calls to models in flight at once"`
-	LogLevel       string `flag:"log-level" env:"TUTTI_LOG_LEVEL" yaml:"log_level" usage:"debug, info, warn or error"`
+	Journal        string        `flag:"journal" env:"TUTTI_JOURNAL" yaml:"journal" usage:"where runs are kept: sqlite:FILE, or mem: for as long as the process lives"`
+	Engine         string        `flag:"engine" env:"TUTTI_ENGINE" yaml:"engine" usage:"what drives runs: local"`
+	MaxConcurrency int           `flag:"max-concurrency" env:"TUTTI_MAX_CONCURRENCY" yaml:"max_concurrency" usage:"slots of the process: the most calls to models in flight at once"`
+	MaxRuns        int           `flag:"max-runs" env:"TUTTI_MAX_RUNS" yaml:"max_runs" usage:"the most runs at work at once; more are accepted and queue"`
+	MaxQueuedRuns  int           `flag:"max-queued-runs" env:"TUTTI_MAX_QUEUED_RUNS" yaml:"max_queued_runs" usage:"the most runs that queue; what comes then is refused with 503"`
+	ShutdownGrace  time.Duration `flag:"shutdown-grace" env:"TUTTI_SHUTDOWN_GRACE" yaml:"shutdown_grace" usage:"how long calls to models in flight may go on after SIGTERM; what they say is kept, and the rest is resumed by the next start"`
+	Retention      time.Duration `flag:"retention" env:"TUTTI_RETENTION" yaml:"retention" usage:"how long ended runs are kept, such as 720h; 0 keeps them until they are deleted"`
+	LogLevel       string        `flag:"log-level" env:"TUTTI_LOG_LEVEL" yaml:"log_level" usage:"debug, info, warn or error"`
 
 	Providers map[string]Provider `yaml:"providers"`
 	Models    map[string]Model    `yaml:"models"`
@@ -58,6 +62,9 @@ func defaults() Config {
 		Journal:        "sqlite:tutti.db",
 		Engine:         "local",
 		MaxConcurrency: 64,
+		MaxRuns:        1000,
+		MaxQueuedRuns:  10_000,
+		ShutdownGrace:  30 * time.Second,
 		LogLevel:       "info",
 		sources:        map[string]string{},
 		simulator: simulator.Options{
@@ -187,8 +194,11 @@ func (c *Config) readEnvironment(environ map[string]string) error {
 		i := slices.IndexFunc(settings, func(s setting) bool { return t.Field(s.field).Name == one.Name })
 		name := settings[i].env
 		want := "a whole number"
-		if settings[i].kind == reflect.Bool {
+		switch settings[i].kind {
+		case reflect.Bool:
 			want = "true or false"
+		case reflect.Int64:
+			want = "a duration such as 90s"
 		}
 		bad = append(bad, fmt.Errorf("%s: %.100q is not %s", c.sources[name], environ[name], want))
 	}

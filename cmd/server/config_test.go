@@ -191,8 +191,8 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 			want: []string{"tutti.yaml: line 1: `many` is not a whole number", "tutti.yaml: line 2: the value is not text", "tutti.yaml: line 3: the value is of the wrong shape"},
 		},
 		"unknown": {
-			file: "addr: 127.0.0.1:0\naddress: x\ntools: {}\nmodels:\n  m: {fallback: n}\ntenants:\n  t: {webhook_secrets: []}",
-			want: []string{"line 2: unknown key address", "line 3: unknown key tools", "line 5: unknown key fallback", "line 7: unknown key webhook_secrets"},
+			file: "addr: 127.0.0.1:0\naddress: x\ntools: {}\nmodels:\n  m: {fall_back: n}\ntenants:\n  t: {hook_secrets: []}",
+			want: []string{"line 2: unknown key address", "line 3: unknown key tools", "line 5: unknown key fall_back", "line 7: unknown key hook_secrets"},
 		},
 		"twice":               {file: "addr: a\naddr: b", want: []string{`line 2: mapping key "addr" already defined at line 1`}},
 		"two documents":       {file: "addr: 127.0.0.1:0\n---\naddr: b", want: []string{"tutti.yaml: there is a second document in it"}},

@@ -32,6 +32,7 @@ type Model struct {
 	ContextWindow int     `yaml:"context_window"`
 	Price         *Price  `yaml:"price"`
 	Stream        *Stream `yaml:"stream"`
+	Fallback      string  `yaml:"fallback"` // the model to ask when this one has failed
 }
 
 // A Price is in US dollars for a million tokens. Without Cached, cached tokens
@@ -50,11 +51,18 @@ type Worker struct {
 	MaxTokens       int      `yaml:"max_tokens"`
 	Temperature     *float64 `yaml:"temperature"`
 	ReasoningEffort string   `yaml:"reasoning_effort"`
+	Fallback        string   `yaml:"fallback"` // the model to ask when its own has failed; empty: that model's fallback
 }
 
 // A Tenant is one of those who share the server.
 type Tenant struct {
-	Keys []string `yaml:"keys"` // SHA-256 of each API key, in hexadecimal
+	Keys   []string     `yaml:"keys"` // SHA-256 of each API key, in hexadecimal
+	Limits TenantLimits `yaml:"limits"`
+}
+
+// TenantLimits bound what all runs of a tenant may do together.
+type TenantLimits struct {
+	CostUSDPerDay float64 `yaml:"cost_usd_per_day"` // of calls to models, by the UTC day; 0: any amount
 }
 
 // A Stream says whether a model's answers are streamed.
@@ -119,7 +127,7 @@ var (
 )
 
 // kinds names what a value must be, for people.
-var kinds = map[string]string{"int": "a whole number", "float64": "a number", "bool": "true or false", "string": "text"}
+var kinds = map[string]string{"int": "a whole number", "float64": "a number", "bool": "true or false", "string": "text", "time.Duration": "a duration such as 90s"}
 
 // explain says what is wrong with the file, one fault a line.
 func (f *file) explain(err error) error {

@@ -29,13 +29,14 @@ Only in the file:
         endpoints; the one named openai is what OPENAI_BASE_URL and
         OPENAI_API_KEY describe
   models: {NAME: {provider, name, context_window, price: {input, cached, output},
-                  stream: auto | always | never}}
+                  stream: auto | always | never, fallback}}
         once models are listed, no others can be named; prices are in US dollars
-        for a million tokens
+        for a million tokens; a fallback is the model to ask when this one failed
   workers: {NAME: {description, model, system, max_tokens, temperature,
-                   reasoning_effort}}
+                   reasoning_effort, fallback}}
         specialists: each performs the subtasks whose type is its name
-  tenants: {NAME: {keys: [SHA-256 of an API key, in hexadecimal]}}
+  tenants: {NAME: {keys: [SHA-256 of an API key, in hexadecimal],
+                   limits: {cost_usd_per_day}}}
         once there are any, every /v1 request needs a key
 `
 

@@ -70,6 +70,9 @@ func (c *Config) knownModels() []orchestration.Model {
 		names = []string{c.Model, c.PlannerModel, c.SynthesizerModel}
 		for _, w := range c.Workers {
 			names = append(names, w.Model)
+			if w.Fallback != "" {
+				names = append(names, w.Fallback)
+			}
 		}
 		slices.Sort(names)
 		names = slices.Compact(names)
@@ -77,7 +80,7 @@ func (c *Config) knownModels() []orchestration.Model {
 	known := make([]orchestration.Model, 0, len(names))
 	for _, name := range names {
 		listed := c.Models[name]
-		m := orchestration.Model{Name: name, ContextWindow: listed.ContextWindow}
+		m := orchestration.Model{Name: name, ContextWindow: listed.ContextWindow, Fallback: listed.Fallback}
 		if p := listed.Price; p != nil {
 			m.Price = &orchestration.Price{Input: p.Input, Cached: p.Input, Output: p.Output}
 			if p.Cached != nil {

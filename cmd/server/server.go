@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,14 +83,15 @@ func (s *server) URL() string { return "http://" + reachable(s.listener.Addr().S
 func (s *server) Ready() <-chan struct{} { return s.ready }
 
 // Run serves until ctx ends, then drains: nothing new is accepted, streams and
-// waits are told to end, and the runs under way are left to be resumed.
+// waits are told to end, calls to models have a while to end, and the runs under
+// way are left to be resumed.
 func (s *server) Run(ctx context.Context) error {
 	defer s.release()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	web := s.serve(s.listener, http.HandlerFunc(s.answer), cancel)
-	servers := []*http.Server{web}
+	front := s.serve(s.listener, http.HandlerFunc(s.answer), cancel)
+	servers := []*http.Server{front}
 	if s.scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", s.metrics.Handler())
@@ -109,10 +111,12 @@ func (s *server) Run(ctx context.Context) error {
 		s.log.Info("draining")
 	}
 	close(s.draining)
-	shutdown(servers)
+	var web sync.WaitGroup
+	web.Go(func() { shutdown(servers) })
 	if service != nil {
-		err = service.close()
+		err = service.close(s.config.ShutdownGrace)
 	}
+	web.Wait()
 	if failed := context.Cause(ctx); failed != nil && !errors.Is(failed, context.Canceled) {
 		err = errors.Join(failed, err)
 	}

@@ -42,6 +42,8 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 	performer := agent.New(agent.Options{Client: s.client, Texts: kept, Logger: s.log})
 	driver := local.New(local.Options{
 		Journal: kept, Agent: performer, Logger: s.log, Appended: s.metrics.Appended,
+		Funcs:   orchestration.Funcs{Tokens: agent.Tokens},
+		MaxRuns: s.config.MaxRuns, MaxQueued: s.config.MaxQueuedRuns, Shed: newPressure().high,
 	})
 	unfinished, err := j.Unfinished(ctx)
 	if err == nil {
@@ -63,9 +65,12 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 	}, nil
 }
 
-// close ends all calls and lets the journal go, to be taken over.
-func (s *service) close() error {
-	s.driver.Close()
+// close lets calls end within the grace period, and then lets the journal go, to
+// be taken over.
+func (s *service) close(grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	s.driver.Stop(ctx)
 	return s.journal.Close()
 }
 
@@ -139,6 +144,7 @@ func (c *Config) runDefaults() api.Defaults {
 		Limits: orchestration.Limits{
 			MaxConcurrency: 10, Timeout: 10 * time.Minute, SubtaskTimeout: time.Minute,
 			MaxAttempts: 3, MaxSubtasks: 100, MaxOutputBytes: 1 << 20,
+			MaxReplans: 3, ReplanCooldown: time.Minute,
 		},
 		Models:    c.knownModels(),
 		Exclusive: len(c.Models) > 0,
@@ -146,7 +152,7 @@ func (c *Config) runDefaults() api.Defaults {
 	for _, name := range sorted(c.Workers) {
 		w := c.Workers[name]
 		d.Workers = append(d.Workers, orchestration.Worker{
-			Name: name, Description: w.Description, MaxTokens: w.MaxTokens, Temperature: w.Temperature,
+			Name: name, Description: w.Description, MaxTokens: w.MaxTokens, Temperature: w.Temperature, Fallback: w.Fallback,
 			Role: orchestration.Role{Model: w.Model, System: w.System, ReasoningEffort: w.ReasoningEffort},
 		})
 	}

@@ -20,6 +20,7 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 		Format: orchestration.SpecFormat, Version: s.Version, Tenant: x.tenant, Simulated: s.Simulated,
 		Task: request.Task, Context: request.Context, Labels: request.Labels,
 		OnFailure: orchestration.OnFailurePartial, Workers: s.Defaults.Workers,
+		Held: s.Budgeted != nil && s.Budgeted(x.tenant),
 	}
 	if request.OnFailure != "" {
 		spec.OnFailure = orchestration.OnFailure(request.OnFailure)
@@ -27,9 +28,10 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 	if strings.TrimSpace(request.Task) == "" && len(request.Workflow) == 0 {
 		a.add(codeInvalidRequest, "/task", "blank", "must not be blank")
 	}
-	a.limits(spec)
+	a.limits(spec, body)
 	a.roles(spec)
 	spec.Models = s.Defaults.modelsOf(spec)
+	a.prices(spec)
 	a.plan(spec, body)
 	attachments := a.attachments(ctx, s.Fetcher, spec)
 	if s.Checker != nil {
@@ -93,14 +95,8 @@ func (a *acceptance) refuseUnsupported(body map[string]any) {
 	if a.request.ReviewPlan {
 		a.unsupported("/review_plan")
 	}
-	if a.request.OnFailure == OnFailureReplan {
-		a.add(codeNotSupported, "/on_failure", string(codeNotSupported), "replan is not supported yet")
-	}
-	limits, _ := body["limits"].(map[string]any)
-	for _, key := range []string{"max_replans", "replan_cooldown", "max_iterations", "max_llm_calls", "max_tokens", "max_cost_usd"} {
-		if _, given := limits[key]; given {
-			a.unsupported("/limits/" + key)
-		}
+	if limits, _ := body["limits"].(map[string]any); limits["max_iterations"] != nil {
+		a.unsupported("/limits/max_iterations")
 	}
 }
 
@@ -114,7 +110,7 @@ const (
 	maxSubtaskTimeout = time.Hour
 )
 
-func (a *acceptance) limits(spec *orchestration.Spec) {
+func (a *acceptance) limits(spec *orchestration.Spec, body map[string]any) {
 	l, asked := a.defaults.Limits, a.request.Limits
 	override(&l.MaxConcurrency, asked.MaxConcurrency)
 	override(&l.MaxAttempts, asked.MaxAttempts)
@@ -122,7 +118,31 @@ func (a *acceptance) limits(spec *orchestration.Spec) {
 	override(&l.MaxOutputBytes, asked.MaxOutputBytes)
 	a.duration(&l.Timeout, asked.Timeout, maxTimeout, "/limits/timeout")
 	a.duration(&l.SubtaskTimeout, asked.SubtaskTimeout, maxSubtaskTimeout, "/limits/subtask_timeout")
+	a.duration(&l.ReplanCooldown, asked.ReplanCooldown, maxTimeout, "/limits/replan_cooldown")
+	if given, _ := body["limits"].(map[string]any); given["max_replans"] != nil { // 0 is a wish, too
+		l.MaxReplans = asked.MaxReplans
+	}
+	override(&l.MaxLLMCalls, asked.MaxLlmCalls)
+	override(&l.MaxTokens, asked.MaxTokens)
+	override(&l.MaxCostUSD, asked.MaxCostUsd)
 	spec.Limits = l
+}
+
+// prices refuses a limit on the cost of calls whose price is not known: nothing
+// could hold to it.
+func (a *acceptance) prices(spec *orchestration.Spec) {
+	if spec.Limits.MaxCostUSD == 0 && !spec.Held {
+		return
+	}
+	pointer, bound := "/limits/max_cost_usd", "a limit on the cost"
+	if spec.Limits.MaxCostUSD == 0 {
+		pointer, bound = "", "the tenant's budget"
+	}
+	for _, m := range spec.Models {
+		if m.Price == nil {
+			a.add(codeInvalidRequest, pointer, "unknown_price", "%s needs the price of every model, and that of %.100q is not configured", bound, m.Name)
+		}
+	}
 }
 
 func (a *acceptance) duration(to *time.Duration, text string, most time.Duration, pointer string) {

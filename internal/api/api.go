@@ -32,8 +32,8 @@ import (
 type Driver interface {
 	// Start accepts a run. When it returns a row, the run is durable. The error
 	// is a [*orchestration.KeyTaken] when the tenant used the key before, and
-	// wraps [orchestration.ErrUnavailable] when the storage failed; then there
-	// is no run. The attachments are the bytes of spec.Attachments in order; key
+	// wraps [orchestration.ErrUnavailable] when the storage failed, and
+	// [orchestration.ErrOverloaded] when there is no room; then there is no run. The attachments are the bytes of spec.Attachments in order; key
 	// may be nil.
 	Start(ctx context.Context, spec *orchestration.Spec, attachments [][]byte, key *orchestration.Key) (orchestration.Row, error)
 	// Cancel takes the wish to end a run; what becomes of it shows in its rows.
@@ -88,6 +88,9 @@ type Options struct {
 	Fetcher  Fetcher // nil refuses attachments by url
 	Defaults Defaults
 
+	// Budgeted reports whether a tenant has a budget that pays for its calls; nil:
+	// none has.
+	Budgeted func(tenant string) bool
 	// Tenants holds the SHA-256 of the API keys of each tenant. Empty: no key is
 	// needed, and all is the default tenant's.
 	Tenants map[string][][sha256.Size]byte

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -87,19 +88,22 @@ func (s *server) ValidateWorkflow(context.Context, ValidateWorkflowRequestObject
 // modelsOf returns what is known of every model that the spec names.
 func (d Defaults) modelsOf(spec *orchestration.Spec) []orchestration.Model {
 	var models []orchestration.Model
-	add := func(name string) {
-		for _, m := range models {
-			if m.Name == name {
-				return
-			}
+	var add func(name string)
+	add = func(name string) {
+		known := slices.ContainsFunc(models, func(m orchestration.Model) bool { return m.Name == name })
+		if name == "" || known {
+			return
 		}
-		models = append(models, d.model(name))
+		m := d.model(name)
+		models = append(models, m)
+		add(m.Fallback)
 	}
 	add(spec.Planner.Model)
 	add(spec.Worker.Model)
 	add(spec.Synthesizer.Model)
 	for _, w := range spec.Workers {
 		add(w.Model)
+		add(w.Fallback)
 	}
 	return models
 }

@@ -39,6 +39,8 @@ func dataOf(fact orchestration.Fact) any {
 	switch f := fact.(type) {
 	case *orchestration.RunCreated:
 		return runCreated(f.Spec)
+	case *orchestration.RunResumed:
+		return RunResumed{Starts: f.Starts}
 	case *orchestration.RunCanceling:
 		return RunCanceling{Status: f.Status, Reason: f.Reason}
 	case *orchestration.RunSucceeded:
@@ -48,13 +50,24 @@ func dataOf(fact orchestration.Fact) any {
 	case *orchestration.RunCanceled:
 		return RunCanceled{Reason: f.Reason}
 	case *orchestration.PlanStarted:
-		return PlanStarted{Model: f.Model, Repair: f.Repair}
+		return PlanStarted{
+			Model: f.Model, Repair: f.Repair, Reason: f.Reason, Repeats: f.Repeats, Fallback: f.Fallback, Reserved: f.Reserved,
+		}
 	case *orchestration.PlanSubtaskAdded:
 		return PlanSubtaskAdded{Subtask: plannedSubtask(f.Subtask)}
 	case *orchestration.PlanInvalid:
-		return PlanInvalid{Error: *failure(&f.Failure), Problems: list(f.Problems), RetryAt: f.RetryAt, Calls: list(f.Calls)}
+		return PlanInvalid{Error: *failure(&f.Failure), Problems: list(f.Problems), RetryAt: f.RetryAt, Fallback: f.Fallback, Calls: list(f.Calls)}
 	case *orchestration.PlanCreated:
 		return PlanCreated{Version: f.Version, Source: f.Source, Analysis: f.Analysis, Subtasks: list(f.Subtasks), Calls: list(f.Calls)}
+	case *orchestration.PlanReplaced:
+		return PlanReplaced{
+			Version: f.Version, Reason: f.Reason, Analysis: f.Analysis, Subtasks: list(f.Subtasks),
+			Kept: list(f.Kept), Added: list(f.Added), Dropped: list(f.Dropped), Calls: list(f.Calls),
+		}
+	case *orchestration.BudgetWarning:
+		return BudgetWarning{Limit: f.Limit}
+	case *orchestration.BudgetExceeded:
+		return BudgetExceeded{Limit: f.Limit, Reason: f.Reason}
 	}
 	return dataOfAttempt(fact)
 }
@@ -63,21 +76,21 @@ func dataOf(fact orchestration.Fact) any {
 func dataOfAttempt(fact orchestration.Fact) any {
 	switch f := fact.(type) {
 	case *orchestration.SubtaskStarted:
-		return AttemptStarted{Worker: f.Worker, Model: f.Model}
+		return AttemptStarted{Worker: f.Worker, Model: f.Model, Repeats: f.Repeats, Fallback: f.Fallback, Reserved: f.Reserved}
 	case *orchestration.SynthesisStarted:
-		return AttemptStarted{Model: f.Model}
+		return AttemptStarted{Model: f.Model, Repeats: f.Repeats, Fallback: f.Fallback, Reserved: f.Reserved}
 	case *orchestration.SubtaskSucceeded:
 		return attemptSucceeded(f.Output, f.Shortened, f.Calls)
 	case *orchestration.SynthesisSucceeded:
 		return attemptSucceeded(f.Output, f.Shortened, f.Calls)
 	case *orchestration.SubtaskRetrying:
-		return AttemptFailed{Error: *failure(&f.Failure), RetryAt: &f.RetryAt, Calls: list(f.Calls)}
+		return AttemptFailed{Error: *failure(&f.Failure), RetryAt: &f.RetryAt, Fallback: f.Fallback, Calls: list(f.Calls)}
 	case *orchestration.SubtaskFailed:
-		return AttemptFailed{Error: *failure(&f.Failure), Calls: list(f.Calls)}
+		return AttemptFailed{Error: *failure(&f.Failure), Replan: f.Replan, Calls: list(f.Calls)}
 	case *orchestration.SynthesisFailed:
-		return AttemptFailed{Error: *failure(&f.Failure), RetryAt: f.RetryAt, Calls: list(f.Calls)}
+		return AttemptFailed{Error: *failure(&f.Failure), RetryAt: f.RetryAt, Fallback: f.Fallback, Calls: list(f.Calls)}
 	case *orchestration.SubtaskSkipped:
-		return SubtaskSkipped{Error: *failure(&f.Failure)}
+		return SubtaskSkipped{Error: *failure(&f.Failure), Calls: list(f.Calls)}
 	case *orchestration.SubtaskCanceled:
 		return SubtaskCanceled{Calls: list(f.Calls)}
 	}
@@ -92,6 +105,8 @@ func runCreated(spec *orchestration.Spec) RunCreated {
 		Limits: Limits{
 			MaxConcurrency: l.MaxConcurrency, Timeout: l.Timeout.String(), SubtaskTimeout: l.SubtaskTimeout.String(),
 			MaxAttempts: l.MaxAttempts, MaxSubtasks: l.MaxSubtasks, MaxOutputBytes: l.MaxOutputBytes,
+			MaxReplans: l.MaxReplans, ReplanCooldown: l.ReplanCooldown.String(),
+			MaxLlmCalls: l.MaxLLMCalls, MaxTokens: l.MaxTokens, MaxCostUsd: l.MaxCostUSD,
 		},
 	}
 }
@@ -104,7 +119,7 @@ func attemptSucceeded(output string, shortened bool, calls []orchestration.Call)
 func plannedSubtask(s orchestration.Subtask) PlannedSubtask {
 	p := PlannedSubtask{
 		Id: s.ID, Kind: s.Kind, Type: s.Type, Worker: s.Worker, Description: s.Description,
-		DependsOn: list(s.DependsOn), After: s.After,
+		DependsOn: list(s.DependsOn), After: s.After, OnFailure: s.OnFailure,
 	}
 	if p.Kind == "" {
 		p.Kind = orchestration.KindWorker

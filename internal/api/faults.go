@@ -99,6 +99,8 @@ func explain(e *jsonschema.ValidationError) (code, detail string) {
 		return "not_allowed", "must be one of " + join(k.Want)
 	case *kind.Minimum:
 		return "out_of_range", "must be at least " + decimal(k.Want)
+	case *kind.ExclusiveMinimum:
+		return "out_of_range", "must be more than " + decimal(k.Want)
 	case *kind.Maximum:
 		return "out_of_range", "must be at most " + decimal(k.Want)
 	case *kind.MinLength:

@@ -31,6 +31,9 @@ func (h *history) graph() Graph {
 		return g
 	}
 	for _, s := range h.run.Subtasks {
+		if s.Dropped > 0 {
+			continue
+		}
 		g.Subtasks = append(g.Subtasks, GraphSubtask{Id: s.ID, Type: s.Type, Description: s.Description, Status: s.Status})
 		for _, on := range s.DependsOn {
 			g.Edges = append(g.Edges, GraphEdge{From: on, To: s.ID})

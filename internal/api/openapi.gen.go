@@ -224,13 +224,27 @@ type AttemptFailed struct {
 	// Error Why an attempt, a subtask or a run failed.
 	Error Failure `json:"error"`
 
+	// Fallback It will have a simpler prompt, and the fallback model if one is configured.
+	Fallback bool `json:"fallback,omitempty"`
+
+	// Replan The plan is to be revised because of it.
+	Replan bool `json:"replan,omitempty"`
+
 	// RetryAt When the next attempt begins, if one does.
 	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
 
 // AttemptStarted defines model for AttemptStarted.
 type AttemptStarted struct {
-	Model string `json:"model"`
+	// Fallback With a simpler prompt, and the fallback model if one is configured.
+	Fallback bool   `json:"fallback,omitempty"`
+	Model    string `json:"model"`
+
+	// Repeats The attempt whose call was lost and is made again, under the same key.
+	Repeats int `json:"repeats,omitempty"`
+
+	// Reserved What an attempt holds back of the run's budget, at most, while it runs.
+	Reserved *Reserve `json:"reserved,omitempty"`
 
 	// Worker The configured worker, if one.
 	Worker string `json:"worker,omitempty"`
@@ -247,6 +261,19 @@ type AttemptSucceeded struct {
 
 	// Calls The requests to models that it took. They hold no text.
 	Calls Calls `json:"calls"`
+}
+
+// BudgetExceeded Nothing more is affordable.
+type BudgetExceeded struct {
+	Limit string `json:"limit"`
+
+	// Reason Why a run took the course that it took.
+	Reason Reason `json:"reason"`
+}
+
+// BudgetWarning Four fifths of a limit are spent.
+type BudgetWarning struct {
+	Limit string `json:"limit"`
 }
 
 // Call defines model for Call.
@@ -338,10 +365,19 @@ type Labels = map[string]string
 
 // Limits What bounds the run.
 type Limits struct {
-	MaxAttempts    int `json:"max_attempts"`
-	MaxConcurrency int `json:"max_concurrency"`
+	MaxAttempts    int     `json:"max_attempts"`
+	MaxConcurrency int     `json:"max_concurrency"`
+	MaxCostUsd     float64 `json:"max_cost_usd,omitempty"`
+
+	// MaxLlmCalls Missing where there is no bound; so are the next two.
+	MaxLlmCalls    int `json:"max_llm_calls,omitempty"`
 	MaxOutputBytes int `json:"max_output_bytes"`
+	MaxReplans     int `json:"max_replans"`
 	MaxSubtasks    int `json:"max_subtasks"`
+	MaxTokens      int `json:"max_tokens,omitempty"`
+
+	// ReplanCooldown Examples: 90s
+	ReplanCooldown Duration `json:"replan_cooldown"`
 
 	// SubtaskTimeout Examples: 90s
 	SubtaskTimeout Duration `json:"subtask_timeout"`
@@ -358,23 +394,24 @@ type LimitsRequest struct {
 	// MaxConcurrency Subtasks running at once.
 	MaxConcurrency int `json:"max_concurrency,omitempty"`
 
-	// MaxCostUsd Not supported yet.
+	// MaxCostUsd What the calls may cost together. Every model that the run may call must have a price.
 	MaxCostUsd float64 `json:"max_cost_usd,omitempty"`
 
 	// MaxIterations Not supported yet.
 	MaxIterations int `json:"max_iterations,omitempty"`
 
-	// MaxLlmCalls Not supported yet.
+	// MaxLlmCalls Calls to models, refused ones too. A quarter of the tokens and of the cost, and one call, are kept for the synthesis.
 	MaxLlmCalls int `json:"max_llm_calls,omitempty"`
 
 	// MaxOutputBytes Of one output.
 	MaxOutputBytes int `json:"max_output_bytes,omitempty"`
 
-	// MaxReplans Not supported yet.
+	// MaxReplans How often the plan may be revised, where `on_failure` is `replan`.
 	MaxReplans  int `json:"max_replans,omitempty"`
 	MaxSubtasks int `json:"max_subtasks,omitempty"`
 
-	// MaxTokens Not supported yet.
+	// MaxTokens Of all prompts and answers. Each attempt holds back the most that it may take while it runs, so that parallel
+	// ones cannot overspend together.
 	MaxTokens int `json:"max_tokens,omitempty"`
 
 	// ReplanCooldown Examples: 90s
@@ -418,7 +455,8 @@ type ModelList struct {
 type ModelName = string
 
 // OnFailure What becomes of the run when a subtask has failed. `partial` makes the answer of what succeeded, and says what is
-// missing. `replan` is not supported yet.
+// missing. `fail` ends the run. `replan` has the planner revise the plan, at most `limits.max_replans` times; then it is
+// as `partial`. While the planner is asked, what runs goes on and nothing new starts.
 type OnFailure string
 
 // Plan defines model for Plan.
@@ -429,6 +467,12 @@ type Plan struct {
 	Source   orchestration.PlanSource `json:"source"`
 	Analysis string                   `json:"analysis"`
 	Subtasks []Subtask                `json:"subtasks"`
+
+	// Versions Every version that the plan has had, in order.
+	Versions []PlanVersion `json:"versions"`
+
+	// Dropped Subtasks of earlier versions that are no part of this one.
+	Dropped []Subtask `json:"dropped"`
 }
 
 // PlanCreated The subtasks added before it are all of it.
@@ -450,9 +494,32 @@ type PlanInvalid struct {
 	Calls Calls `json:"calls"`
 
 	// Error Why an attempt, a subtask or a run failed.
-	Error    Failure    `json:"error"`
-	Problems []Fault    `json:"problems"`
-	RetryAt  *time.Time `json:"retry_at,omitempty"`
+	Error Failure `json:"error"`
+
+	// Fallback It will ask the fallback model.
+	Fallback bool    `json:"fallback,omitempty"`
+	Problems []Fault `json:"problems"`
+
+	// RetryAt When another attempt begins, if one does.
+	RetryAt *time.Time `json:"retry_at,omitempty"`
+}
+
+// PlanReplaced A revision is in force. The subtasks added before it are what is new of it.
+type PlanReplaced struct {
+	Version int `json:"version"`
+
+	// Reason Why a run took the course that it took.
+	Reason   Reason `json:"reason"`
+	Analysis string `json:"analysis"`
+
+	// Subtasks Ids in plan order.
+	Subtasks []string `json:"subtasks"`
+	Kept     []string `json:"kept"`
+	Added    []string `json:"added"`
+	Dropped  []string `json:"dropped"`
+
+	// Calls The requests to models that it took. They hold no text.
+	Calls Calls `json:"calls"`
 }
 
 // PlanRequest A plan of the caller's own. A missing `id` is T1, T2, … by place.
@@ -470,16 +537,41 @@ type PlanRequestOrder string
 
 // PlanStarted The planner is being asked.
 type PlanStarted struct {
-	Model string `json:"model"`
+	// Fallback The fallback model is being asked.
+	Fallback bool   `json:"fallback,omitempty"`
+	Model    string `json:"model"`
+
+	// Reason Why a run took the course that it took.
+	Reason *Reason `json:"reason,omitempty"`
 
 	// Repair It is told what was wrong with its answer.
 	Repair bool `json:"repair"`
+
+	// Repeats The attempt whose call was lost and is made again, under the same key.
+	Repeats int `json:"repeats,omitempty"`
+
+	// Reserved What an attempt holds back of the run's budget, at most, while it runs.
+	Reserved *Reserve `json:"reserved,omitempty"`
 }
 
 // PlanSubtaskAdded defines model for PlanSubtaskAdded.
 type PlanSubtaskAdded struct {
 	// Subtask A subtask as it was planned.
 	Subtask PlannedSubtask `json:"subtask"`
+}
+
+// PlanVersion defines model for PlanVersion.
+type PlanVersion struct {
+	Version int                      `json:"version"`
+	Source  orchestration.PlanSource `json:"source"`
+
+	// Reason Why it replaced the version before it; null for the first one.
+	Reason   *Reason `json:"reason"`
+	Analysis string  `json:"analysis"`
+
+	// Subtasks Ids in plan order.
+	Subtasks  []string  `json:"subtasks"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // PlannedSubtask A subtask as it was planned.
@@ -489,10 +581,11 @@ type PlannedSubtask struct {
 	Type string             `json:"type"`
 
 	// Worker The configured worker asked for by name.
-	Worker      string              `json:"worker,omitempty"`
-	Description string              `json:"description"`
-	DependsOn   []string            `json:"depends_on"`
-	After       orchestration.After `json:"after"`
+	Worker      string                  `json:"worker,omitempty"`
+	Description string                  `json:"description"`
+	DependsOn   []string                `json:"depends_on"`
+	After       orchestration.After     `json:"after"`
+	OnFailure   orchestration.OnFailure `json:"on_failure,omitempty"`
 }
 
 // PlannerRequest How the plan is to be made.
@@ -555,6 +648,9 @@ type Reason = orchestration.Reason
 
 // ReasoningEffort For models that take it, such as `low`, `medium` or `high`.
 type ReasoningEffort = string
+
+// Reserve What an attempt holds back of the run's budget, at most, while it runs.
+type Reserve = orchestration.Reserve
 
 // Result defines model for Result.
 type Result struct {
@@ -678,7 +774,8 @@ type RunRequest struct {
 	Limits LimitsRequest `json:"limits,omitempty"`
 
 	// OnFailure What becomes of the run when a subtask has failed. `partial` makes the answer of what succeeded, and says what is
-	// missing. `replan` is not supported yet.
+	// missing. `fail` ends the run. `replan` has the planner revise the plan, at most `limits.max_replans` times; then it is
+	// as `partial`. While the planner is asked, what runs goes on and nothing new starts.
 	OnFailure OnFailure `json:"on_failure,omitempty"`
 
 	// Plan A plan of the caller's own. A missing `id` is T1, T2, … by place.
@@ -712,6 +809,12 @@ type RunRequest struct {
 
 	// Workflow `name`, `name@version`, or a workflow itself. Not supported yet.
 	Workflow json.RawMessage `json:"workflow,omitempty"`
+}
+
+// RunResumed Another process took the run up, with calls in flight that were lost and are made again.
+type RunResumed struct {
+	// Starts Of processes, in a row without any of the calls ending. A run with too many of them ends as `poison_run`.
+	Starts int `json:"starts"`
 }
 
 // RunStatus `queued`: accepted, not started. `running`: at work. `waiting`: for a person. `canceling`: ending early while calls in
@@ -774,6 +877,8 @@ type Subtask struct {
 	// Attempts Begun so far.
 	Attempts int  `json:"attempts"`
 	Cached   bool `json:"cached"`
+
+	// Fallback The last attempt had a simpler prompt, and the fallback model if one is configured.
 	Fallback bool `json:"fallback"`
 
 	// Shortened What it saw of its dependencies was shortened to fit the model's window.
@@ -830,7 +935,10 @@ type SubtaskRequest struct {
 	Loop  json.RawMessage     `json:"loop,omitempty"`
 	Merge SubtaskRequestMerge `json:"merge,omitempty"`
 
-	// OnFailure `fail`, `skip`, `replan` or `escalate`; or `fallback` with what to fall back on.
+	// OnFailure What becomes of the run when this subtask has failed for good; it goes before the run's own. `fail` ends the run.
+	// `skip` goes on as if the subtask had not been asked for. `replan` has the planner revise the plan. `fallback`
+	// tries a simpler prompt first, with the model's fallback if one is configured. `escalate`, and an object that
+	// says what to fall back on, are not supported yet.
 	OnFailure json.RawMessage `json:"on_failure,omitempty"`
 
 	// Output A CEL expression.
@@ -865,6 +973,9 @@ type SubtaskRequestMerge string
 
 // SubtaskSkipped defines model for SubtaskSkipped.
 type SubtaskSkipped struct {
+	// Calls The requests to models that it took. They hold no text.
+	Calls Calls `json:"calls"`
+
 	// Error Why an attempt, a subtask or a run failed.
 	Error Failure `json:"error"`
 }

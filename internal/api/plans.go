@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -37,6 +38,7 @@ func planOf(request *PlanRequest) orchestration.Plan {
 			ID: r.Id, Kind: orchestration.KindWorker, Type: r.Type, Worker: r.Worker, Description: r.Description,
 			DependsOn: r.DependsOn, After: orchestration.After(r.After),
 		}
+		_ = json.Unmarshal(r.OnFailure, &s.OnFailure) // an object is refused as not supported
 		if s.ID == "" {
 			s.ID = fmt.Sprintf("T%d", i+1)
 		}
@@ -79,7 +81,7 @@ func (d Defaults) problems(plan orchestration.Plan, most int) []orchestration.Pr
 func unsupportedKeys(plan map[string]any) []Fault {
 	keys := []string{
 		"when", "input", "output", "tool", "decide", "for_each", "loop", "plan", "approval", "workflow",
-		"merge", "check", "retry", "timeout", "cache", "compensate", "on_failure",
+		"merge", "check", "retry", "timeout", "cache", "compensate",
 	}
 	var faults []Fault
 	subtasks, _ := plan["subtasks"].([]any)
@@ -90,6 +92,11 @@ func unsupportedKeys(plan map[string]any) []Fault {
 		}
 		if kind, given := subtask["kind"]; given && kind != string(orchestration.KindWorker) {
 			refuse("kind", "only the kind worker is supported yet")
+		}
+		switch policy := subtask["on_failure"]; policy {
+		case nil, "fail", "skip", "replan", "fallback":
+		default:
+			refuse("on_failure", "only fail, skip, replan and fallback are supported yet")
 		}
 		for _, key := range keys {
 			if _, given := subtask[key]; given {

@@ -30,8 +30,6 @@ const (
 	codePolicyViolation       orchestration.Code = "policy_violation"
 	codeRejected              orchestration.Code = "rejected"
 	codeToolFailed            orchestration.Code = "tool_failed"
-	codeBudgetExceeded        orchestration.Code = "budget_exceeded"
-	codePoisonRun             orchestration.Code = "poison_run"
 )
 
 // A problemKind says how a problem is shown: the HTTP status that it is answered with, and its title.
@@ -67,6 +65,8 @@ var kinds = map[orchestration.Code]problemKind{
 	orchestration.CodeOutputTooLarge:      {502, "An output is too large", false},
 	orchestration.CodeOutputInvalid:       {502, "An output is not what was asked for", false},
 	orchestration.CodeSynthesisFailed:     {502, "The final output could not be made", false},
+	orchestration.CodeBudgetExceeded:      {422, "The budget is spent", false},
+	orchestration.CodePoisonRun:           {500, "The run cannot be carried on", false},
 	orchestration.CodeTimeout:             {504, "The run took too long", false},
 	orchestration.CodeCanceled:            {409, "The run was canceled", false},
 	orchestration.CodeInternal:            {500, "The server failed", false},
@@ -75,8 +75,6 @@ var kinds = map[orchestration.Code]problemKind{
 	codePolicyViolation: {422, "An output did not pass the policy", false},
 	codeRejected:        {409, "A person rejected it", false},
 	codeToolFailed:      {502, "A tool failed", false},
-	codeBudgetExceeded:  {422, "The budget is spent", false},
-	codePoisonRun:       {500, "The run cannot be carried on", false},
 }
 
 // problem returns the problem of that code. It is an error, so that a handler
@@ -133,6 +131,8 @@ func asProblem(err error) *Problem {
 		return problem(codeNotFound, "There is no such run.")
 	case errors.Is(err, orchestration.ErrConflict):
 		return problem(codeConflict, "The run has not ended.")
+	case errors.Is(err, orchestration.ErrOverloaded):
+		return problem(codeOverloaded, "As many runs as the server takes are waiting or at work; try again.")
 	case errors.Is(err, orchestration.ErrUnavailable):
 		return problem(codeStorageUnavailable, "The storage cannot be reached; try again.")
 	}

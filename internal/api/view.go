@@ -121,9 +121,21 @@ func (h *history) view() *Run {
 
 func (h *history) plan() *Plan {
 	p := h.run.Planning
-	plan := &Plan{Version: p.Version, Source: p.Source, Analysis: p.Analysis, Subtasks: make([]Subtask, 0, len(h.run.Subtasks))}
+	plan := &Plan{
+		Version: p.Version, Source: p.Source, Analysis: p.Analysis, Subtasks: make([]Subtask, 0, len(h.run.Subtasks)),
+		Versions: make([]PlanVersion, len(p.Versions)), Dropped: []Subtask{},
+	}
+	for i, v := range p.Versions {
+		plan.Versions[i] = PlanVersion{
+			Version: v.Version, Source: v.Source, Reason: v.Reason, Analysis: v.Analysis, Subtasks: list(v.Subtasks), CreatedAt: v.CreatedAt.UTC(),
+		}
+	}
 	for _, s := range h.run.Subtasks {
-		plan.Subtasks = append(plan.Subtasks, h.subtask(s))
+		if s.Dropped > 0 {
+			plan.Dropped = append(plan.Dropped, h.subtask(s))
+		} else {
+			plan.Subtasks = append(plan.Subtasks, h.subtask(s))
+		}
 	}
 	return plan
 }
@@ -133,7 +145,7 @@ func (h *history) subtask(s *orchestration.SubtaskState) Subtask {
 	return Subtask{
 		Id: s.ID, Kind: planned.Kind, Type: s.Type, Worker: optional(s.Performer), Model: optional(s.Model),
 		Description: s.Description, DependsOn: planned.DependsOn, After: planned.After,
-		Status: s.Status, Attempts: s.Attempts, Shortened: s.Shortened,
+		Status: s.Status, Attempts: s.Attempts, Fallback: s.Fallback, Shortened: s.Shortened,
 		StartedAt: moment(s.StartedAt), EndedAt: moment(s.EndedAt),
 		Output: h.output(s), OutputBytes: s.Output.Bytes, Usage: s.Totals, Error: failureOf(s),
 	}
@@ -147,6 +159,9 @@ func (h *history) result() *Result {
 		WorkerResults: make([]WorkerResult, 0, len(r.Subtasks)),
 	}
 	for _, s := range r.Subtasks {
+		if s.Dropped > 0 {
+			continue
+		}
 		v.WorkerResults = append(v.WorkerResults, WorkerResult{
 			Id: s.ID, Type: s.Type, Description: s.Description, Result: h.output(s), Error: failureOf(s),
 		})

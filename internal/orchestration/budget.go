@@ -27,14 +27,14 @@ func (r *Reserve) plus(more *Reserve, sign int) {
 
 // How an attempt's worst case is estimated.
 const (
-	mostAnswer   = 8192 // tokens of an answer, where no bound is configured,
-	answerOf     = 8    // or this part of the budget
-	ourTokens    = 1500 // of what our own prompts say
-	imageTokens  = 1500 // of an image; it differs by provider and size
-	leastAnswer  = 512  // tokens; with less there is no point in asking
-	shareOf      = 4    // the synthesis's share is this part of the budget
-	warnAt       = 0.8  // of a limit
-	cent         = 1e-9 // dollars: less is a rounding error
+	mostAnswer  = 8192 // tokens of an answer, where no bound is configured,
+	answerOf    = 8    // or this part of the budget
+	ourTokens   = 1500 // of what our own prompts say
+	imageTokens = 1500 // of an image; it differs by provider and size
+	leastAnswer = 512  // tokens; with less there is no point in asking
+	shareOf     = 4    // the synthesis's share is this part of the budget
+	warnAt      = 0.8  // of a limit
+	cent        = 1e-9 // dollars: less is a rounding error
 )
 
 // budgeted reports whether anything bounds what the run may spend.
@@ -224,3 +224,51 @@ func (d *decision) warn() {
 
 // tenantBudget names, in the place of a limit, the budget of the run's tenant.
 const tenantBudget = "tenant"
+
+// Settles returns what becomes of the tenant's holds with events of the run, in
+// their order: those of every command that they tell the end of, or that it was
+// lost.
+func (r *Run) Settles(events []Event) []Settlement {
+	if !r.Spec.Held {
+		return nil
+	}
+	var settled []Settlement
+	for _, e := range events {
+		if command := commandOf(e); command != "" {
+			s := Settlement{Command: command}
+			for _, c := range e.Calls() {
+				s.CostUSD += c.CostUSD
+			}
+			settled = append(settled, s)
+		}
+	}
+	return settled
+}
+
+// commandOf returns the key of the command that an event tells the end of.
+func commandOf(e Event) string {
+	work := Work{Subtask: Subtask{ID: e.Subtask}, Attempt: e.Attempt}
+	switch f := e.Fact.(type) {
+	case *PlanInvalid, *PlanCreated, *PlanReplaced:
+		return MakePlan{Attempt: e.Attempt}.Key()
+	case *PlanStarted:
+		return ifLost(f.Repeats, MakePlan{Attempt: e.Attempt - 1})
+	case *SubtaskStarted:
+		work.Attempt--
+		return ifLost(f.Repeats, work)
+	case *SubtaskSucceeded, *SubtaskRetrying, *SubtaskFailed, *SubtaskSkipped, *SubtaskCanceled:
+		return work.Key()
+	case *SynthesisStarted:
+		return ifLost(f.Repeats, Synthesize{Attempt: e.Attempt - 1})
+	case *SynthesisSucceeded, *SynthesisFailed:
+		return Synthesize{Attempt: e.Attempt}.Key()
+	}
+	return ""
+}
+
+func ifLost(repeats int, c Command) string {
+	if repeats == 0 {
+		return ""
+	}
+	return c.Key()
+}

@@ -17,6 +17,10 @@ var ErrNotFound = errors.New("no such run")
 // storage failed. The same call may succeed later.
 var ErrUnavailable = errors.New("the journal's storage is unavailable")
 
+// ErrOverloaded is what a start returns when there is no room for another run.
+// The same start may succeed later.
+var ErrOverloaded = errors.New("there is no room for another run")
+
 // ErrBudget is what a hold returns when the tenant's budget has no room for it.
 var ErrBudget = errors.New("the tenant's budget is spent or held")
 

@@ -4,6 +4,10 @@ import (
 	"unicode/utf8"
 )
 
+// Tokens estimates how many tokens a model makes of a text, from above for any
+// common vocabulary, and at most as many as the text has bytes.
+func Tokens(text string) int { return tokens(text) }
+
 // tokens estimates how many tokens a model makes of s: an estimate that is
 // meant to be high for any common vocabulary, linear in time, and never more
 // than len(s). It counts

@@ -3,7 +3,7 @@
 // acts.
 //
 // What it promises: no command starts before the events that it follows from
-// are durable; a run that this process lost, by a crash or by Close, goes on
+// are durable; a run that this process lost, by a crash or by Stop, goes on
 // with Resume from where its journal ends, on this machine or another one.
 //
 // What it does not: a call in flight when the process dies is made again, under
@@ -13,7 +13,6 @@ package local
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -40,92 +39,114 @@ type Agent interface {
 	Perform(ctx context.Context, p orchestration.Performance) orchestration.Said
 }
 
-// ErrClosed is what Start returns once the driver is closing.
-var ErrClosed = errors.New("the driver is closed")
+// ErrClosed is what Start returns once the driver is stopping.
+var ErrClosed = fmt.Errorf("the driver is stopping: %w", orchestration.ErrOverloaded)
 
 // Options of a Driver.
 type Options struct {
 	Journal Journal
 	Agent   Agent
 	Logger  *zap.Logger
+	Funcs   orchestration.Funcs
 	// Appended, if set, is told of events once they are durable, with the run
 	// after them. It must not keep the run.
 	Appended func(run *orchestration.Run, events []orchestration.Event)
+
+	// MaxRuns is how many runs are begun at once; 0: any number. What is accepted
+	// beyond queues.
+	MaxRuns int
+	// MaxQueued is how many runs queue; what comes then is refused.
+	MaxQueued int
+	// Shed, if set, reports whether the process has no room for another run.
+	Shed func() bool
 }
 
 // A Driver carries inputs to the runs of this process, and their commands to
 // the world.
 type Driver struct {
 	options Options
-	closing context.Context
-	close   context.CancelFunc
-	loops   sync.WaitGroup
 	crew    *crew
 	deltas  deltas
 
+	stopping chan struct{}   // closed when nothing new may start
+	calls    context.Context // of the calls in flight
+	abort    context.CancelFunc
+	closing  context.Context // of all else
+	close    context.CancelFunc
+	loops    sync.WaitGroup
+
 	mu   sync.Mutex
-	runs map[string]*loop // that have not ended
+	runs map[string]*loop // that have begun and have not ended
+	admission
 }
 
 // New returns a driver that drives nothing yet.
 func New(o Options) *Driver {
-	closing, cancel := context.WithCancel(context.Background())
 	if o.Appended == nil {
 		o.Appended = func(*orchestration.Run, []orchestration.Event) {}
 	}
-	return &Driver{options: o, closing: closing, close: cancel, crew: newCrew(), runs: map[string]*loop{}}
+	d := &Driver{options: o, crew: newCrew(), stopping: make(chan struct{}), runs: map[string]*loop{}}
+	d.closing, d.close = context.WithCancel(context.Background())
+	d.calls, d.abort = context.WithCancel(d.closing)
+	return d
 }
 
-// Start begins a run. When it returns without an error, the run is durable and
-// will be carried to its end. The error is a *KeyTaken, unchanged, when the
-// tenant used the idempotency key before.
+// Start accepts a run. When it returns without an error, the run is durable and
+// will be carried to its end: it has begun, or queues. The error is a *KeyTaken,
+// unchanged, when the tenant used the idempotency key before, and ErrOverloaded
+// when there is no room for the run.
 func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachments [][]byte, key *orchestration.Key) (orchestration.Row, error) {
-	if d.closing.Err() != nil {
-		return orchestration.Row{}, ErrClosed
-	}
-	l := newLoop(d, orchestration.New(orchestration.Funcs{}))
-	events, commands, err := l.run.Step(input(orchestration.Start{ID: newID(), Spec: spec}))
+	queued, err := d.admit()
 	if err != nil {
+		return orchestration.Row{}, err
+	}
+	defer d.loops.Done()
+	run := orchestration.New(d.options.Funcs)
+	commit := orchestration.Commit{Key: key, Attachments: attachments}
+	events, commands, err := run.Step(input(orchestration.Start{ID: newID(), Spec: spec, Queue: queued}))
+	if err == nil {
+		// Once begun the append is not given up: its end would be unknown.
+		err = d.options.Journal.Append(context.WithoutCancel(ctx), commitOf(run, events, commit))
+	}
+	if err != nil {
+		d.refuse(queued)
 		return orchestration.Row{}, fmt.Errorf("start run: %w", err)
 	}
-	row := l.run.Row()
-	// Once begun the append is not given up: its end would be unknown.
-	err = d.options.Journal.Append(context.WithoutCancel(ctx), orchestration.Commit{
-		Events: events, Row: row, Key: key, Attachments: attachments,
-	})
-	if err != nil {
-		return orchestration.Row{}, fmt.Errorf("start run: %w", err)
+	row := run.Row()
+	d.options.Appended(run, events)
+	if queued {
+		d.enqueue(spec.Tenant, run.ID)
+		return row, nil
 	}
-	d.options.Appended(l.run, events)
-	d.launch(l, commands)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.launch(&loop{id: run.ID, run: run, commands: commands}, nil)
 	return row, nil
 }
 
-// Resume goes on with every run that has not ended, where its journal ends.
-func (d *Driver) Resume(ctx context.Context) error {
-	rows, err := d.options.Journal.Unfinished(ctx)
-	if err != nil {
-		return fmt.Errorf("resume: %w", err)
-	}
-	for _, row := range rows {
-		run, err := replay(ctx, d.options.Journal, row.ID, func(orchestration.Event) {})
-		if err != nil {
-			return fmt.Errorf("resume run %s: %w", row.ID, err)
-		}
-		if !run.Done() {
-			d.launch(newLoop(d, run), run.Outstanding())
-		}
-	}
-	return nil
+// commitOf completes the commit of a run's last events.
+func commitOf(run *orchestration.Run, events []orchestration.Event, c orchestration.Commit) orchestration.Commit {
+	c.Events, c.Row = events, run.Row()
+	c.Settled, c.Deliveries = run.Settles(events), run.Owes(events)
+	return c
 }
 
 // Cancel says to a run that its caller gives it up. ErrNotFound: this process
 // drives no such run, or it has ended.
 func (d *Driver) Cancel(_ context.Context, run, detail string) error {
+	said := orchestration.Cancel{Detail: detail}
 	d.mu.Lock()
 	l, ok := d.runs[run]
+	queued := !ok && !d.isStopping() && d.queue.leave(run)
+	if queued {
+		d.begun++
+		d.launch(&loop{id: run}, said)
+	}
 	d.mu.Unlock()
-	if !ok || !l.say(heard{said: orchestration.Cancel{Detail: detail}}) {
+	if queued {
+		return nil
+	}
+	if !ok || !l.say(heard{said: said}) {
 		return orchestration.ErrNotFound
 	}
 	return nil
@@ -137,43 +158,48 @@ func (d *Driver) Deltas(run string, notify func(orchestration.Delta)) (stop func
 	return d.deltas.follow(run, notify)
 }
 
-// Close aborts all calls and returns when nothing runs any more. The runs that
-// have not ended can be resumed. Closing again does nothing more.
-func (d *Driver) Close() {
+// lastWords is how long aborted calls have, all together, to be heard.
+const lastWords = 5 * time.Second
+
+// Stop starts nothing new, lets the calls in flight end until ctx does, then
+// aborts them, and returns when nothing runs any more. What ended is in the
+// journal. The runs that have not ended can be resumed. Stopping again does
+// nothing more.
+func (d *Driver) Stop(ctx context.Context) {
 	d.mu.Lock() // no run is launched once the loops are waited for
-	again := d.closing.Err() != nil
-	d.close()
-	d.mu.Unlock()
-	d.loops.Wait()
-	if !again {
-		d.crew.close()
+	select {
+	case <-d.stopping:
+		d.mu.Unlock()
+		d.loops.Wait()
+		return
+	default:
+		close(d.stopping)
 	}
+	d.mu.Unlock()
+	aborted := context.AfterFunc(ctx, d.abort)
+	closed := context.AfterFunc(d.calls, func() { time.AfterFunc(lastWords, d.close) })
+	d.loops.Wait()
+	aborted()
+	closed()
+	d.close()
+	d.crew.close()
 }
 
-// launch has a run's loop begin with commands that are outstanding.
-func (d *Driver) launch(l *loop, commands []orchestration.Command) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closing.Err() != nil {
-		return // the run is in the journal, to be resumed
-	}
-	d.runs[l.run.ID] = l
-	d.loops.Go(func() {
-		l.drive(commands)
-		d.mu.Lock()
-		delete(d.runs, l.run.ID)
-		d.mu.Unlock()
-	})
+// Close stops at once.
+func (d *Driver) Close() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	d.Stop(ctx)
 }
 
 // replayPage is how many events are read at a time.
 const replayPage = 500
 
 // replay folds a run from its journal and shows each event.
-func replay(ctx context.Context, j Journal, id string, show func(orchestration.Event)) (*orchestration.Run, error) {
-	run := orchestration.New(orchestration.Funcs{})
+func (d *Driver) replay(ctx context.Context, id string, show func(orchestration.Event)) (*orchestration.Run, error) {
+	run := orchestration.New(d.options.Funcs)
 	for {
-		events, err := j.Events(ctx, id, run.Seq, replayPage)
+		events, err := d.options.Journal.Events(ctx, id, run.Seq, replayPage)
 		if err != nil {
 			return nil, err
 		}

@@ -13,14 +13,19 @@ import (
 
 // A loop drives one run. Its goroutine owns all of it but the inbox.
 type loop struct {
-	driver *Driver
-	run    *orchestration.Run
-	inbox  chan heard
-	ended  chan struct{} // closed when the loop takes no more inputs
+	id       string
+	run      *orchestration.Run      // nil: it is yet to be read from the journal
+	commands []orchestration.Command // that are to be done first
+
+	driver  *Driver
+	inbox   chan heard
+	ended   chan struct{} // closed when the loop takes no more inputs
+	cleared chan struct{} // closed when the run has got on since it was taken up
 
 	performing sync.WaitGroup
 	calls      map[string]context.CancelFunc // in flight, by the command's key
 	timers     map[string]*time.Timer        // set, by the command's key
+	stopping   bool                          // nothing new is started
 }
 
 // heard is an input on its way to the run.
@@ -32,12 +37,10 @@ type heard struct {
 // inboxSize is how many inputs wait for a run before their senders do.
 const inboxSize = 16
 
-func newLoop(d *Driver, run *orchestration.Run) *loop {
-	return &loop{
-		driver: d, run: run,
-		inbox: make(chan heard, inboxSize), ended: make(chan struct{}),
-		calls: map[string]context.CancelFunc{}, timers: map[string]*time.Timer{},
-	}
+func (l *loop) init(d *Driver) {
+	l.driver = d
+	l.inbox, l.ended, l.cleared = make(chan heard, inboxSize), make(chan struct{}), make(chan struct{})
+	l.calls, l.timers = map[string]context.CancelFunc{}, map[string]*time.Timer{}
 }
 
 // say puts an input into the inbox. It reports whether the loop may still hear it.
@@ -50,23 +53,41 @@ func (l *loop) say(h heard) bool {
 	}
 }
 
-// drive acts on the commands and then on what follows from each input, until
-// the run has ended or the driver closes.
-func (l *loop) drive(commands []orchestration.Command) {
+// drive begins with what is to be done, and with an input, if there is one, and
+// acts on what follows from each input, until the run has ended or the driver
+// stops and no call is in flight any more.
+func (l *loop) drive(first orchestration.Said) {
 	defer l.stop()
-	l.act(commands)
-	for !l.run.Done() {
+	if l.run == nil && !l.load() {
+		return
+	}
+	l.act(l.commands)
+	if first != nil && !l.hear([]heard{{said: first}}) {
+		return
+	}
+	stopping := l.driver.stopping
+	for !l.run.Done() && !(l.stopping && len(l.calls) == 0) {
 		select {
 		case <-l.driver.closing.Done():
 			return
+		case <-stopping:
+			l.stopping, stopping = true, nil
 		case h := <-l.inbox:
-			commands, ok := l.decide(l.drain(h))
-			if !ok {
+			if !l.hear(l.drain(h)) {
 				return
 			}
-			l.act(commands)
 		}
 	}
+}
+
+// hear decides what follows from inputs and acts on it. It reports whether the
+// run can go on.
+func (l *loop) hear(batch []heard) bool {
+	commands, ok := l.decide(batch)
+	if ok {
+		l.act(commands)
+	}
+	return ok
 }
 
 // drain takes what else is in the inbox, so that it shares a commit.
@@ -90,7 +111,12 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		if h.call != "" {
 			delete(l.calls, h.call)
 		}
-		es, cs, err := l.run.Step(input(h.said))
+		if _, timer := h.said.(orchestration.Due); timer && l.stopping {
+			continue // it is set again when the run is resumed
+		}
+		in := input(h.said)
+		in.Stopping = l.stopping
+		es, cs, err := l.run.Step(in)
 		if err != nil { // only Start is ever refused
 			l.log().Error("the run refused an input", zap.Error(err))
 			continue
@@ -98,18 +124,31 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		events, commands = append(events, es...), append(commands, cs...)
 	}
 	if len(events) == 0 {
-		return nil, true
+		return commands, true
 	}
-	err := l.append(orchestration.Commit{After: after, Events: events, Row: l.run.Row()})
+	err := l.append(commitOf(l.run, events, orchestration.Commit{After: after}))
 	switch {
 	case err == nil:
 		l.driver.options.Appended(l.run, events)
+		l.clear()
 		return commands, true
 	case l.driver.closing.Err() != nil:
 		return nil, false
 	}
 	l.log().Warn("an append failed; the run is folded anew", zap.Error(err))
 	return l.again(after)
+}
+
+// clear notes that the run has got on since it was taken up.
+func (l *loop) clear() {
+	if l.run.Starts > 0 && !l.run.Done() {
+		return
+	}
+	select {
+	case <-l.cleared:
+	default:
+		close(l.cleared)
+	}
 }
 
 // Waits between tries at an append while the storage is unavailable.
@@ -136,24 +175,36 @@ func (l *loop) append(c orchestration.Commit) error {
 // append may have been durable although it failed, so the run may be ahead of
 // what this loop knew to be durable, which is up to the event numbered after.
 func (l *loop) again(after int64) (commands []orchestration.Command, ok bool) {
-	for wait := firstAppendWait; ; wait = min(2*wait, lastAppendWait) {
-		var unknown []orchestration.Event
-		run, err := replay(l.driver.closing, l.driver.options.Journal, l.run.ID, func(e orchestration.Event) {
-			if e.Seq > after {
-				unknown = append(unknown, e)
-			}
-		})
-		if err == nil && run.Spec == nil {
-			return nil, false // deleted
+	var unknown []orchestration.Event
+	ok = l.read(func(e orchestration.Event) {
+		if e.Seq > after {
+			unknown = append(unknown, e)
 		}
+	}, func() { unknown = nil })
+	if !ok {
+		return nil, false
+	}
+	l.driver.options.Appended(l.run, unknown)
+	return l.run.Outstanding(), true
+}
+
+// load folds a run that this process has not seen yet.
+func (l *loop) load() bool { return l.read(func(orchestration.Event) {}, func() {}) }
+
+// read folds the run from its journal, however long the storage is away, and
+// shows each event; anew tells that they are shown from the first one on again.
+// It reports whether there is such a run.
+func (l *loop) read(show func(orchestration.Event), anew func()) bool {
+	for wait := firstAppendWait; ; wait = min(2*wait, lastAppendWait) {
+		anew()
+		run, err := l.driver.replay(l.driver.closing, l.id, show)
 		if err == nil {
 			l.run = run
-			l.driver.options.Appended(run, unknown)
-			return run.Outstanding(), true
+			return run.Spec != nil // otherwise it was deleted
 		}
 		l.log().Error("the run cannot be read; it will be tried again", zap.Error(err), zap.Duration("wait", wait))
 		if !l.sleep(wait) {
-			return nil, false
+			return false
 		}
 	}
 }
@@ -209,9 +260,9 @@ func (l *loop) perform(c orchestration.Command) {
 	if _, ok := l.calls[key]; ok {
 		return
 	}
-	ctx, cancel := context.WithCancel(l.driver.closing)
+	ctx, cancel := context.WithCancel(l.driver.calls)
 	l.calls[key] = cancel
-	p := orchestration.Performance{Run: l.run.ID, Spec: l.run.Spec, Command: c}
+	p := orchestration.Performance{Run: l.id, Spec: l.run.Spec, Command: c}
 	if l.run.Spec.Deltas {
 		p.Deltas = l.driver.deltas.tell
 	}
@@ -236,7 +287,7 @@ func (l *loop) stop() {
 	l.performing.Wait()
 }
 
-func (l *loop) log() *zap.Logger { return l.driver.options.Logger.With(zap.String("run", l.run.ID)) }
+func (l *loop) log() *zap.Logger { return l.driver.options.Logger.With(zap.String("run", l.id)) }
 
 // lost is the outcome of a call that nobody makes any more.
 func lost(call orchestration.Command) orchestration.Said {

@@ -1,0 +1,4 @@
+package orchestration
+
+// Owes returns the webhook deliveries that events of the run owe.
+func (r *Run) Owes([]Event) []Delivery { return nil }
