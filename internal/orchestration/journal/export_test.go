@@ -68,3 +68,22 @@ func explain(ctx context.Context, j Journal, query string, args ...any) (plan []
 	})
 	return plan, err
 }
+
+// ExplainOwed returns how SQLite would list deliveries, and find those that are
+// due and the runs that retention removes.
+func ExplainOwed(ctx context.Context, j Journal, filters map[string]orchestration.DeliveryFilter) (map[string][]string, error) {
+	plans := make(map[string][]string)
+	var err error
+	note := func(name, query string, args ...any) {
+		if err == nil {
+			plans[name], err = explain(ctx, j, query, args...)
+		}
+	}
+	for name, f := range filters {
+		query, args := listDeliveries("acme", f, 1)
+		note(name, query, args...)
+	}
+	note("due", dueQuery, 1, 1)
+	note("expired", expiredQuery, 1, 1)
+	return plans, err
+}

@@ -166,11 +166,11 @@ func (j *sqlite) Append(ctx context.Context, c orchestration.Commit) error {
 	if err != nil {
 		return err
 	}
-	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, entry: e})
+	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, entry: e, owes: len(e.Deliveries) > 0})
 }
 
 func (j *sqlite) Delete(ctx context.Context, tenant, run string) error {
-	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.delete(tenant, run) }, deletes: run})
+	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.delete(tenant, run) }, deletes: []string{run}})
 }
 
 func (j *sqlite) Watch(run string, notify func(orchestration.Row)) (stop func()) {
