@@ -85,6 +85,10 @@ var (
 		"_query_only":   {"1"},
 		"_busy_timeout": {"5000"},
 	}
+	copyOptions = url.Values{ // a copy is a write to the one who makes it
+		"mode":          {"ro"},
+		"_busy_timeout": {"5000"},
+	}
 )
 
 func openPool(path string, conns int, options url.Values) (*sql.DB, error) {
@@ -112,6 +116,11 @@ func createPrivate(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	return syncDir(path)
+}
+
+// syncDir makes the name of a file durable.
+func syncDir(path string) error {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
