@@ -167,7 +167,10 @@ type Options struct {
 //	sqlite:FILE  a SQLite database, created if need be
 //
 // One process at a time holds a SQLite journal; Open waits until it is free or
-// the context ends.
+// the context ends. It refuses one that a newer server has used in a way that
+// this code does not know: a later schema, or a run that goes on in a later
+// [orchestration.Spec.Format]. Whatever the store, the events of a run in such a
+// format cannot be read.
 func Open(ctx context.Context, dsn string, o Options) (Journal, error) {
 	scheme, rest, _ := strings.Cut(dsn, ":")
 	switch {

@@ -2,8 +2,11 @@ package journal_test
 
 import (
 	"database/sql"
+	"errors"
 	"flag"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +57,59 @@ func TestReleased(t *testing.T) {
 			wantReleased(t, j)
 			goOn(t, j)
 		})
+	}
+}
+
+// A run of a newer server keeps this one from starting, as long as the run goes
+// on, and cannot be read once it has ended.
+func TestNewerFormat(t *testing.T) {
+	dsn := newFile(t)
+	copyFile(t, "sqlite:testdata/released/v1.db", dsn, "")
+	for _, tt := range []struct {
+		run, created string // what a newer server wrote
+	}{
+		{"run_working", `$[0].data.spec.format', 2`},
+		{"run_planning", `$[0].data.spec', json('{"format":99,"task":{"text":"of another shape"}}')`},
+	} {
+		newer := newFile(t)
+		copyFile(t, dsn, newer, "")
+		rewrite(t, newer, `UPDATE commits SET events = json_set(events, '`+tt.created+`) WHERE first = 1 AND run = '`+tt.run+`'`)
+		j, err := journal.Open(t.Context(), newer, journal.Options{})
+		if err == nil {
+			_ = j.Close()
+			t.Fatalf("%s: opened", tt.created)
+		}
+		wantNewer(t, err, tt.run)
+		rewrite(t, newer, `UPDATE runs SET ended = 1, status = 'succeeded' WHERE id = '`+tt.run+`'`)
+		j = open(t, newer)
+		_, err = j.Events(t.Context(), tt.run, 0, 0)
+		wantNewer(t, err, tt.run)
+		if _, err := j.Events(t.Context(), "run_succeeded", 0, 0); err != nil {
+			t.Errorf("another run: %v", err)
+		}
+	}
+}
+
+func wantNewer(t *testing.T, err error, run string) {
+	t.Helper()
+	for _, want := range []string{run, "none above 1", "newer server", "Start that one again"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q: %v", want, err)
+		}
+	}
+}
+
+// rewrite changes a journal that nobody has open.
+func rewrite(t *testing.T, dsn, query string) {
+	t.Helper()
+	file := url.URL{Scheme: "file", OmitHost: true, Path: strings.TrimPrefix(dsn, "sqlite:")}
+	db, err := sql.Open("sqlite", file.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), query)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,14 +11,10 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // readConns is how many reads go on at once.
 const readConns = 4
@@ -57,6 +52,9 @@ func openSQLite(ctx context.Context, file string, o Options) (_ Journal, err err
 		return nil, err
 	}
 	if err := migrate(ctx, j.db); err != nil {
+		return nil, err
+	}
+	if err := checkFormats(ctx, j.db); err != nil {
 		return nil, err
 	}
 	connect := func(ctx context.Context) (*session, error) { return newSession(ctx, j.db) }
@@ -126,28 +124,6 @@ func syncDir(path string) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// migrate brings the schema up to date.
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	has, knows, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if has > knows {
-		return fmt.Errorf("its schema has version %d and this server knows none above %d: "+
-			"a newer server has used it. Start that one again, or use a copy from before the upgrade", has, knows)
-	}
-	_, err = p.Up(ctx)
-	return err
 }
 
 func (j *sqlite) closeAll() error {
