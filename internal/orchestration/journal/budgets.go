@@ -19,8 +19,8 @@ const (
 	maxBudget = 1e18
 )
 
-// nanodollars rounds up, but not for what multiplying alone has added: two
-// holds of 0.07 fit into 0.14.
+// nanodollars rounds up, but not for what multiplying alone has added: three
+// holds of 0.067 fit into 0.201.
 func nanodollars(usd, most float64) int64 {
 	if !(usd > 0) { // nor NaN
 		return 0
@@ -88,12 +88,12 @@ func prepareBudgets(prepare func(string) *sql.Stmt) budgetStmts {
 
 // hold takes a hold, or refuses it.
 func (s *session) hold(h *storedHold) (refused, failed error) {
-	s.holding[h.Run] = struct{}{}
 	n, err := s.changes(s.takeHold, h.Run, h.Command, h.Call, h.Tenant, h.period, h.cost, h.budget)
 	if err != nil {
 		return nil, err
 	}
 	if n > 0 {
+		s.holding[h.Run] = struct{}{}
 		return nil, s.exec(s.holdMore, h.Tenant, h.period, h.cost)
 	}
 	var ended, held bool

@@ -13,6 +13,12 @@ func Do(ctx context.Context, j Journal, f func(*sql.Conn) error) error {
 	return j.(*sqlite).writer.do(ctx, &write{apply: func(s *session) (error, error) { return nil, f(s.conn) }})
 }
 
+// Holding returns how many runs the writer takes to hold something.
+func Holding(ctx context.Context, j Journal) (runs int, err error) {
+	err = j.(*sqlite).writer.do(ctx, &write{apply: func(s *session) (error, error) { runs = len(s.holding); return nil, nil }})
+	return runs, err
+}
+
 // Queued returns how many writes wait.
 func Queued(j Journal) int {
 	w := j.(*sqlite).writer

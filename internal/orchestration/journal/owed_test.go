@@ -133,6 +133,9 @@ func TestSettlesOnce(t *testing.T) {
 		wantSpent(t, j, 0.5*float64(i), 0)
 		<-j.Owing()
 	}
+	if n, err := journal.Holding(t.Context(), j); n != 0 || err != nil {
+		t.Errorf("%d runs hold something, error %v", n, err)
+	}
 	owed, err := j.Deliveries(t.Context(), "acme", orchestration.DeliveryFilter{})
 	if err != nil || len(owed) != len(commits) {
 		t.Errorf("%d deliveries, error %v", len(owed), err)

@@ -28,8 +28,8 @@ func testExpire(t *testing.T, j journal.Journal) {
 	appendAll(t, j, Story("acme", "run_new")[:5]...)
 	want(t, "removed", must(j.Expire(ctx, time.Time{}, 0))(t), 0)
 	want(t, "removed before the first end", must(j.Expire(ctx, ended(0), 0))(t), 0)
-	want(t, "removed of the first", must(j.Expire(ctx, ended(runs), 3))(t), 3)
-	want(t, "removed before a bound", must(j.Expire(ctx, ended(runs-2), 0))(t), runs-5)
+	want(t, "removed of the first", must(j.Expire(ctx, ended(runs), 20))(t), 20)
+	want(t, "removed before a bound", must(j.Expire(ctx, ended(runs-2), 0))(t), runs-22)
 	want(t, "removed again", must(j.Expire(ctx, ended(runs-2), 0))(t), 0)
 	for i := range runs {
 		tenant, gone := []string{"acme", "other"}[i%2], orchestration.ErrNotFound
