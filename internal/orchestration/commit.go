@@ -125,8 +125,10 @@ type Budget struct {
 	CostUSD float64
 }
 
-// A Settlement ends every hold of a run's command: what was spent counts, the
-// rest is free again.
+// A Settlement ends every hold of a run's command: what was spent counts in the
+// period that the hold was taken from, of several holds the last call's; the
+// rest is free again. Where nothing was held the tenant had no budget, so
+// nothing counts. The end of a run frees what its commands still hold.
 type Settlement struct {
 	Command string // its key
 	CostUSD float64
@@ -142,4 +144,42 @@ type Delivery struct {
 	Time   time.Time // of the event
 	Status Status    // of the run, after the event
 	URL    string
+}
+
+// A DeliveryState is what has become of a delivery.
+type DeliveryState string
+
+// The states of deliveries.
+const (
+	DeliveryPending   DeliveryState = "pending"   // to be tried, once more or for the first time
+	DeliveryDelivered DeliveryState = "delivered" // the receiver has it
+	DeliveryDead      DeliveryState = "dead"      // given up
+)
+
+// Owed is a delivery and what has become of it.
+type Owed struct {
+	Delivery
+	State      DeliveryState
+	Tries      int       // since the event, or since it was asked for again
+	Next       time.Time // when a pending one is due: at once, so from the event's time on; otherwise zero
+	LastTry    time.Time // zero: none yet
+	LastStatus int       // of the HTTP answer to the last try; 0: none came
+	LastError  string    // of the last try; "": none
+}
+
+// A Try is the outcome of an attempt to deliver.
+type Try struct {
+	Time   time.Time
+	State  DeliveryState // of the delivery, from now on
+	Next   time.Time     // when it is due again, if it is pending
+	Status int           // of the HTTP answer; 0: none came
+	Error  string        // in a few words; "": delivered
+}
+
+// A DeliveryFilter selects deliveries for a list, newest first.
+type DeliveryFilter struct {
+	State  DeliveryState // "": any
+	Run    string        // "": any
+	Before string        // only deliveries older than the one of this id: where the last page ended
+	Limit  int           // at most so many
 }

@@ -30,21 +30,38 @@ func BenchmarkAppend(b *testing.B) {
 				name = newFile(b)
 			}
 			j := open(b, name)
-			benchmark(b, func(c orchestration.Commit) error { return j.Append(context.Background(), c) })
+			benchmark(b, story, func(c orchestration.Commit) error { return j.Append(context.Background(), c) })
 		})
 	}
+	// Each call is held for, and settled, and each commit owes a delivery.
+	b.Run("owing", func(b *testing.B) {
+		j := open(b, newFile(b))
+		benchmark(b, owing, func(c orchestration.Commit) error {
+			if len(c.Settled) > 0 {
+				h := orchestration.Hold{Tenant: "acme", Run: c.Row.ID, Command: c.Settled[0].Command, Call: 1, CostUSD: 1}
+				if err := j.Hold(context.Background(), h, plenty); err != nil {
+					return err
+				}
+			}
+			return j.Append(context.Background(), c)
+		})
+	})
 	b.Run("bare", func(b *testing.B) {
 		w := newBare(b)
 		defer w.close()
-		benchmark(b, w.append)
+		benchmark(b, story, w.append)
 	})
 }
 
-func benchmark(b *testing.B, do func(orchestration.Commit) error) {
-	template := journaltest.Story("acme", "")
+var template = journaltest.Story("acme", "")
+
+// story returns the commits of an ordinary run.
+func story(run string) []orchestration.Commit { return renamed(template, run) }
+
+func benchmark(b *testing.B, newRun func(run string) []orchestration.Commit, do func(orchestration.Commit) error) {
 	runs := make(chan []orchestration.Commit, b.N)
 	for i := range b.N {
-		runs <- renamed(template, fmt.Sprintf("run_%026d", i))
+		runs <- newRun(fmt.Sprintf("run_%026d", i))
 	}
 	var wg sync.WaitGroup
 	b.ReportAllocs()

@@ -101,6 +101,11 @@ func check(c *orchestration.Commit) error {
 			return fmt.Errorf("event %d without a fact", ev.Seq)
 		}
 	}
+	for _, d := range c.Deliveries {
+		if d.ID == "" || d.Run != c.Row.ID || d.Tenant != c.Row.Tenant {
+			return fmt.Errorf("delivery %q of run %q of tenant %q", d.ID, d.Run, d.Tenant)
+		}
+	}
 	if last := c.After + int64(len(c.Events)); c.Row.Seq != last {
 		return fmt.Errorf("row at seq %d after event %d", c.Row.Seq, last)
 	}

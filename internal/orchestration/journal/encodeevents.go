@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -104,7 +105,7 @@ func decodeEvents(events []orchestration.Event, run string, stored []byte, after
 		if enough(events, limit) {
 			break
 		}
-		fact, err := orchestration.DecodeFact(s.Type, s.Data)
+		fact, err := s.fact()
 		if err != nil {
 			return nil, fmt.Errorf("event %d of run %q as stored: %w", s.Seq, run, err)
 		}
@@ -114,6 +115,22 @@ func decodeEvents(events []orchestration.Event, run string, stored []byte, after
 		})
 	}
 	return events, nil
+}
+
+// fact decodes an event's fact. Of a run in a format that this code does not know
+// nothing can be trusted, be it readable or not.
+func (s *storedEvent) fact() (orchestration.Fact, error) {
+	fact, err := orchestration.DecodeFact(s.Type, s.Data)
+	switch created, ok := fact.(*orchestration.RunCreated); {
+	case ok && created.Spec != nil:
+		err = checkFormat(created.Spec.Format)
+	case err != nil && s.Type == (*orchestration.RunCreated)(nil).Type():
+		var head struct{ Spec struct{ Format int } }
+		if json.Unmarshal(s.Data, &head) == nil {
+			err = cmp.Or(checkFormat(head.Spec.Format), err)
+		}
+	}
+	return fact, err
 }
 
 // enough reports whether there are as many events as a limit allows.

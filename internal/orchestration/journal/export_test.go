@@ -13,6 +13,12 @@ func Do(ctx context.Context, j Journal, f func(*sql.Conn) error) error {
 	return j.(*sqlite).writer.do(ctx, &write{apply: func(s *session) (error, error) { return nil, f(s.conn) }})
 }
 
+// Holding returns how many runs the writer takes to hold something.
+func Holding(ctx context.Context, j Journal) (runs int, err error) {
+	err = j.(*sqlite).writer.do(ctx, &write{apply: func(s *session) (error, error) { runs = len(s.holding); return nil, nil }})
+	return runs, err
+}
+
 // Queued returns how many writes wait.
 func Queued(j Journal) int {
 	w := j.(*sqlite).writer
@@ -67,4 +73,23 @@ func explain(ctx context.Context, j Journal, query string, args ...any) (plan []
 		return nil
 	})
 	return plan, err
+}
+
+// ExplainOwed returns how SQLite would list deliveries, and find those that are
+// due and the runs that retention removes.
+func ExplainOwed(ctx context.Context, j Journal, filters map[string]orchestration.DeliveryFilter) (map[string][]string, error) {
+	plans := make(map[string][]string)
+	var err error
+	note := func(name, query string, args ...any) {
+		if err == nil {
+			plans[name], err = explain(ctx, j, query, args...)
+		}
+	}
+	for name, f := range filters {
+		query, args := listDeliveries("acme", f, 1)
+		note(name, query, args...)
+	}
+	note("due", dueQuery, 1, 1)
+	note("expired", expiredQuery, 1, 1)
+	return plans, err
 }

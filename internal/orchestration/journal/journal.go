@@ -1,5 +1,6 @@
 // Package journal keeps the events of all runs, and whatever must be committed
-// with them: each run's row in lists, its idempotency key, its attachments.
+// with them: each run's row in lists, its idempotency key, its attachments, what
+// it spent of its tenant's budget, and the webhook messages that it owes.
 //
 // # What is promised
 //
@@ -45,6 +46,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -89,8 +91,9 @@ type Journal interface {
 	// hash of that request's body, or [orchestration.ErrNotFound].
 	Key(ctx context.Context, tenant, key string) (run string, hash [32]byte, err error)
 
-	// Delete removes every trace of an ended run: row, events, attachments and
-	// key. [orchestration.ErrNotFound] for a run of another tenant too,
+	// Delete removes every trace of an ended run: row, events, attachments, key
+	// and deliveries, also those that are still pending; what it spent stays
+	// spent. [orchestration.ErrNotFound] for a run of another tenant too,
 	// [ErrNotEnded] for one that has not ended.
 	Delete(ctx context.Context, tenant, run string) error
 
@@ -100,6 +103,47 @@ type Journal interface {
 	// call the journal, and must not change the row. It is not running, and is
 	// not called again, once stop has returned.
 	Watch(run string, notify func(orchestration.Row)) (stop func())
+
+	// Hold takes a call's cost from what a tenant's budget leaves in its period,
+	// durably, before the call goes out: [orchestration.ErrBudget] if what was
+	// spent, what is held and this are more than the budget. Holding for the same
+	// call again does nothing, whatever its cost is said to be.
+	// [orchestration.ErrNotFound] if there is no such run of the tenant,
+	// [orchestration.ErrConflict] if it has ended. Costs are counted in
+	// nano-dollars, rounded up, and a call's at a million dollars at most.
+	Hold(ctx context.Context, h orchestration.Hold, b orchestration.Budget) error
+
+	// Spent returns the dollars that a tenant has spent in the period that starts
+	// then, and those that its calls under way hold.
+	Spent(ctx context.Context, tenant string, period time.Time) (spent, held float64, err error)
+
+	// Owing receives after a commit of this process has made deliveries due. It
+	// holds one signal, for one sender.
+	Owing() <-chan struct{}
+
+	// Due lists the pending deliveries of all tenants that are due, those that
+	// have been for the longest first, then in the order of their commits.
+	Due(ctx context.Context, now time.Time, limit int) ([]orchestration.Owed, error)
+
+	// Tried says what came of a try. [orchestration.ErrNotFound] if no such
+	// delivery is pending (any more), as its run may have been deleted meanwhile.
+	Tried(ctx context.Context, id string, t orchestration.Try) error
+
+	// Deliveries lists a tenant's deliveries, the newest commit's last first. A
+	// Before that is no delivery of the tenant (any more) gives
+	// [orchestration.ErrNotFound].
+	Deliveries(ctx context.Context, tenant string, f orchestration.DeliveryFilter) ([]orchestration.Owed, error)
+
+	// Redeliver makes a delivery pending and due, as if it had never been tried,
+	// whatever has become of it. [orchestration.ErrNotFound] for one of another
+	// tenant too.
+	Redeliver(ctx context.Context, tenant, id string, now time.Time) error
+
+	// Expire deletes, like Delete, the runs of all tenants that ended before then,
+	// those that ended first first, and returns how many: at most so many. Others'
+	// appends go between. It also removes what was spent in periods that began a
+	// year before that.
+	Expire(ctx context.Context, endedBefore time.Time, most int) (removed int, err error)
 
 	// Ready reports whether the journal can append. It is cheap as long as all
 	// is well; after a failed append it tries the storage.
@@ -123,7 +167,10 @@ type Options struct {
 //	sqlite:FILE  a SQLite database, created if need be
 //
 // One process at a time holds a SQLite journal; Open waits until it is free or
-// the context ends.
+// the context ends. It refuses one that a newer server has used in a way that
+// this code does not know: a later schema, or a run that goes on in a later
+// [orchestration.Spec.Format]. Whatever the store, the events of a run in such a
+// format cannot be read.
 func Open(ctx context.Context, dsn string, o Options) (Journal, error) {
 	scheme, rest, _ := strings.Cut(dsn, ":")
 	switch {

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -12,10 +13,13 @@ import (
 // shows in the tests that use mem, and a reader that changes one harms no other.
 type mem struct {
 	watchers
-	mu     sync.Mutex
-	runs   map[string]*memRun
-	keys   map[memKey]memUse
-	closed bool
+	owing      chan struct{}
+	mu         sync.Mutex
+	runs       map[string]*memRun
+	keys       map[memKey]memUse
+	budgets    map[memPeriod]*memBudget
+	deliveries []*orchestration.Owed // in the order of their commits
+	closed     bool
 }
 
 type memRun struct {
@@ -24,6 +28,7 @@ type memRun struct {
 	commits     []memCommit
 	attachments [][]byte
 	key         *memKey
+	holds       map[memCall]memHold
 }
 
 type memCommit struct {
@@ -39,7 +44,10 @@ type memUse struct {
 }
 
 func newMem() *mem {
-	return &mem{runs: make(map[string]*memRun), keys: make(map[memKey]memUse)}
+	return &mem{
+		owing: make(chan struct{}, 1), runs: make(map[string]*memRun), keys: make(map[memKey]memUse),
+		budgets: make(map[memPeriod]*memBudget),
+	}
 }
 
 func (m *mem) Append(ctx context.Context, c orchestration.Commit) error {
@@ -58,6 +66,8 @@ func (m *mem) Append(ctx context.Context, c orchestration.Commit) error {
 	if err := m.append(e); err != nil {
 		return err
 	}
+	m.settle(e)
+	m.owe(e)
 	m.tell(e.Row) // under mu: in the order of the commits
 	return nil
 }
@@ -105,11 +115,17 @@ func (m *mem) Delete(ctx context.Context, tenant, run string) error {
 	if !r.row.ended {
 		return ErrNotEnded
 	}
+	m.remove(run, r)
+	return nil
+}
+
+// remove deletes a run with all that belongs to it. The caller holds mu.
+func (m *mem) remove(run string, r *memRun) {
 	delete(m.runs, run)
 	if r.key != nil {
 		delete(m.keys, *r.key)
 	}
-	return nil
+	m.deliveries = slices.DeleteFunc(m.deliveries, func(o *orchestration.Owed) bool { return o.Run == run })
 }
 
 func (m *mem) Watch(run string, notify func(orchestration.Row)) (stop func()) {

@@ -10,13 +10,21 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// lookup returns what is kept of a run. The caller holds mu.
-func (m *mem) lookup(ctx context.Context, run string) (*memRun, error) {
+// usable returns an error when nothing may be done any more. The caller holds mu.
+func (m *mem) usable(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if m.closed {
-		return nil, errClosed
+		return errClosed
+	}
+	return nil
+}
+
+// lookup returns what is kept of a run. The caller holds mu.
+func (m *mem) lookup(ctx context.Context, run string) (*memRun, error) {
+	if err := m.usable(ctx); err != nil {
+		return nil, err
 	}
 	r := m.runs[run]
 	if r == nil {
@@ -66,11 +74,8 @@ func (m *mem) Unfinished(ctx context.Context) ([]orchestration.Row, error) {
 }
 
 func (m *mem) rows(ctx context.Context, limit int, order func(a, b *storedRow) int, want func(*memRun) bool) ([]orchestration.Row, error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.usable(ctx); err != nil {
 		return nil, err
-	}
-	if m.closed {
-		return nil, errClosed
 	}
 	var kept []*storedRow
 	for _, r := range m.runs {
@@ -169,11 +174,8 @@ func (m *mem) Attachment(ctx context.Context, run string, i int) ([]byte, error)
 func (m *mem) Key(ctx context.Context, tenant, key string) (run string, hash [32]byte, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := m.usable(ctx); err != nil {
 		return "", hash, err
-	}
-	if m.closed {
-		return "", hash, errClosed
 	}
 	use, ok := m.keys[memKey{tenant, key}]
 	if !ok {

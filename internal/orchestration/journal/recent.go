@@ -44,7 +44,12 @@ func (r *recent) begin(batch []*write) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, one := range batch {
-		r.changing[one.run()] = struct{}{}
+		if one.entry != nil {
+			r.changing[one.entry.row.id] = struct{}{}
+		}
+		for _, run := range one.deletes {
+			r.changing[run] = struct{}{}
+		}
 	}
 }
 
@@ -56,10 +61,16 @@ func (r *recent) end(batch []*write, failed error) {
 	clear(r.changing)
 	for _, one := range batch {
 		switch {
-		case failed != nil || one.refused == nil && one.entry == nil:
-			r.forget(one.run())
+		case one.entry == nil:
+		case failed != nil:
+			r.forget(one.entry.row.id)
 		case one.refused == nil:
 			r.add(one.entry)
+		}
+		if failed != nil || one.refused == nil {
+			for _, run := range one.deletes {
+				r.forget(run)
+			}
 		}
 	}
 }

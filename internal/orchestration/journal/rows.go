@@ -18,6 +18,8 @@ type reader struct {
 	row, unfinished, created *sql.Stmt
 	events, event            *sql.Stmt
 	attachment, key          *sql.Stmt
+	spent, due, place        *sql.Stmt
+	expired                  *sql.Stmt
 }
 
 const rowColumns = `r.id, r.tenant, r.status, r.seq, r.progress, r.started_at, r.ended_at, r.created_at, r.simulated, r.labels, r.task`
@@ -42,6 +44,10 @@ func openReader(ctx context.Context, path string) (*reader, error) {
 		event:      prepare(`SELECT events FROM commits WHERE run = ? AND seq >= ? AND first <= ? ORDER BY seq LIMIT 1`),
 		attachment: prepare(`SELECT bytes FROM attachments WHERE run = ? AND place = ?`),
 		key:        prepare(`SELECT run, hash FROM keys WHERE tenant = ? AND key = ?`),
+		spent:      prepare(`SELECT spent, held FROM budgets WHERE tenant = ? AND period = ?`),
+		due:        prepare(dueQuery),
+		place:      prepare(`SELECT place FROM deliveries WHERE id = ? AND tenant = ?`),
+		expired:    prepare(expiredQuery),
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

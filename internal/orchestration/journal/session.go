@@ -20,9 +20,13 @@ type session struct {
 	key, useKey      *sql.Stmt
 	label, attach    *sql.Stmt
 	insert           *sql.Stmt // of a commit
-	ended            *sql.Stmt
+	ended, expired   *sql.Stmt
 	deletes          []*sql.Stmt // of a run and what belongs to it
 	touch            *sql.Stmt
+	budgetStmts
+	deliveryStmts
+
+	holding map[string]struct{} // the runs that hold something; a run may be here that does no more
 }
 
 func newSession(ctx context.Context, db *sql.DB) (*session, error) {
@@ -56,10 +60,17 @@ func newSession(ctx context.Context, db *sql.DB) (*session, error) {
 	s.attach = prepare(`INSERT INTO attachments (run, place, tenant, bytes) VALUES (?, ?, ?, ?)`)
 	s.insert = prepare(`INSERT INTO commits (run, seq, first, tenant, events) VALUES (?, ?, ?, ?, ?)`)
 	s.ended = prepare(`SELECT ended FROM runs WHERE id = ? AND tenant = ?`)
-	for _, of := range []string{"commits WHERE run", "attachments WHERE run", "keys WHERE run", "labels WHERE run", "runs WHERE id"} {
+	for _, of := range []string{
+		"commits WHERE run", "attachments WHERE run", "keys WHERE run", "labels WHERE run", "deliveries WHERE run", "runs WHERE id",
+	} {
 		s.deletes = append(s.deletes, prepare(`DELETE FROM `+of+` = ?`))
 	}
 	s.touch = prepare(`PRAGMA user_version = 1`)
+	s.expired = prepare(`SELECT EXISTS (SELECT 1 FROM runs WHERE id = ? AND ended = 1 AND ended_at < ?)`)
+	s.budgetStmts, s.deliveryStmts = prepareBudgets(prepare), prepareDeliveries(prepare)
+	if err == nil {
+		s.holding, err = runsHolding(ctx, conn)
+	}
 	if err != nil {
 		s.close()
 		return nil, err
@@ -91,7 +102,13 @@ func (s *session) append(e *entry) (refused, failed error) {
 	if refused != nil || failed != nil {
 		return refused, failed
 	}
-	return nil, s.exec(s.insert, e.row.id, e.row.seq, e.After+1, e.row.tenant, e.events)
+	if err := s.exec(s.insert, e.row.id, e.row.seq, e.After+1, e.row.tenant, e.events); err != nil {
+		return nil, err
+	}
+	if err := s.settle(e); err != nil {
+		return nil, err
+	}
+	return nil, s.oweAll(e)
 }
 
 // updateRun moves the row of a run on, if it is where the entry's fence says.
@@ -162,7 +179,7 @@ func (s *session) keyTaken(tenant, key string) (refused, failed error) {
 	return taken, nil
 }
 
-// delete removes an ended run with all that belongs to it.
+// delete removes an ended run. It holds nothing any more.
 func (s *session) delete(tenant, run string) (refused, failed error) {
 	var ended bool
 	switch err := s.ended.QueryRowContext(context.Background(), run, tenant).Scan(&ended); {
@@ -173,12 +190,17 @@ func (s *session) delete(tenant, run string) (refused, failed error) {
 	case !ended:
 		return ErrNotEnded, nil
 	}
+	return nil, s.remove(run)
+}
+
+// remove deletes a run with all that belongs to it.
+func (s *session) remove(run string) error {
 	for _, stmt := range s.deletes {
 		if err := s.exec(stmt, run); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // rollback ends a failed transaction. It fails when SQLite has ended it already.

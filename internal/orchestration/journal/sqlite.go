@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,14 +11,10 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // readConns is how many reads go on at once.
 const readConns = 4
@@ -59,6 +54,9 @@ func openSQLite(ctx context.Context, file string, o Options) (_ Journal, err err
 	if err := migrate(ctx, j.db); err != nil {
 		return nil, err
 	}
+	if err := checkFormats(ctx, j.db); err != nil {
+		return nil, err
+	}
 	connect := func(ctx context.Context) (*session, error) { return newSession(ctx, j.db) }
 	session, err := connect(ctx)
 	if err != nil {
@@ -83,6 +81,10 @@ var (
 	readOptions = url.Values{
 		"mode":          {"ro"},
 		"_query_only":   {"1"},
+		"_busy_timeout": {"5000"},
+	}
+	copyOptions = url.Values{ // a copy is a write to the one who makes it
+		"mode":          {"ro"},
 		"_busy_timeout": {"5000"},
 	}
 )
@@ -112,33 +114,16 @@ func createPrivate(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	return syncDir(path)
+}
+
+// syncDir makes the name of a file durable.
+func syncDir(path string) error {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// migrate brings the schema up to date.
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	has, knows, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if has > knows {
-		return fmt.Errorf("its schema has version %d and this server knows none above %d: "+
-			"a newer server has used it. Start that one again, or use a copy from before the upgrade", has, knows)
-	}
-	_, err = p.Up(ctx)
-	return err
 }
 
 func (j *sqlite) closeAll() error {
@@ -166,11 +151,11 @@ func (j *sqlite) Append(ctx context.Context, c orchestration.Commit) error {
 	if err != nil {
 		return err
 	}
-	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, entry: e})
+	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, entry: e, owes: len(e.Deliveries) > 0})
 }
 
 func (j *sqlite) Delete(ctx context.Context, tenant, run string) error {
-	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.delete(tenant, run) }, deletes: run})
+	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.delete(tenant, run) }, deletes: []string{run}})
 }
 
 func (j *sqlite) Watch(run string, notify func(orchestration.Row)) (stop func()) {

@@ -30,6 +30,13 @@ func TestMain(m *testing.M) {
 		fmt.Println(appendForever(dsn))
 		os.Exit(1)
 	}
+	if dsn := os.Getenv(copied); dsn != "" {
+		if err := journal.Backup(context.Background(), dsn, os.Getenv(copyTo)); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	fewerChecks()
 	goleak.VerifyTestMain(m)
 }
@@ -45,7 +52,8 @@ func fewerChecks() {
 	}
 }
 
-// appendForever writes a line for each append that has returned.
+// appendForever writes a line for each append that has returned. Each settles
+// what was held for it.
 func appendForever(dsn string) error {
 	ctx := context.Background()
 	j, err := journal.Open(ctx, dsn, journal.Options{})
@@ -53,7 +61,12 @@ func appendForever(dsn string) error {
 		return err
 	}
 	for run := 0; ; run++ {
-		for _, c := range journaltest.Story("acme", fmt.Sprint("run_", run)) {
+		for i, c := range owing(fmt.Sprint("run_", run)) {
+			if i > 0 {
+				if err := j.Hold(ctx, holdFor(c.Row.ID, i), plenty); err != nil {
+					return err
+				}
+			}
 			if err := j.Append(ctx, c); err != nil {
 				return err
 			}
@@ -121,6 +134,7 @@ func TestKill(t *testing.T) {
 	if _, err := fmt.Sscanf(id, "run_%d", &number); err != nil {
 		t.Fatal(err)
 	}
+	var settled float64
 	for i := range number + 1 {
 		run := fmt.Sprint("run_", i)
 		all := journaltest.Events(journaltest.Story("acme", run))
@@ -135,7 +149,35 @@ func TestKill(t *testing.T) {
 		if d := cmp.Diff(all[:row.Seq], events); d != "" || err != nil {
 			t.Errorf("events of %s, error %v (-want +got):\n%s", run, err, d)
 		}
+		settled += wantOwed(t, j, run, row.Seq)
 	}
+	// The next run may have begun, and the next hold may have been taken.
+	spent, held, err := j.Spent(t.Context(), "acme", plenty.Period)
+	if spent != 0.5*settled || held != 0 && held != 1 || err != nil {
+		t.Errorf("spent %v for %v settlements, held %v, error %v", spent, settled, held, err)
+	}
+}
+
+// wantOwed looks for the deliveries of the commits up to a seq, and returns how
+// many of these settle something.
+func wantOwed(t *testing.T, j journal.Journal, run string, seq int64) (settled float64) {
+	t.Helper()
+	var want []string
+	for _, c := range owing(run) {
+		if c.Row.Seq <= seq {
+			want = append([]string{c.Deliveries[0].ID}, want...)
+			settled += float64(len(c.Settled))
+		}
+	}
+	owed, err := j.Deliveries(t.Context(), "acme", orchestration.DeliveryFilter{Run: run})
+	var got []string
+	for _, o := range owed {
+		got = append(got, o.ID)
+	}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("deliveries of %s, error %v (-want +got):\n%s", run, err, d)
+	}
+	return settled
 }
 
 // Two openers in one process exclude each other, too.

@@ -46,3 +46,11 @@ func (w *watchers) tell(row orchestration.Row) {
 		one.notify(row)
 	}
 }
+
+// signal wakes who waits for the channel, now or next: it holds one signal.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

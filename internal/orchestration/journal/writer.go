@@ -29,19 +29,12 @@ type write struct {
 	// apply does it. When it is refused it must have changed nothing; when it
 	// failed, by the storage, the whole transaction is lost.
 	apply   func(*session) (refused, failed error)
-	entry   *entry // the commit that it appends, if it does
-	deletes string // the run that it deletes, if it does
+	entry   *entry   // the commit that it appends, if it does
+	deletes []string // the runs that it may delete
+	owes    bool     // it makes a delivery due
 
 	refused error
 	done    chan error
-}
-
-// run returns the run that the write is about, if one.
-func (w *write) run() string {
-	if w.entry != nil {
-		return w.entry.row.id
-	}
-	return w.deletes
 }
 
 // A writer is the one goroutine that writes to a database. While a transaction
@@ -51,6 +44,7 @@ type writer struct {
 	connect func(context.Context) (*session, error)
 	watchers
 	recent *recent
+	owing  chan struct{} // signaled when a delivery has become due
 
 	queueMu sync.Mutex
 	wake    sync.Cond // on queueMu: the queue is not empty any more, or closed
@@ -63,7 +57,7 @@ type writer struct {
 }
 
 func newWriter(s *session, connect func(context.Context) (*session, error)) *writer {
-	w := &writer{connect: connect, recent: newRecent(maxRecent), session: s, stopped: make(chan struct{})}
+	w := &writer{connect: connect, recent: newRecent(maxRecent), owing: make(chan struct{}, 1), session: s, stopped: make(chan struct{})}
 	w.wake.L = &w.queueMu
 	go w.loop()
 	return w
@@ -209,6 +203,12 @@ func (w *writer) finish(one *write, failed error) {
 	default:
 		if one.entry != nil {
 			w.tell(one.entry.Row)
+			if one.entry.row.ended {
+				delete(w.session.holding, one.entry.row.id)
+			}
+		}
+		if one.owes {
+			signal(w.owing)
 		}
 		one.done <- nil
 	}

@@ -33,16 +33,25 @@ func testFence(t *testing.T, j journal.Journal) {
 // testMalformed appends what no driver should: nothing of it is kept.
 func testMalformed(t *testing.T, j journal.Journal) {
 	for name, spoil := range map[string]func(c *orchestration.Commit){
-		"gap":            func(c *orchestration.Commit) { c.Events = slices.Delete(c.Events, 1, 2) },
-		"late":           func(c *orchestration.Commit) { c.Events = c.Events[1:] },
-		"doubled":        func(c *orchestration.Commit) { c.Events = append(c.Events, c.Events[2]) },
-		"no events":      func(c *orchestration.Commit) { c.Events, c.Row.Seq = nil, c.After },
-		"no run":         func(c *orchestration.Commit) { c.Row.ID = "" },
-		"another's":      func(c *orchestration.Commit) { c.Events[2].Run = "run_2" },
-		"row behind":     func(c *orchestration.Commit) { c.Row.Seq-- },
-		"row ahead":      func(c *orchestration.Commit) { c.Row.Seq++ },
-		"no fact":        func(c *orchestration.Commit) { c.Events[2].Fact = nil },
-		"negative":       func(c *orchestration.Commit) { c.After = -1 },
+		"gap":        func(c *orchestration.Commit) { c.Events = slices.Delete(c.Events, 1, 2) },
+		"late":       func(c *orchestration.Commit) { c.Events = c.Events[1:] },
+		"doubled":    func(c *orchestration.Commit) { c.Events = append(c.Events, c.Events[2]) },
+		"no events":  func(c *orchestration.Commit) { c.Events, c.Row.Seq = nil, c.After },
+		"no run":     func(c *orchestration.Commit) { c.Row.ID = "" },
+		"another's":  func(c *orchestration.Commit) { c.Events[2].Run = "run_2" },
+		"row behind": func(c *orchestration.Commit) { c.Row.Seq-- },
+		"row ahead":  func(c *orchestration.Commit) { c.Row.Seq++ },
+		"no fact":    func(c *orchestration.Commit) { c.Events[2].Fact = nil },
+		"negative":   func(c *orchestration.Commit) { c.After = -1 },
+		"owes of another's": func(c *orchestration.Commit) {
+			c.Deliveries = []orchestration.Delivery{{ID: "msg", Run: "run_2", Tenant: "acme"}}
+		},
+		"owes another": func(c *orchestration.Commit) {
+			c.Deliveries = []orchestration.Delivery{{ID: "msg", Run: "run_1", Tenant: "other"}}
+		},
+		"owes without id": func(c *orchestration.Commit) {
+			c.Deliveries = []orchestration.Delivery{{Run: "run_1", Tenant: "acme"}}
+		},
 		"no such number": func(c *orchestration.Commit) { c.Events[2].Fact = unencodable{} },
 	} {
 		c := Story("acme", "run_1")[0]

@@ -12,7 +12,8 @@ import (
 // Text is text that a store or an encoding is apt to spoil.
 const Text = "nul \x00 del \x7f quotes \" ' ` back \\ slash / <b>&amp;</b> \u2028\u2029 é e\u0301 日本 🎻 \ufeff ' OR 1=1 -- %s ?1\r\n\t"
 
-// Facts returns one fact of each type with nothing in it left empty.
+// Facts returns one fact of each type with nothing in it left empty, as this
+// version would write it.
 func Facts() ([]orchestration.Fact, error) {
 	var facts []orchestration.Fact
 	for _, kind := range orchestration.EventTypes() {
@@ -21,6 +22,9 @@ func Facts() ([]orchestration.Fact, error) {
 			return nil, err
 		}
 		fill(reflect.ValueOf(fact).Elem(), len(facts))
+		if created, ok := fact.(*orchestration.RunCreated); ok {
+			created.Spec.Format = orchestration.SpecFormat // of another nothing is read
+		}
 		facts = append(facts, fact)
 	}
 	return facts, nil

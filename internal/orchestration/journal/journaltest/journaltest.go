@@ -21,25 +21,34 @@ import (
 // open opens it must also close, by t.Cleanup.
 func Test(t *testing.T, open func(t *testing.T) journal.Journal) {
 	for name, test := range map[string]func(*testing.T, journal.Journal){
-		"story":        testStory,
-		"fence":        testFence,
-		"malformed":    testMalformed,
-		"race":         testRace,
-		"keys":         testKeys,
-		"tenants":      testTenants,
-		"attachments":  testAttachments,
-		"delete":       testDelete,
-		"paging":       testPaging,
-		"filter":       testFilter,
-		"unfinished":   testUnfinished,
-		"row":          testRow,
-		"watch":        testWatch,
-		"fidelity":     testFidelity,
-		"large":        testLarge,
-		"canceled":     testCanceled,
-		"own copies":   testOwnCopies,
-		"closed":       testClosed,
-		"like a model": testModel,
+		"story":          testStory,
+		"fence":          testFence,
+		"malformed":      testMalformed,
+		"race":           testRace,
+		"keys":           testKeys,
+		"tenants":        testTenants,
+		"attachments":    testAttachments,
+		"delete":         testDelete,
+		"paging":         testPaging,
+		"filter":         testFilter,
+		"unfinished":     testUnfinished,
+		"row":            testRow,
+		"watch":          testWatch,
+		"fidelity":       testFidelity,
+		"large":          testLarge,
+		"canceled":       testCanceled,
+		"own copies":     testOwnCopies,
+		"closed":         testClosed,
+		"budgets":        testBudgets,
+		"periods":        testSettlesAcrossPeriods,
+		"money":          testMoney,
+		"hold race":      testHoldRace,
+		"deliveries":     testDeliveries,
+		"delivery lists": testDeliveryLists,
+		"owing":          testOwing,
+		"expire":         testExpire,
+		"expire budgets": testExpireBudgets,
+		"like a model":   testModel,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -212,4 +221,15 @@ func testClosed(t *testing.T, j journal.Journal) {
 	wantErr(t, "row", err, orchestration.ErrUnavailable)
 	_, err = j.Events(ctx, "run_1", 0, 0)
 	wantErr(t, "events", err, orchestration.ErrUnavailable)
+	wantErr(t, "hold", j.Hold(ctx, hold("plan", 1, 0), budget(1)), orchestration.ErrUnavailable)
+	_, _, err = j.Spent(ctx, "acme", november)
+	wantErr(t, "spent", err, orchestration.ErrUnavailable)
+	_, err = j.Due(ctx, Epoch, 0)
+	wantErr(t, "due", err, orchestration.ErrUnavailable)
+	_, err = j.Deliveries(ctx, "acme", orchestration.DeliveryFilter{})
+	wantErr(t, "deliveries", err, orchestration.ErrUnavailable)
+	wantErr(t, "tried", j.Tried(ctx, "msg", orchestration.Try{}), orchestration.ErrUnavailable)
+	wantErr(t, "redeliver", j.Redeliver(ctx, "acme", "msg", Epoch), orchestration.ErrUnavailable)
+	_, err = j.Expire(ctx, Epoch, 0)
+	wantErr(t, "expire", err, orchestration.ErrUnavailable)
 }

@@ -24,17 +24,24 @@ func testModel(t *testing.T, j journal.Journal) {
 	rapid.Check(t, func(t *rapid.T) {
 		trial++ // all trials share the journal: each has names of its own
 		m := &model{j: j, prefix: fmt.Sprint(trial, "-"), runs: map[string]*modelRun{}, told: map[string][]int64{}}
+		m.spent = map[modelPeriod]float64{}
 		defer m.stop()
 		t.Repeat(map[string]func(*rapid.T){
-			"create": m.create,
-			"append": m.append,
-			"stale":  m.stale,
-			"delete": m.delete,
-			"watch":  m.watch,
-			"list":   m.list,
-			"":       func(t *rapid.T) { m.checkRun(t, m.last, 3) },
+			"create":    m.create,
+			"append":    m.append,
+			"stale":     m.stale,
+			"delete":    m.delete,
+			"watch":     m.watch,
+			"list":      m.list,
+			"hold":      m.hold,
+			"try":       m.try,
+			"redeliver": m.redeliver,
+			"expire":    m.expire,
+			"":          func(t *rapid.T) { m.checkRun(t, m.last, 3) },
+			"owed":      m.checkOwed,
 		})
 		m.check(t)
+		m.checkOwed(t)
 	})
 }
 
@@ -47,12 +54,14 @@ type model struct {
 	wanted map[string][]int64
 	stops  []func()
 	last   string // the run that was touched last
+	modelOwed
 }
 
 type modelRun struct {
 	row    orchestration.Row
 	events []orchestration.Event
 	key    string
+	holds  []modelHold
 }
 
 var (
@@ -79,13 +88,16 @@ func (m *model) known(t *rapid.T) *modelRun {
 func (m *model) next(t *rapid.T, row orchestration.Row) orchestration.Commit {
 	s := &story{row: row}
 	if !row.Status.Ended() {
-		s.row.Status = rapid.SampledFrom(modelStatuses).Draw(t, "status")
+		if s.row.Status = rapid.SampledFrom(modelStatuses).Draw(t, "status"); s.row.Status.Ended() {
+			s.row.EndedAt = modelTimes.Draw(t, "ended")
+		}
 	}
 	for range rapid.SampledFrom([]int{1, 1, 2, 3, 8, 17}).Draw(t, "events") {
 		s.row.Progress.Running = rapid.IntRange(0, 9).Draw(t, "running")
 		s.event(rapid.SampledFrom([]string{"", "T1"}).Draw(t, "subtask"), &orchestration.SynthesisSucceeded{Output: rapid.SampledFrom([]string{"", "a", Text}).Draw(t, "output")})
 	}
 	s.commit()
+	m.owe(t, &s.commits[0])
 	return s.commits[0]
 }
 
@@ -139,6 +151,7 @@ func (m *model) appended(t *rapid.T, c orchestration.Commit, err error) {
 	}
 	r := m.runs[c.Row.ID]
 	r.row, r.events = c.Row, append(r.events, c.Events...)
+	m.owes(c)
 	if _, watched := m.told[c.Row.ID]; watched {
 		m.wanted[c.Row.ID] = append(m.wanted[c.Row.ID], c.Row.Seq)
 	}
@@ -171,7 +184,7 @@ func (m *model) delete(t *rapid.T) {
 	case err != nil:
 		t.Fatal(err)
 	default:
-		delete(m.runs, r.row.ID)
+		m.forget(r.row.ID)
 	}
 }
 
