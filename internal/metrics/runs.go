@@ -118,6 +118,10 @@ func (m *Metrics) workerOf(spec *orchestration.Spec, s *orchestration.SubtaskSta
 func (m *Metrics) planOrSynthesis(e *orchestration.Event) {
 	switch f := e.Fact.(type) {
 	case *orchestration.PlanInvalid:
+		if len(f.Problems) > 0 { // the planner is told, and asked anew: that is no retry
+			m.failed(llm.Planner, f.Failure)
+			return
+		}
 		m.failedOrRetried(llm.Planner, f.Failure, f.RetryAt)
 	case *orchestration.SynthesisFailed:
 		m.failedOrRetried(llm.Synthesizer, f.Failure, f.RetryAt)

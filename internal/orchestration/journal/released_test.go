@@ -162,7 +162,7 @@ func replay(t *testing.T, j journal.Journal, id string) *orchestration.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := orchestration.New()
+	run := orchestration.New(orchestration.Funcs{})
 	for _, e := range events {
 		run.Replay(e)
 	}
@@ -269,7 +269,7 @@ func writeRelease(t *testing.T, file string) {
 	j := open(t, "sqlite:"+file)
 	at := journaltest.Epoch
 	begin := func(id, tenant string, edit func(*orchestration.Spec, *releaseWriter)) *releaseWriter {
-		w := &releaseWriter{t: t, j: j, run: orchestration.New(), now: at}
+		w := &releaseWriter{t: t, j: j, run: orchestration.New(orchestration.Funcs{}), now: at}
 		at = at.Add(time.Minute)
 		spec := releaseSpec(tenant)
 		edit(spec, w)
