@@ -90,6 +90,8 @@ func (c *clients) post(ctx context.Context, r *run) error {
 // follow reads the run's events to its end, and goes on where a stream broke.
 func (c *clients) follow(ctx context.Context, r *run) error {
 	return c.untilServed(ctx, func(s *service.Server) (bool, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, service.Patience, fmt.Errorf("it does not end; its latest event is number %d", len(r.seen)))
+		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v1/runs/"+r.id+"/events", http.NoBody)
 		if err != nil {
 			return false, err
@@ -107,7 +109,11 @@ func (c *clients) follow(ctx context.Context, r *run) error {
 			text, _ := io.ReadAll(resp.Body)
 			return false, fmt.Errorf("after event %d, reading its events was answered %d: %s", len(r.seen), resp.StatusCode, text)
 		}
-		return c.read(resp.Body, r)
+		ended, err := c.read(resp.Body, r)
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+		return ended, err
 	})
 }
 
@@ -147,15 +153,15 @@ func (c *clients) untilServed(ctx context.Context, ask func(*service.Server) (bo
 			return err
 		}
 		served, err := ask(s)
-		if served || !errors.Is(err, errBroken) {
+		if served || !errors.Is(err, errBroken) || ctx.Err() != nil {
 			return err
 		}
 		last = s
 	}
 }
 
-// A pace keeps runs and kills in step, so that neither is without the other:
-// for each kill there are so many runs.
+// A pace keeps runs and kills in step, so that there are runs at every kill: they
+// are posted as the kills go on, and where that takes long the next kill waits.
 type pace struct {
 	mu           sync.Mutex
 	changed      sync.Cond

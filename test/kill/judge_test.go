@@ -112,9 +112,9 @@ func (j *judge) judge(t *testing.T, posted []*run) {
 			j.faults = append(j.faults, fmt.Sprintf("run %q had calls made and is unknown: %d commands", id, len(commands)))
 		}
 	}
-	const most = 20
+	const most, mostBytes = 20, 4000
 	for _, f := range j.faults[:min(len(j.faults), most)] {
-		t.Error(f)
+		t.Error(f[:min(len(f), mostBytes)])
 	}
 	if more := len(j.faults) - most; more > 0 {
 		t.Errorf("and %d more", more)

@@ -14,7 +14,6 @@ package kill
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -40,12 +39,8 @@ func TestMain(m *testing.M) {
 	os.Exit(service.Main(m))
 }
 
-// parallel is how many clients there are; slack, by how many runs they may be
-// ahead of the kills, or behind.
-const (
-	parallel = 24
-	slack    = 2 * parallel
-)
+// parallel is how many clients there are.
+const parallel = 24
 
 func TestKill(t *testing.T) {
 	if *seed == 0 {
@@ -102,7 +97,7 @@ func disturb(ctx context.Context, p *processes, posted []*run) (*service.Server,
 	work.Go(func() error {
 		defer close(queue)
 		for i, r := range posted {
-			due := (i - slack) * *kills / *runs
+			due := i * *kills / *runs
 			if !pace.until(func(kills, _ int) bool { return kills >= due }) {
 				return nil
 			}
@@ -122,5 +117,8 @@ func disturb(ctx context.Context, p *processes, posted []*run) (*service.Server,
 	if err != nil {
 		cancel(err)
 	}
-	return last, errors.Join(work.Wait(), err)
+	if work.Wait() != nil || err != nil {
+		return nil, context.Cause(ctx) // what failed first
+	}
+	return last, nil
 }

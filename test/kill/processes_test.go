@@ -163,7 +163,7 @@ func (k *killer) next() (lasts time.Duration, short bool) {
 func (p *processes) succeed(ctx context.Context, k *killer, pace *pace) (*service.Server, error) {
 	for n := range *kills {
 		lasts, short := k.next()
-		due := n**runs / *kills - slack
+		due := n**runs / *kills - parallel
 		err := p.live(ctx, lasts, short, func() { pace.until(func(_, acked int) bool { return acked >= due }) })
 		if err != nil {
 			return nil, err
