@@ -53,6 +53,7 @@ type judge struct {
 	calls    int
 	repeats  int // of lost calls: as many as those
 	answered int // of the lost calls, those that had been answered
+	idle     int // the most starts in a row without progress of a run under way
 	faults   []string
 }
 
@@ -158,7 +159,9 @@ func (j *judge) judgeRun(t *testing.T, r *run) {
 	}
 	events := j.events(t, r)
 	j.judgeSights(r, events)
-	j.judgeCalls(r, events)
+	if len(events) > 0 {
+		j.judgeCalls(r, events)
+	}
 }
 
 // An event is what the journal says in the end.
@@ -219,12 +222,14 @@ func (j *judge) judgeCalls(r *run, events []event) {
 	commands := j.ledger[r.id]
 	begun := map[string]int{} // by command: the process that made its first start durable
 	ended := map[string]bool{}
+	latest := j.processes.at(events[0].Time)
 	for i, e := range events {
 		command, what := e.command()
 		by := j.processes.at(e.Time)
 		if by == 0 {
 			j.fault(r, "%s at %s, when no server lived", e.Type, e.Time)
 		}
+		j.idle, latest = max(j.idle, by-latest-1), by
 		switch calls := commands[command]; {
 		case what == "started" && begun[command] == 0:
 			begun[command] = by
@@ -281,6 +286,7 @@ func (j *judge) judgeCommand(r *run, command string, calls []simulator.Record, b
 }
 
 func (j *judge) summary() string {
-	return fmt.Sprintf("%d kills, %d runs, %d calls, %d repeats (%d of calls in flight, %d of calls answered but not yet durable)",
-		*kills, *runs, j.calls, j.repeats, j.repeats-j.answered, j.answered)
+	return fmt.Sprintf("%d kills, %d runs, %d calls, %d repeats (%d of calls in flight, %d of calls answered but not yet durable), "+
+		"at most %d starts in a row without progress of a run",
+		*kills, *runs, j.calls, j.repeats, j.repeats-j.answered, j.answered, j.idle)
 }

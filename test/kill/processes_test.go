@@ -131,31 +131,31 @@ func processOf(r simulator.Record) int {
 	return n
 }
 
-// A killer draws how long each process lives. A quarter of them die within the
-// first 40 ms, while they start, open the journal, take up the runs or have just
-// done so; but no more than two in a row, since a run that makes no progress
-// from start to start may be given up. The others live up to a second after they
-// got ready, which is many calls.
+// A killer draws how long each process lives. Two in five live shortly, half of
+// these for less than 63 ms: they die while they start, open the journal, take up
+// the runs, or with their first calls. There are no more than two of them in a
+// row, because a run may be given up that makes no progress from start to start.
+// The others live long enough for the longest call, and for many.
 type killer struct {
 	rng    *rand.Rand
 	shorts int // in a row
 }
 
 const (
-	shortLife = 40 * time.Millisecond
-	leastLife = 100 * time.Millisecond
-	mostLife  = time.Second
+	shortShare = 0.4
+	shortLife  = 250 * time.Millisecond // at most, from the start
+	longLife   = 900 * time.Millisecond // at most, from readiness; at least shortLife
 )
 
-// next draws a life: a short one counts from the start, others from readiness.
+// next draws a life.
 func (k *killer) next() (lasts time.Duration, short bool) {
-	short, share := k.rng.Float64() < 0.25, k.rng.Float64()
+	short, share := k.rng.Float64() < shortShare, k.rng.Float64()
 	if short && k.shorts < 2 {
 		k.shorts++
-		return time.Duration(share * float64(shortLife)), true
+		return time.Duration(share * share * float64(shortLife)), true
 	}
 	k.shorts = 0
-	return leastLife + time.Duration(share*float64(mostLife-leastLife)), false
+	return shortLife + time.Duration(share*float64(longLife-shortLife)), false
 }
 
 // succeed has one process after the other start, live and be killed, and

@@ -15,7 +15,7 @@ import (
 func tasks() []string {
 	var list []string
 	for _, shape := range []string{"fan", "chain", "diamond", "random"} {
-		for _, latency := range []int{20, 80, 250} { // milliseconds a call
+		for _, latency := range []int{20, 60, 150} { // milliseconds a call
 			for _, out := range []int{1200, 6000} { // bytes an output
 				n := len(list)
 				list = append(list, fmt.Sprintf("Describe river number %d [[sim subtasks=%d shape=%s latency=%dms out=%d]]",
@@ -42,7 +42,7 @@ type answer struct {
 			DependsOn                             []string `json:"depends_on"`
 		}
 	}
-	Result any // as the API says it, whole
+	Result, Error any // as the API says them, whole
 }
 
 // undisturbed returns the answer to each task by a server that nobody disturbs.
