@@ -82,6 +82,7 @@ func (c *clients) post(ctx context.Context, r *run) error {
 		case r.id != "" && resp.Header.Get("Idempotency-Replayed") != "true":
 			return false, errors.New("it was acknowledged twice as a new run")
 		}
+		c.processes.signs.give(acknowledged)
 		r.id = id
 		return true, nil
 	})
@@ -124,6 +125,7 @@ func (c *clients) read(body io.Reader, r *run) (ended bool, err error) {
 			return false
 		}
 		r.seen = append(r.seen, sight{f, c.processes.number()})
+		c.processes.signs.give(told)
 		ended = terminal(f.Event)
 		return !ended
 	})

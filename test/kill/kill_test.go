@@ -51,8 +51,9 @@ func TestKill(t *testing.T) {
 	wanted := undisturbed(t, tasks)
 	started := time.Now()
 
-	models := simulate(t)
-	p := newProcesses(t, models.URL())
+	p := newProcesses(t)
+	models := simulate(t, func() { p.signs.give(called) })
+	p.models = models.URL()
 	posted := make([]*run, *runs)
 	for i := range posted {
 		posted[i] = &run{key: fmt.Sprintf("kill-%d", i+1), task: tasks[i%len(tasks)]}
@@ -67,10 +68,14 @@ func TestKill(t *testing.T) {
 	t.Logf("%s, in %s", j.summary(), time.Since(started).Round(time.Second))
 }
 
-// simulate serves the model endpoint, with a ledger that forgets nothing.
-func simulate(t *testing.T) *simulator.Server {
+// simulate serves the model endpoint, with a ledger that forgets nothing. Each
+// call is told of as it arrives.
+func simulate(t *testing.T, called func()) *simulator.Server {
 	t.Helper()
-	s, err := simulator.Listen(simulator.Options{Ledger: 100 * *runs})
+	s, err := simulator.Listen(simulator.Options{
+		Ledger: 100 * *runs,
+		Fail:   func(simulator.Request) simulator.Fault { called(); return simulator.NoFault },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

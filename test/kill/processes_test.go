@@ -24,6 +24,7 @@ type processes struct {
 	t       *testing.T
 	journal string
 	models  string // the endpoint's URL
+	signs   signs
 
 	mu    sync.Mutex
 	lives []life          // of the process numbered i+1
@@ -38,8 +39,8 @@ type life struct {
 	server   *service.Server
 }
 
-func newProcesses(t *testing.T, models string) *processes {
-	return &processes{t: t, journal: filepath.Join(t.TempDir(), "tutti.db"), models: models, news: make(chan struct{})}
+func newProcesses(t *testing.T) *processes {
+	return &processes{t: t, journal: filepath.Join(t.TempDir(), "tutti.db"), signs: newSigns(), news: make(chan struct{})}
 }
 
 // start starts the next process and does not wait for it.
@@ -135,10 +136,47 @@ func processOf(r simulator.Record) int {
 // these for less than 63 ms: they die while they start, open the journal, take up
 // the runs, or with their first calls. There are no more than two of them in a
 // row, because a run may be given up that makes no progress from start to start.
-// The others live long enough for the longest call, and for many.
+// The others live long enough for the longest call, and for many. When their time
+// has come they die at once, or with the next call, acknowledgement or event: so
+// what must come before one of these is caught if it comes after.
 type killer struct {
 	rng    *rand.Rand
 	shorts int // in a row
+}
+
+// A sign is something that the server did, seen from outside.
+type sign int
+
+const (
+	called       sign = iota // the model endpoint
+	acknowledged             // a run
+	told                     // a reader of an event
+	noSign
+)
+
+// signs are received by the killer, if it waits for one of that kind.
+type signs [noSign]chan struct{}
+
+func newSigns() (s signs) {
+	for i := range s {
+		s[i] = make(chan struct{})
+	}
+	return s
+}
+
+// give lets the killer know, if it waits for that.
+func (s *signs) give(of sign) {
+	select {
+	case s[of] <- struct{}{}:
+	default:
+	}
+}
+
+// A doom is how a process will die.
+type doom struct {
+	lasts time.Duration
+	short bool // lasts counts from the start of the process, not from its readiness
+	at    sign // what it dies with, after that time
 }
 
 const (
@@ -148,23 +186,22 @@ const (
 )
 
 // next draws a life.
-func (k *killer) next() (lasts time.Duration, short bool) {
-	short, share := k.rng.Float64() < shortShare, k.rng.Float64()
+func (k *killer) next() doom {
+	short, share, at := k.rng.Float64() < shortShare, k.rng.Float64(), sign(k.rng.IntN(int(noSign)+1))
 	if short && k.shorts < 2 {
 		k.shorts++
-		return time.Duration(share * share * float64(shortLife)), true
+		return doom{time.Duration(share * share * float64(shortLife)), true, noSign}
 	}
 	k.shorts = 0
-	return shortLife + time.Duration(share*float64(longLife-shortLife)), false
+	return doom{shortLife + time.Duration(share*float64(longLife-shortLife)), false, at}
 }
 
 // succeed has one process after the other start, live and be killed, and
 // returns the last one, which is not.
 func (p *processes) succeed(ctx context.Context, k *killer, pace *pace) (*service.Server, error) {
 	for n := range *kills {
-		lasts, short := k.next()
 		due := n**runs / *kills - parallel
-		err := p.live(ctx, lasts, short, func() { pace.until(func(_, acked int) bool { return acked >= due }) })
+		err := p.live(ctx, k.next(), func() { pace.until(func(_, acked int) bool { return acked >= due }) })
 		if err != nil {
 			return nil, err
 		}
@@ -176,22 +213,28 @@ func (p *processes) succeed(ctx context.Context, k *killer, pace *pace) (*servic
 
 // live has one process start, live for its time and die. A life that is not
 // short begins when the process is ready and hold returns.
-func (p *processes) live(ctx context.Context, lasts time.Duration, short bool, hold func()) error {
+func (p *processes) live(ctx context.Context, d doom, hold func()) error {
 	s := p.start()
-	if !short {
+	if !d.short {
 		if err := p.whenReady(ctx, s); err != nil {
 			return err
 		}
 		hold()
 	}
-	doomed, cancel := context.WithTimeout(ctx, lasts)
+	doomed, cancel := context.WithTimeout(ctx, d.lasts)
 	defer cancel()
-	if short && s.Ready(doomed) == nil {
+	if d.short && s.Ready(doomed) == nil {
 		p.show(s)
 	}
 	select {
 	case <-doomed.Done():
 	case <-s.Done():
+	}
+	if d.at != noSign {
+		select {
+		case <-p.signs[d.at]:
+		case <-time.After(shortLife): // nothing happens
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -49,7 +49,7 @@ type answer struct {
 // The simulator answers the same messages with the same bytes, so there is one.
 func undisturbed(t *testing.T, tasks []string) map[string]answer {
 	t.Helper()
-	s := service.Start(t, "OPENAI_BASE_URL="+simulate(t).URL())
+	s := service.Start(t, "OPENAI_BASE_URL="+simulate(t, func() {}).URL())
 	runs := map[string]string{}
 	for _, task := range tasks {
 		var run struct{ ID string }
