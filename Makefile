@@ -14,6 +14,8 @@ GENERATED := internal/api/openapi.gen.go
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 ROUNDS ?= 9
+KILLS ?= 200
+RUNS ?= 2000
 IMAGE ?= tutti:$(VERSION)
 
 ##@ Everyday
@@ -88,7 +90,11 @@ openapi: test/node_modules ## Lint openapi.yaml
 
 .PHONY: integration
 integration: test/node_modules $(BIN)/promtool ## Run the suites that need Node, promtool or the image's build
-	go test -tags integration -count=1 ./test/...
+	go test -tags integration -count=1 $$(go list -tags integration ./test/... | grep -v /kill$$)
+
+.PHONY: kill
+kill: ## Kill the server KILLS times (200) over RUNS runs (2000) and see that nothing is lost
+	go test -tags integration -count=1 -v ./test/kill -kill.kills $(KILLS) -kill.runs $(RUNS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (20s)

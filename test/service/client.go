@@ -88,8 +88,17 @@ func (s *Server) Stream(t testing.TB, path, body string, show func(Frame) bool) 
 		text, _ := io.ReadAll(resp.Body)
 		t.Fatalf("POST %s: status %d\n%s", path, resp.StatusCode, text)
 	}
+	if err := Frames(resp.Body, show); err != nil {
+		t.Fatalf("POST %s: %v", path, err)
+	}
+	return resp.Header
+}
+
+// Frames hands over the frames of a stream until that ends, or show returns
+// false. What comes of a frame before a stream breaks is not shown.
+func Frames(r io.Reader, show func(Frame) bool) error {
 	var f Frame
-	lines := bufio.NewScanner(resp.Body)
+	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		name, value, _ := bytes.Cut(lines.Bytes(), []byte(": "))
@@ -102,15 +111,12 @@ func (s *Server) Stream(t testing.TB, path, body string, show func(Frame) bool) 
 			f.Data = bytes.Clone(value)
 		case "":
 			if f.Data != nil && !show(f) {
-				return resp.Header
+				return nil
 			}
 			f = Frame{}
 		}
 	}
-	if err := lines.Err(); err != nil {
-		t.Fatalf("POST %s: %v", path, err)
-	}
-	return resp.Header
+	return lines.Err()
 }
 
 // A Run is what these suites read of a run.

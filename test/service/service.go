@@ -56,13 +56,14 @@ func Command(args ...string) *exec.Cmd {
 
 // A Server is a process that serves.
 type Server struct {
-	URL string // without a slash at its end
+	URL string // without a slash at its end; empty until it is ready
 
-	t    testing.TB
-	cmd  *exec.Cmd
-	log  log
-	done chan struct{} // closed when the process has ended
-	err  error         // how it ended, once done
+	t      testing.TB
+	cmd    *exec.Cmd
+	log    log
+	done   chan struct{} // closed when the process has ended
+	err    error         // how it ended, once done
+	killed bool
 }
 
 // Start starts the server that Main built with these variables added to an
@@ -83,8 +84,21 @@ func Start(t testing.TB, env ...string) *Server {
 // with the test.
 func Launch(t testing.TB, cmd *exec.Cmd) *Server {
 	t.Helper()
+	s := Begin(t, cmd)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	if err := s.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Begin starts a server as cmd says and does not wait for it. It is stopped with
+// the test.
+func Begin(t testing.TB, cmd *exec.Cmd) *Server {
+	t.Helper()
 	s := &Server{t: t, cmd: cmd, done: make(chan struct{})}
-	s.log.url, s.log.ready = make(chan string, 1), make(chan struct{})
+	s.log.ready = make(chan struct{})
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -98,19 +112,24 @@ func Launch(t testing.TB, cmd *exec.Cmd) *Server {
 		s.err = cmd.Wait()
 	}()
 	t.Cleanup(s.cleanup)
-
-	ctx, cancel := context.WithTimeout(t.Context(), Patience)
-	defer cancel()
-	select {
-	case <-s.log.ready:
-		s.URL = <-s.log.url
-	case <-s.done:
-		t.Fatalf("the server ended before it was ready: %v", s.err)
-	case <-ctx.Done():
-		t.Fatal("the server does not get ready")
-	}
 	return s
 }
+
+// Ready waits until the server takes runs. Its URL is known then.
+func (s *Server) Ready(ctx context.Context) error {
+	select {
+	case <-s.log.ready:
+		s.URL = s.log.url
+		return nil
+	case <-s.done:
+		return fmt.Errorf("the server ended before it was ready: %w", s.err)
+	case <-ctx.Done():
+		return fmt.Errorf("the server does not get ready: %w", ctx.Err())
+	}
+}
+
+// Done is closed when the process has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Stop asks the server to end and waits until it has, without an error.
 func (s *Server) Stop() {
@@ -129,6 +148,7 @@ func (s *Server) Stop() {
 // Kill ends the server as a crash would.
 func (s *Server) Kill() {
 	s.t.Helper()
+	s.killed = true
 	_ = s.cmd.Process.Kill()
 	<-s.done
 }
@@ -136,23 +156,25 @@ func (s *Server) Kill() {
 // Log returns what the server has written to its log so far.
 func (s *Server) Log() string { return s.log.String() }
 
-// cleanup stops the server if it still runs, and shows the log of a test that failed.
+// cleanup stops the server if it still runs, and shows the log of a test that
+// failed, unless the test ended that server on purpose.
 func (s *Server) cleanup() {
+	killed := s.killed
 	select {
 	case <-s.done:
 	default:
 		s.Stop()
 		s.Kill()
 	}
-	if s.t.Failed() {
+	if s.t.Failed() && !killed {
 		s.t.Logf("the server's log:\n%s", s.Log())
 	}
 }
 
 // A log is what a server writes to stderr: a JSON object a line.
 type log struct {
-	url   chan string
-	ready chan struct{}
+	url   string        // once ready
+	ready chan struct{} // closed by the line that says so
 
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -169,7 +191,7 @@ func (l *log) read(r io.Reader) {
 		if json.Unmarshal(line, &entry) == nil {
 			switch entry.Msg {
 			case "serving":
-				l.url <- entry.URL
+				l.url = entry.URL
 			case "ready":
 				close(l.ready)
 			}

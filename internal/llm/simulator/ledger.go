@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"crypto/sha256"
 	"sync"
 	"time"
 )
@@ -8,11 +9,13 @@ import (
 // A Record is what became of one call.
 type Record struct {
 	Request
-	Ended  time.Time // zero while the call is in flight
-	Status int       // 0 where no answer was sent, or is not yet
-	Fault  Fault
-	Reply  string // the text decided upon, even where a fault kept part of it back
-	Usage  Usage
+	Digest   [sha256.Size]byte // of the body, as it came
+	Ended    time.Time         // zero while the call is in flight
+	Status   int               // 0 where no answer was sent, or is not yet
+	Answered bool              // the answer was sent to its end; whether it arrived, only the caller knows
+	Fault    Fault
+	Reply    string // the text decided upon, even where a fault kept part of it back
+	Usage    Usage
 }
 
 // A ledger keeps the latest calls, in the order of arrival.
@@ -22,8 +25,8 @@ type ledger struct {
 	records []*Record
 }
 
-func (l *ledger) open(r Request) *Record {
-	rec := &Record{Request: r}
+func (l *ledger) open(r Request, digest [sha256.Size]byte) *Record {
+	rec := &Record{Request: r, Digest: digest}
 	if l.size > 0 {
 		l.mu.Lock()
 		defer l.mu.Unlock()

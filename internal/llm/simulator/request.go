@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ type chatRequest struct {
 	MaxTokens           *int           `json:"max_tokens"`
 	MaxCompletionTokens *int           `json:"max_completion_tokens"`
 	Temperature         *float64       `json:"temperature"`
+
+	digest [sha256.Size]byte // of the body, if there is a ledger
 }
 
 type chatMessage struct {
@@ -101,6 +104,9 @@ func (s *Simulator) readRequest(w http.ResponseWriter, r *http.Request) (*chatRe
 		return nil, invalid("", "", "The request body could not be read.")
 	}
 	req := new(chatRequest)
+	if s.opts.Ledger > 0 {
+		req.digest = sha256.Sum256(buf.Bytes())
+	}
 	if err := json.Unmarshal(buf.Bytes(), req); err != nil {
 		return nil, invalid("", "", "We could not parse the JSON body of your request, or a parameter has the wrong type.")
 	}

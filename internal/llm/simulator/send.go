@@ -56,6 +56,11 @@ func quoteOrNull(b []byte, s string) []byte {
 	return quote(b, s)
 }
 
+// answered notes that an answer was sent to its end.
+func (c *call) answered() {
+	c.sim.ledger.edit(func() { c.record.Answered = c.fault != Cut })
+}
+
 func (c *call) sendHTML() {
 	if !c.wait(c.total()) {
 		return
@@ -95,6 +100,7 @@ func (c *call) sendWhole() {
 		c.abort()
 	}
 	c.sent()
+	c.answered()
 }
 
 // abort breaks the connection, after what was written has gone out.

@@ -127,7 +127,7 @@ func (s *Simulator) newCall(w http.ResponseWriter, r *http.Request, body *chatRe
 	req.Role = roleOf(req.Schema, req.Messages)
 	const stream = 0x7475747469 // any: it keeps these draws apart from those of the answers
 	return &call{
-		sim: s, w: w, body: body, record: s.ledger.open(req), Request: req, continues: continued(req.Messages),
+		sim: s, w: w, body: body, record: s.ledger.open(req, body.digest), Request: req, continues: continued(req.Messages),
 		rng: rand.New(rand.NewPCG(s.opts.Seed^stream, uint64(req.Index))),
 	}
 }

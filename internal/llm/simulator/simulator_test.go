@@ -2,9 +2,11 @@ package simulator
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -212,6 +214,23 @@ func TestContentParts(t *testing.T) {
 	rec := s.Requests()[0]
 	if rec.Messages[1].Text != "You are\na worker" || rec.Messages[1].Images != 1 || rec.Usage.Prompt < 85 {
 		t.Errorf("record %+v", rec)
+	}
+}
+
+func TestLedgerTellsSameBodiesAndWholeAnswers(t *testing.T) {
+	for _, stream := range []string{"false", "true"} {
+		s := New(Options{Ledger: 4, Fail: func(r Request) Fault { return []Fault{NoFault, NoFault, Cut, ServerError}[r.Index] }})
+		body := `{"model":"m","stream":` + stream + `,"messages":[{"role":"user","content":"x"}]}`
+		for _, b := range []string{body, body, body + " ", body} {
+			post(t, s, b)
+		}
+		recs := s.Requests()
+		if recs[0].Digest != sha256.Sum256([]byte(body)) || recs[1].Digest != recs[0].Digest || recs[2].Digest == recs[0].Digest {
+			t.Errorf("stream %s: digests %x, %x, %x", stream, recs[0].Digest, recs[1].Digest, recs[2].Digest)
+		}
+		if got, want := []bool{recs[0].Answered, recs[1].Answered, recs[2].Answered, recs[3].Answered}, []bool{true, true, false, false}; !slices.Equal(got, want) {
+			t.Errorf("stream %s: answered %v, want %v", stream, got, want)
+		}
 	}
 }
 

@@ -109,6 +109,7 @@ func (s *stream) end() {
 	}
 	s.buf = append(s.buf, "data: [DONE]\n\n"...)
 	s.flush()
+	s.c.answered()
 }
 
 // delta adds a chunk: a delta of a key and, if not empty, its text.
