@@ -98,8 +98,16 @@ type planned struct {
 }
 
 func plan(first, second planned) string {
-	text, _ := json.Marshal(map[string]any{"analysis": "Two of them.", "subtasks": []planned{first, second}})
-	return string(text)
+	return raw(map[string]any{"analysis": "Two of them.", "subtasks": []planned{first, second}})
+}
+
+// raw is JSON whose strings have their angle brackets as they are.
+func raw(v any) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // of strings alone
+	return b.String()
 }
 
 var harmless = plan(planned{"T1", "formal", "Find the facts", nil}, planned{"T2", "critic", "Write it up", []string{"T1"}})
@@ -123,11 +131,7 @@ func (w *world) say(planner, worker, synthesizer string) {
 func (w *world) do(t *testing.T, r request, planner, worker, synthesizer string) told {
 	t.Helper()
 	w.say(planner, worker, synthesizer)
-	body, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := w.Post(t, "/v1/runs", string(body), "Prefer: wait=60")
+	a := w.Post(t, "/v1/runs", raw(r), "Prefer: wait=60")
 	if a.Status != http.StatusOK {
 		t.Fatalf("status %d: %s", a.Status, a.Body)
 	}
