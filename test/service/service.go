@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,18 @@ func Start(t testing.TB, env ...string) *Server {
 	return Launch(t, cmd)
 }
 
+// readSources reads which sources the server is made of, in the folders beside
+// this one's. What a test reads decides whether go test shows its last outcome
+// again: without this, it would do so after a change of the server, too.
+var readSources = sync.OnceValue(func() error {
+	for _, folder := range []string{"../../cmd", "../../internal"} {
+		if err := filepath.WalkDir(folder, func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
 // Launch starts a server as cmd says and waits until it takes runs. It is stopped
 // with the test.
 func Launch(t testing.TB, cmd *exec.Cmd) *Server {
@@ -97,6 +110,9 @@ func Launch(t testing.TB, cmd *exec.Cmd) *Server {
 // the test.
 func Begin(t testing.TB, cmd *exec.Cmd) *Server {
 	t.Helper()
+	if err := readSources(); err != nil {
+		t.Fatal(err)
+	}
 	s := &Server{t: t, cmd: cmd, done: make(chan struct{})}
 	s.log.ready = make(chan struct{})
 	stderr, err := cmd.StderrPipe()

@@ -81,17 +81,18 @@ func findJSON(text string) (found string, leads bool, err error) {
 // fence come before that.
 type leadIn struct {
 	over  bool
-	fence bool // on the line of the fence
+	marks int // of a fence, so far on this line
 }
 
 // pass takes a byte of prose.
 func (l *leadIn) pass(c byte) {
 	switch {
+	case c == '\n':
+		l.marks = 0
 	case isBlank(c):
-		l.fence = l.fence && c != '\n'
 	case c == '`', c == '~':
-		l.fence = true
-	case !l.fence || !isWord(c):
+		l.marks++
+	case l.marks < 3 || !isWord(c): // no language of a fence
 		l.over = true
 	}
 }

@@ -2,10 +2,13 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -50,6 +53,9 @@ func compileSchema(raw json.RawMessage) (compiled *jsonSchema, err error) {
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {
 		return nil, errors.New("the JSON Schema is not valid JSON")
+	}
+	if !tame(document) {
+		return nil, errors.New("the JSON Schema has a number that is too large")
 	}
 	const place = "schema:///json_schema"
 	c := jsonschema.NewCompiler()
@@ -181,6 +187,32 @@ func subschemas(s *jsonschema.Schema) []*jsonschema.Schema {
 	return subs
 }
 
+// Bounds of a number: its characters and its power of ten. The library writes
+// numbers out in full, so that a few bytes like 1e999999 keep it busy for long.
+const (
+	maxDigits   = 1100
+	maxExponent = 1000
+)
+
+// tame reports whether all numbers of a value are within their bounds.
+func tame(v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		_, power, _ := strings.Cut(strings.ToLower(string(v)), "e")
+		n, err := strconv.Atoi(cmp.Or(power, "0"))
+		return len(v) <= maxDigits && err == nil && n >= -maxExponent && n <= maxExponent
+	case []any:
+		return !slices.ContainsFunc(v, func(v any) bool { return !tame(v) })
+	case map[string]any:
+		for _, v := range v {
+			if !tame(v) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // A violation is a place where an answer breaks the schema.
 type violation struct {
 	pointer string // into the answer
@@ -198,6 +230,9 @@ func (s *jsonSchema) check(value json.RawMessage) (violations []violation) {
 	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(value))
 	if err != nil {
 		return []violation{{"", "the answer is not valid JSON"}}
+	}
+	if !tame(instance) {
+		return []violation{{"", "the answer has a number that is too large"}}
 	}
 	s.effort = leastEffort + effortPerByte*len(value)
 	var failed *jsonschema.ValidationError

@@ -19,7 +19,7 @@ func TestCheckSchema(t *testing.T) {
 		}
 	}
 	bad := map[string]string{ // a schema, and a word of what must be said of it
-		``: "object", `null`: "object", `true`: "object", `[]`: "object", `{`: "valid JSON", `{} {`: "valid JSON",
+		``: "object", `null`: "object", `true`: "object", `[]`: "object", `{`: "valid JSON", `{} {`: "valid JSON", `{"minimum":1e999999}`: "too large",
 		`{"a":1,"a":2}`:                                             "valid JSON",
 		`{"type":"thing"}`:                                          "cannot be used",
 		`{"pattern":"("}`:                                           "cannot be used",
@@ -70,7 +70,22 @@ func TestViolationsAreBounded(t *testing.T) {
 	if len(violations) != maxProblems || len(violations[0].detail) > maxDescription+3 || violations[0].pointer != "/0" {
 		t.Errorf("%d violations, the first: %+v", len(violations), violations[0])
 	}
-	if violations := schema.check(json.RawMessage(`[1e999999999]`)); len(violations) == 0 {
-		t.Error("an absurd number passed")
+}
+
+// A number of a few bytes must not become one of a million digits.
+func TestNumbersAreBounded(t *testing.T) {
+	schema, err := compileSchema(json.RawMessage(`{"items":{"type":"number","not":{"type":"integer"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, number := range []string{"1e999999999", "1e999999", "1e-999999", "-1E+1001", "1e99999999999999999999", strings.Repeat("7", maxDigits+1)} {
+		if violations := schema.check(json.RawMessage(`[{"a":` + number + `}]`)); len(violations) != 1 || !strings.Contains(violations[0].detail, "too large") {
+			t.Errorf("%.20s: %v", number, violations)
+		}
+	}
+	for _, number := range []string{"1.5e-308", "5e-324", "0.5E-10", "-0.1", strings.Repeat("7", 1000) + ".5"} {
+		if violations := schema.check(json.RawMessage(`[` + number + `]`)); len(violations) != 0 {
+			t.Errorf("%.20s: %v", number, violations)
+		}
 	}
 }

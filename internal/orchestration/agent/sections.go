@@ -2,6 +2,7 @@ package agent
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -94,19 +95,37 @@ func harmless(text string, tags []string) string {
 }
 
 // begins reports whether text begins with one of the tags, and not with one
-// whose name is longer. The blank in a tag stands for any white space.
+// whose name is longer. White space may stand where it should not, and the
+// attribute that a tag has may come after others: a model reads over that.
 func begins(text string, tags []string) bool {
+	rest, closing := strings.CutPrefix(strings.TrimLeftFunc(text[1:], isSpace), "/")
+	if closing {
+		rest = strings.TrimLeftFunc(rest, isSpace)
+	}
 	for _, tag := range tags {
-		name, attribute, spaced := strings.Cut(tag, " ")
-		rest, ok := afterFold(text, name)
-		if ok && spaced {
-			trimmed := strings.TrimLeft(rest, " \t\r\n")
-			ok = len(trimmed) < len(rest)
-			if ok {
-				rest, ok = afterFold(trimmed, attribute)
-			}
+		name, attribute, _ := strings.Cut(tag[1:], " ")
+		name, closes := strings.CutPrefix(name, "/")
+		if closes != closing {
+			continue
 		}
-		if ok && (rest == "" || !isNameByte(rest[0])) {
+		after, ok := afterFold(rest, name)
+		if ok && (after == "" || !isNameByte(after[0])) && (attribute == "" || hasAttribute(after, attribute)) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasAttribute reports whether a tag, from the end of its name on, has an
+// attribute of that name. Where the tag ends is not asked: another one may
+// have a ">" in its value.
+func hasAttribute(tag, name string) bool {
+	if next := strings.IndexByte(tag, '<'); next >= 0 {
+		tag = tag[:next]
+	}
+	for i := 1; i < len(tag); i++ {
+		rest, ok := afterFold(tag[i:], name)
+		if ok && !isNameByte(tag[i-1]) && strings.HasPrefix(strings.TrimLeftFunc(rest, isSpace), "=") {
 			return true
 		}
 	}
@@ -125,18 +144,18 @@ func isNameByte(c byte) bool {
 	return c == '-' || c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 }
 
-// attribute makes free words fit between the quotes of an attribute.
+// attribute makes free words fit between the quotes of an attribute, or “ and ”.
 func attribute(words string) string {
 	const most = 64
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '"':
+		case r == '"', r == '“', r == '”':
 			return '\''
 		case r == '<':
 			return '‹'
 		case r == '>':
 			return '›'
-		case r < ' ':
+		case unicode.IsControl(r), isSpace(r):
 			return ' '
 		}
 		return r

@@ -1,11 +1,13 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -52,20 +54,22 @@ func (p *performance) structured(ctx context.Context, d *dialog, raw json.RawMes
 	return value, p.tooLarge(value)
 }
 
-// read returns an answer as compact JSON, or what is wrong with it.
+// read returns an answer as compact JSON, or what is wrong with it. What is
+// checked is what every reader will see: an object names nothing twice, since
+// some would take the first and some the last, and half a surrogate is U+FFFD.
 func read(schema *jsonSchema, answer string) (string, []violation) {
-	value, err := ReadJSON(answer)
+	found, err := ReadJSON(answer)
 	if err != nil {
 		return "", []violation{{"", shortly(err.Error(), maxDescription)}}
 	}
-	if violations := schema.check(value); len(violations) > 0 {
-		return "", violations
+	value, err := jsontext.AppendFormat(nil, found, jsontext.AllowInvalidUTF8(true))
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return "", []violation{{"", "an object of the answer names a member twice"}}
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, value); err != nil {
+	if err != nil {
 		return "", []violation{{"", "the answer is not valid JSON"}}
 	}
-	return compact.String(), nil
+	return string(value), schema.check(value)
 }
 
 func revisionWords(violations []violation) string {

@@ -195,6 +195,8 @@ func TestAStructuredAnswer(t *testing.T) {
 		"no room to go on":   {[]reply{says(bad), fails(&llm.Error{Outcome: llm.ContextTooLong})}, "", orchestration.CodeOutputInvalid},
 		"call fails":         {[]reply{says(bad), fails(&llm.Error{Outcome: llm.Auth})}, "", orchestration.CodeUpstreamError},
 		"cut and continued":  {[]reply{cutOff(`{"title": "Bottle", `), says(`"price": 12.50}`)}, `{"title":"Bottle","price":12.50}`, ""},
+		"a member twice":     {[]reply{says(`{"title": 7, "title": "Bottle", "price": 12.50}`), says(good)}, `{"title":"Bottle","price":12.50}`, ""},
+		"half a surrogate":   {[]reply{says(`{"title": "Bottle\ud83d", "price": 12.50}`)}, "{\"title\":\"Bottle\uFFFD\",\"price\":12.50}", ""},
 		"scalar, not object": {[]reply{says("42"), says("43")}, "", orchestration.CodeOutputInvalid},
 	}
 	for name, test := range tests {
