@@ -89,7 +89,7 @@ openapi: test/node_modules ## Lint openapi.yaml
 	cd test && REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --no-install redocly lint --config redocly.yaml ../openapi.yaml
 
 .PHONY: integration
-integration: test/node_modules $(BIN)/promtool ## Run the suites that need Node, promtool or the image's build
+integration: test/node_modules $(BIN)/promtool ## Run the suites that need Node, promtool, strace or the image's build
 	go test -tags integration -count=1 $$(go list -tags integration ./test/... | grep -v /kill$$)
 
 .PHONY: kill

@@ -169,6 +169,9 @@ func (s *Server) Kill() {
 	<-s.done
 }
 
+// PID returns the id of the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Log returns what the server has written to its log so far.
 func (s *Server) Log() string { return s.log.String() }
 
