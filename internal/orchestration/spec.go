@@ -32,8 +32,9 @@ type Spec struct {
 	Plan      *Plan     `json:"plan,omitempty"` // the caller's own; nil asks the planner
 	Limits    Limits    `json:"limits"`
 	OnFailure OnFailure `json:"on_failure"`
-	Deltas    bool      `json:"deltas,omitempty"` // a reader asked for tokens as the run started
-	Held      bool      `json:"held,omitempty"`   // its calls are paid from the tenant's budget
+	Deltas    bool      `json:"deltas,omitempty"`  // a reader asked for tokens as the run started
+	Held      bool      `json:"held,omitempty"`    // its calls are paid from the tenant's budget
+	Webhook   string    `json:"webhook,omitempty"` // where to tell that it ended, or waits; empty: nowhere
 }
 
 // A Planner says how the plan is to be made.
