@@ -44,6 +44,8 @@ type Config struct {
 	Retention      time.Duration `flag:"retention" env:"TUTTI_RETENTION" yaml:"retention" usage:"how long ended runs are kept, such as 720h; 0 keeps them until they are deleted"`
 	LogLevel       string        `flag:"log-level" env:"TUTTI_LOG_LEVEL" yaml:"log_level" usage:"debug, info, warn or error"`
 
+	Backup string `yaml:"-"` // the file that the command backup writes
+
 	Providers map[string]Provider `yaml:"providers"`
 	Models    map[string]Model    `yaml:"models"`
 	Workers   map[string]Worker   `yaml:"workers"`
@@ -108,7 +110,13 @@ func readSettings() []setting {
 // file, and checks them. Its error names every bad value and where it is from.
 func loadConfig(args []string, environ map[string]string) (Config, command, error) {
 	c := defaults()
+	if len(args) > 1 && args[0] == string(commandBackup) {
+		c.Backup, args = args[1], args[2:]
+	}
 	do, flags, err := readFlags(args)
+	if c.Backup != "" && do == commandServe {
+		do = commandBackup
+	}
 	if err != nil || do == commandHelp || do == commandVersion {
 		return c, do, err
 	}
@@ -142,6 +150,7 @@ const (
 	commandServe       command = ""
 	commandDemo        command = "demo"
 	commandHealthcheck command = "healthcheck"
+	commandBackup      command = "backup"
 	commandVersion     command = "version"
 	commandHelp        command = "h"
 )

@@ -14,6 +14,7 @@ Usage:
   server [flags]               serve until SIGTERM or SIGINT
   server -demo [flags]         serve, send one example run, and show it
   server -healthcheck [flags]  ask the server on the address whether it lives
+  server backup FILE [flags]   copy the journal, also while a server uses it
   server -version
   server -h
 

@@ -21,6 +21,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/tutti-run/tutti/internal/orchestration/journal"
 )
 
 // How the process ends.
@@ -47,6 +49,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case commandVersion:
 		_, _ = fmt.Fprintln(stdout, version())
 		return exitOK
+	case commandBackup:
+		err = journal.Backup(ctx, c.Journal, c.Backup)
 	case commandHealthcheck:
 		err = healthcheck(ctx, c.Addr)
 	default:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/api"
@@ -30,6 +31,8 @@ type service struct {
 	handler http.Handler
 	driver  *local.Driver
 	journal journal.Journal
+	chores  sync.WaitGroup // what goes on beside the runs, until stop is called
+	stop    context.CancelFunc
 }
 
 // takeOver opens the journal and goes on with its runs.
@@ -39,7 +42,9 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 		return nil, err
 	}
 	kept := record{j, s.metrics}
-	performer := agent.New(agent.Options{Client: s.client, Texts: kept, Logger: s.log})
+	performer := agent.New(agent.Options{
+		Client: s.client, Texts: kept, Logger: s.log, Holds: treasury{j, s.config.dailyBudgets()},
+	})
 	driver := local.New(local.Options{
 		Journal: kept, Agent: performer, Logger: s.log, Appended: s.metrics.Appended,
 		Funcs:   orchestration.Funcs{Tokens: agent.Tokens},
@@ -58,11 +63,18 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 		}
 		return nil, err
 	}
-	return &service{
+	s.metrics.Queue(driver)
+	v := &service{
 		handler: api.New(s.options(func(o *api.Options) { o.Driver, o.Reader = driver, kept })),
 		driver:  driver,
 		journal: j,
-	}, nil
+	}
+	chores, stop := context.WithCancel(context.Background())
+	v.stop = stop
+	if s.config.Retention > 0 {
+		v.chores.Go(func() { expire(chores, j, s.config.Retention, s.log) })
+	}
+	return v, nil
 }
 
 // close lets calls end within the grace period, and then lets the journal go, to
@@ -71,6 +83,8 @@ func (s *service) close(grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	s.driver.Stop(ctx)
+	s.stop()
+	s.chores.Wait()
 	return s.journal.Close()
 }
 
@@ -81,6 +95,7 @@ func (s *server) options(set func(*api.Options)) api.Options {
 		Fetcher:   api.NewFetcher(),
 		Defaults:  s.config.runDefaults(),
 		Tenants:   s.config.tenantKeys(),
+		Budgeted:  func(tenant string) bool { return s.config.Tenants[tenant].Limits.CostUSDPerDay > 0 },
 		Logger:    s.log,
 		Observe:   s.metrics.HTTP,
 		Draining:  s.draining,

@@ -166,6 +166,13 @@ func (m *Metrics) Pool(p interface {
 	f.function("pool_in_use", "Slots that are held by calls to models in flight.", p.InUse)
 }
 
+// Queue shows the runs that have not begun, as they are whenever the metrics are
+// read. It may be called once.
+func (m *Metrics) Queue(q interface{ Queued() int }) {
+	f := factory{promauto.With(m.registry)}
+	f.function("runs_queued", "Runs that were accepted and have not begun, since enough others are at work.", q.Queued)
+}
+
 // JournalAppend counts an append to the journal, failed ones too.
 func (m *Metrics) JournalAppend(d time.Duration) { m.journalAppend.Observe(d.Seconds()) }
 

@@ -15,7 +15,7 @@ import (
 type Options struct {
 	Client llm.Client
 	Texts  Texts
-	Holds  Holds // asked for runs that their tenants' budgets pay for; nil: there are none
+	Holds  Holds       // asked for runs that their tenants' budgets pay for; nil: there are none
 	Logger *zap.Logger // told of panics, without their values; nil: nobody
 }
 

@@ -96,5 +96,5 @@ func (d *Driver) isStopping() bool {
 func (d *Driver) Queued() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.queue.size
+	return d.queue.size + d.joining
 }

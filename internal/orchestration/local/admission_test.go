@@ -1,0 +1,137 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// narrow returns a driver that begins one run at a time and has two queue.
+func narrow(t *testing.T, j Journal, a agentFunc) *Driver {
+	d := New(Options{Journal: j, Agent: a, Logger: zaptest.NewLogger(t), MaxRuns: 1, MaxQueued: 2})
+	t.Cleanup(d.Close)
+	return d
+}
+
+func TestRunsQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		d := narrow(t, j, diligent)
+		first, second, third := start(t, d), start(t, d), start(t, d)
+		if _, err := d.Start(t.Context(), spec(), nil, nil); !errors.Is(err, orchestration.ErrOverloaded) {
+			t.Errorf("a fourth run: %v", err)
+		}
+		if status(t, j, first) != orchestration.StatusRunning || status(t, j, second) != orchestration.StatusQueued {
+			t.Error("the second run does not queue")
+		}
+		time.Sleep(5 * time.Second) // a run takes four
+		synctest.Wait()
+		if status(t, j, first) != orchestration.StatusSucceeded || status(t, j, second) != orchestration.StatusRunning || status(t, j, third) != orchestration.StatusQueued {
+			t.Error("the second run has not begun when the first one ended, or the third has")
+		}
+		start(t, d)
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if d.Queued() != 0 || status(t, j, third) != orchestration.StatusSucceeded {
+			t.Error("the queue stands still")
+		}
+	})
+}
+
+// A tenant with many runs does not keep another one waiting for all of them.
+func TestTheQueueGoesRoundTheTenants(t *testing.T) {
+	var q queue
+	for i := range 3 {
+		q.join("a", fmt.Sprintf("a%d", i))
+	}
+	q.join("b", "b0")
+	q.join("b", "b1")
+	if !q.leave("a1") || q.leave("a1") {
+		t.Error("a run leaves once")
+	}
+	var order []string
+	for run, ok := q.next(); ok; run, ok = q.next() {
+		order = append(order, run)
+	}
+	if got := fmt.Sprint(order); got != "[a0 b0 a2 b1]" || q.size != 0 {
+		t.Errorf("%s, size %d", got, q.size)
+	}
+}
+
+func TestAQueuedRunIsCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		d := narrow(t, j, diligent)
+		start(t, d)
+		queued := start(t, d)
+		if err := d.Cancel(t.Context(), queued, "not wanted"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := status(t, j, queued); got != orchestration.StatusCanceled {
+			t.Errorf("the run is %s", got)
+		}
+		if err := d.Cancel(t.Context(), queued, ""); !errors.Is(err, orchestration.ErrNotFound) {
+			t.Errorf("canceled twice: %v", err)
+		}
+	})
+}
+
+func TestQueuedRunsOutliveTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		first := narrow(t, j, diligent)
+		runs := []string{start(t, first), start(t, first), start(t, first)}
+		first.Close()
+		second := narrow(t, j, diligent)
+		if err := second.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		for _, run := range runs {
+			if got := status(t, j, run); got != orchestration.StatusSucceeded {
+				t.Errorf("a run is %s", got)
+			}
+		}
+	})
+}
+
+func TestNothingStartsWhereMemoryIsShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		short := true
+		d := New(Options{Journal: open(t), Agent: agentFunc(diligent), Logger: zaptest.NewLogger(t), Shed: func() bool { return short }})
+		t.Cleanup(d.Close)
+		if _, err := d.Start(t.Context(), spec(), nil, nil); !errors.Is(err, orchestration.ErrOverloaded) {
+			t.Errorf("started: %v", err)
+		}
+		short = false
+		start(t, d)
+	})
+}
+
+// A start that fails gives its room back.
+func TestARefusedStartLeavesItsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		broken := &wrapped{Journal: j, append: func(orchestration.Commit) error { return errors.New("no") }}
+		d := narrow(t, broken, diligent)
+		for range 10 {
+			if _, err := d.Start(t.Context(), spec(), nil, nil); err == nil || errors.Is(err, orchestration.ErrOverloaded) {
+				t.Fatalf("got %v", err)
+			}
+		}
+		broken.append = func(c orchestration.Commit) error { return j.Append(context.Background(), c) }
+		if got := status(t, j, start(t, d)); got != orchestration.StatusRunning {
+			t.Errorf("the run is %s", got)
+		}
+	})
+}
+
