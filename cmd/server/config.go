@@ -38,7 +38,12 @@ type Config struct {
 	Journal        string `flag:"journal" env:"TUTTI_JOURNAL" yaml:"journal" usage:"where runs are kept: sqlite:FILE, or mem: for as long as the process lives"`
 	Engine         string `flag:"engine" env:"TUTTI_ENGINE" yaml:"engine" usage:"what drives runs: local"`
 	MaxConcurrency int    `flag:"max-concurrency" env:"TUTTI_MAX_CONCURRENCY" yaml:"max_concurrency" usage:"slots of the process: the most calls to models in flight at once"`
-	LogLevel       string `flag:"log-level" env:"TUTTI_LOG_LEVEL" yaml:"log_level" usage:"debug, info, warn or error"`
+
+	WebhookSecrets     secret `env:"TUTTI_WEBHOOK_SECRETS" yaml:"-" usage:"what webhooks are signed with where there are no tenants: one secret, or while it is being replaced two, with a comma between"`
+	WebhookSecretsFile string `flag:"webhook-secrets-file" env:"TUTTI_WEBHOOK_SECRETS_FILE" yaml:"webhook_secrets_file" usage:"a file with them"`
+	WebhookAllow       string `flag:"webhook-allow" env:"TUTTI_WEBHOOK_ALLOW" yaml:"webhook_allow" usage:"networks that are not public and that webhooks may be in, such as 10.0.0.0/8,127.0.0.0/8; none unless set"`
+
+	LogLevel string `flag:"log-level" env:"TUTTI_LOG_LEVEL" yaml:"log_level" usage:"debug, info, warn or error"`
 
 	Providers map[string]Provider `yaml:"providers"`
 	Models    map[string]Model    `yaml:"models"`

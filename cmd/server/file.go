@@ -54,7 +54,8 @@ type Worker struct {
 
 // A Tenant is one of those who share the server.
 type Tenant struct {
-	Keys []string `yaml:"keys"` // SHA-256 of each API key, in hexadecimal
+	Keys           []string `yaml:"keys"`            // SHA-256 of each API key, in hexadecimal
+	WebhookSecrets []secret `yaml:"webhook_secrets"` // env:NAME, file:PATH or the secret itself
 }
 
 // A Stream says whether a model's answers are streamed.

@@ -35,8 +35,10 @@ Only in the file:
   workers: {NAME: {description, model, system, max_tokens, temperature,
                    reasoning_effort}}
         specialists: each performs the subtasks whose type is its name
-  tenants: {NAME: {keys: [SHA-256 of an API key, in hexadecimal]}}
-        once there are any, every /v1 request needs a key
+  tenants: {NAME: {keys: [SHA-256 of an API key, in hexadecimal],
+                   webhook_secrets: [env:VARIABLE | file:PATH | whsec_...]}}
+        once there are any, every /v1 request needs a key; webhooks are signed
+        with each of the secrets
 `
 
 // help writes what server -h shows.

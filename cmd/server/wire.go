@@ -72,10 +72,14 @@ func (s *service) close() error {
 // options are what the API is made of, with what more is set.
 func (s *server) options(set func(*api.Options)) api.Options {
 	o := api.Options{
-		Checker:   checker{},
-		Fetcher:   api.NewFetcher(),
-		Defaults:  s.config.runDefaults(),
-		Tenants:   s.config.tenantKeys(),
+		Checker:  checker{},
+		Fetcher:  api.NewFetcher(),
+		Defaults: s.config.runDefaults(),
+		Tenants:  s.config.tenantKeys(),
+
+		WebhookTenants:  s.config.webhookTenants(),
+		WebhookLoopback: s.config.webhookLoopback(),
+
 		Logger:    s.log,
 		Observe:   s.metrics.HTTP,
 		Draining:  s.draining,
