@@ -32,6 +32,7 @@ func (c *Config) check(environ map[string]string) error {
 	c.checkModels(&bad)
 	c.checkWorkers(&bad)
 	c.checkTenants(&bad)
+	c.checkWebhooks(&bad, environ)
 	return errors.Join(bad.list...)
 }
 

@@ -42,7 +42,12 @@ type Config struct {
 	MaxQueuedRuns  int           `flag:"max-queued-runs" env:"TUTTI_MAX_QUEUED_RUNS" yaml:"max_queued_runs" usage:"the most runs that queue; what comes then is refused with 503"`
 	ShutdownGrace  time.Duration `flag:"shutdown-grace" env:"TUTTI_SHUTDOWN_GRACE" yaml:"shutdown_grace" usage:"how long calls to models in flight may go on after SIGTERM; what they say is kept, and the rest is resumed by the next start"`
 	Retention      time.Duration `flag:"retention" env:"TUTTI_RETENTION" yaml:"retention" usage:"how long ended runs are kept, such as 720h; 0 keeps them until they are deleted"`
-	LogLevel       string        `flag:"log-level" env:"TUTTI_LOG_LEVEL" yaml:"log_level" usage:"debug, info, warn or error"`
+
+	WebhookSecrets     secret `env:"TUTTI_WEBHOOK_SECRETS" yaml:"-" usage:"what webhooks are signed with where there are no tenants: one secret, or while it is being replaced two, with a comma between"`
+	WebhookSecretsFile string `flag:"webhook-secrets-file" env:"TUTTI_WEBHOOK_SECRETS_FILE" yaml:"webhook_secrets_file" usage:"a file with them"`
+	WebhookAllow       string `flag:"webhook-allow" env:"TUTTI_WEBHOOK_ALLOW" yaml:"webhook_allow" usage:"networks that are not public and that webhooks may be in, such as 10.0.0.0/8,127.0.0.0/8; none unless set"`
+
+	LogLevel string `flag:"log-level" env:"TUTTI_LOG_LEVEL" yaml:"log_level" usage:"debug, info, warn or error"`
 
 	Backup string `yaml:"-"` // the file that the command backup writes
 

@@ -60,8 +60,8 @@ func TestAFlagCountsBeforeTheEnvironmentBeforeTheFileBeforeTheDefault(t *testing
 // from the others where the value is bad.
 func TestEverySettingIsReadFromEachOfItsPlaces(t *testing.T) {
 	for _, s := range settings {
-		if s.env == "OPENAI_API_KEY" || s.env == "TUTTI_CONFIG" {
-			continue // a secret, and the file itself
+		if s.env == "OPENAI_API_KEY" || s.env == "TUTTI_WEBHOOK_SECRETS" || s.env == "TUTTI_CONFIG" {
+			continue // secrets, and the file itself
 		}
 		if s.flag == "" || s.yaml == "" {
 			t.Errorf("%s is no flag, or no key of the file", s.env)
@@ -191,8 +191,8 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 			want: []string{"tutti.yaml: line 1: `many` is not a whole number", "tutti.yaml: line 2: the value is not text", "tutti.yaml: line 3: the value is of the wrong shape"},
 		},
 		"unknown": {
-			file: "addr: 127.0.0.1:0\naddress: x\ntools: {}\nmodels:\n  m: {fall_back: n}\ntenants:\n  t: {hook_secrets: []}",
-			want: []string{"line 2: unknown key address", "line 3: unknown key tools", "line 5: unknown key fall_back", "line 7: unknown key hook_secrets"},
+			file: "addr: 127.0.0.1:0\naddress: x\ntools: {}\nmodels:\n  m: {fall_back: n}\ntenants:\n  t: {budget: 1}",
+			want: []string{"line 2: unknown key address", "line 3: unknown key tools", "line 5: unknown key fall_back", "line 7: unknown key budget"},
 		},
 		"twice":               {file: "addr: a\naddr: b", want: []string{`line 2: mapping key "addr" already defined at line 1`}},
 		"two documents":       {file: "addr: 127.0.0.1:0\n---\naddr: b", want: []string{"tutti.yaml: there is a second document in it"}},
@@ -258,6 +258,24 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 				"line 4: tenants.c: it has no keys", "line 5: tenants.d e: a tenant's name", "line 5: tenants.d e: it has no keys",
 			},
 		},
+		"webhooks": {
+			file: "webhook_allow: 10.0.0.1\ntenants:\n  a:\n    keys: [" + sum + "]\n    webhook_secrets:\n      - env:UNSET\n      - file:nowhere\n      - sk-1\n      - whsec_c2stMQ==\n      - whsec_sk-1",
+			environ: map[string]string{
+				"TUTTI_WEBHOOK_SECRETS": "whsec_sk-1", "TUTTI_WEBHOOK_SECRETS_FILE": "/dev/null",
+			},
+			want: []string{
+				"TUTTI_WEBHOOK_SECRETS_FILE: TUTTI_WEBHOOK_SECRETS is set too", "TUTTI_WEBHOOK_SECRETS_FILE: /dev/null is empty",
+				"line 6: tenants.a.webhook_secrets.0: the environment variable UNSET is not set", "line 7: tenants.a.webhook_secrets.1: open nowhere",
+				"line 8: tenants.a.webhook_secrets.2: a webhook secret begins with whsec_", "line 9: tenants.a.webhook_secrets.3: a webhook secret has 24 to 64 bytes, this one 4",
+				"line 10: tenants.a.webhook_secrets.4: what follows whsec_ is not base64", "tutti.yaml: line 1: webhook_allow: want networks such as",
+			},
+		},
+		"secrets of nobody": {
+			file: "tenants: {a: {keys: [" + sum + "]}}", environ: map[string]string{"TUTTI_WEBHOOK_SECRETS": webhookSecretA},
+			want: []string{"TUTTI_WEBHOOK_SECRETS: there are tenants"},
+		},
+		"webhook secrets that are no list": {file: "tenants: {a: {webhook_secrets: sk-1}}", want: []string{"tutti.yaml: line 1: the value is of the wrong shape"}},
+		"no webhook secret is a flag":      {args: []string{"-webhook-secrets", "sk-1"}, want: []string{"flag provided but not defined: -webhook-secrets"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := load(t, tt.file, tt.environ, tt.args...)
@@ -279,6 +297,66 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Secrets of nobody.
+const (
+	webhookSecretA = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
+	webhookSecretB = "whsec_GBkaGxwdHh8gISIjJCUmJygpKissLS4v"
+)
+
+func TestWebhookSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	write(t, path, webhookSecretB+"\n"+webhookSecretA+"\n")
+	one := filepath.Join(t.TempDir(), "secret")
+	write(t, one, webhookSecretB+"\n")
+	key := func(of string) string { return "{keys: [" + strings.Repeat(of, 64) + "], webhook_secrets: " }
+	for name, tt := range map[string]struct {
+		file    string
+		environ map[string]string
+		want    map[string][]string
+	}{
+		"none":           {want: map[string][]string{}},
+		"of the default": {environ: map[string]string{"TUTTI_WEBHOOK_SECRETS": webhookSecretA}, want: map[string][]string{"default": {webhookSecretA}}},
+		"two of them": {
+			environ: map[string]string{"TUTTI_WEBHOOK_SECRETS": webhookSecretA + ", " + webhookSecretB},
+			want:    map[string][]string{"default": {webhookSecretA, webhookSecretB}},
+		},
+		"in a file": {
+			environ: map[string]string{"TUTTI_WEBHOOK_SECRETS_FILE": path},
+			want:    map[string][]string{"default": {webhookSecretB, webhookSecretA}},
+		},
+		"of tenants": {
+			file:    "tenants:\n  a: " + key("a") + "[env:SECRET, file:" + one + "]}\n  b: " + key("b") + "[" + webhookSecretA + "]}\n  c: " + key("c") + "[]}",
+			environ: map[string]string{"SECRET": webhookSecretA},
+			want:    map[string][]string{"a": {webhookSecretA, webhookSecretB}, "b": {webhookSecretA}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := mustLoad(t, tt.file, tt.environ)
+			if diff := cmp.Diff(tt.want, c.webhookSecrets()); diff != "" {
+				t.Error(diff)
+			}
+			if len(c.webhookTenants()) != len(tt.want) {
+				t.Errorf("%v have a secret", c.webhookTenants())
+			}
+			if text := fmt.Sprintf("%+v %#v", c, c); strings.Contains(text, "whsec_") {
+				t.Errorf("a secret is shown: %s", text)
+			}
+		})
+	}
+}
+
+func TestWebhookAllow(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "[] false", "10.1.2.3/8": "[10.0.0.0/8] false", "127.0.0.1/32, fd00::/8": "[127.0.0.1/32 fd00::/8] true", "::1/128": "[::1/128] true",
+	} {
+		c := mustLoad(t, "", map[string]string{"TUTTI_WEBHOOK_ALLOW": text})
+		allow, err := c.webhookAllow()
+		if got := fmt.Sprint(allow, c.webhookLoopback()); got != want || err != nil {
+			t.Errorf("%q allows %s, %v", text, got, err)
+		}
 	}
 }
 

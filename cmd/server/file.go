@@ -56,8 +56,9 @@ type Worker struct {
 
 // A Tenant is one of those who share the server.
 type Tenant struct {
-	Keys   []string     `yaml:"keys"` // SHA-256 of each API key, in hexadecimal
-	Limits TenantLimits `yaml:"limits"`
+	Keys           []string     `yaml:"keys"` // SHA-256 of each API key, in hexadecimal
+	Limits         TenantLimits `yaml:"limits"`
+	WebhookSecrets []secret     `yaml:"webhook_secrets"` // env:NAME, file:PATH or the secret itself
 }
 
 // TenantLimits bound what all runs of a tenant may do together.

@@ -37,8 +37,10 @@ Only in the file:
                    reasoning_effort, fallback}}
         specialists: each performs the subtasks whose type is its name
   tenants: {NAME: {keys: [SHA-256 of an API key, in hexadecimal],
+                   webhook_secrets: [env:VARIABLE | file:PATH | whsec_...],
                    limits: {cost_usd_per_day}}}
-        once there are any, every /v1 request needs a key
+        once there are any, every /v1 request needs a key; webhooks are signed
+        with each of the secrets
 `
 
 // help writes what server -h shows.

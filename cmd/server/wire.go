@@ -91,11 +91,15 @@ func (s *service) close(grace time.Duration) error {
 // options are what the API is made of, with what more is set.
 func (s *server) options(set func(*api.Options)) api.Options {
 	o := api.Options{
-		Checker:   checker{},
-		Fetcher:   api.NewFetcher(),
-		Defaults:  s.config.runDefaults(),
-		Tenants:   s.config.tenantKeys(),
-		Budgeted:  func(tenant string) bool { return s.config.Tenants[tenant].Limits.CostUSDPerDay > 0 },
+		Checker:  checker{},
+		Fetcher:  api.NewFetcher(),
+		Defaults: s.config.runDefaults(),
+		Tenants:  s.config.tenantKeys(),
+		Budgeted: func(tenant string) bool { return s.config.Tenants[tenant].Limits.CostUSDPerDay > 0 },
+
+		WebhookTenants:  s.config.webhookTenants(),
+		WebhookLoopback: s.config.webhookLoopback(),
+
 		Logger:    s.log,
 		Observe:   s.metrics.HTTP,
 		Draining:  s.draining,

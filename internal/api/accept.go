@@ -33,6 +33,7 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 	spec.Models = s.Defaults.modelsOf(spec)
 	a.prices(spec)
 	a.plan(spec, body)
+	a.webhook(&s.Options, spec)
 	attachments := a.attachments(ctx, s.Fetcher, spec)
 	if s.Checker != nil {
 		for _, fault := range s.Checker.Check(spec) {
@@ -81,7 +82,7 @@ func (a *acceptance) refusal() error {
 
 // refuseUnsupported refuses what the contract knows and nothing carries out yet.
 func (a *acceptance) refuseUnsupported(body map[string]any) {
-	for _, key := range []string{"workflow", "webhook", "cache"} {
+	for _, key := range []string{"workflow", "cache"} {
 		if _, given := body[key]; given {
 			a.unsupported("/" + key)
 		}

@@ -61,6 +61,15 @@ type Reader interface {
 	Ready(ctx context.Context) error
 }
 
+// Deliveries are what runs owe their webhooks. Errors are as those of a [Reader].
+type Deliveries interface {
+	// Deliveries returns the tenant's, newest first. A filter.Before that is none
+	// of them is an [orchestration.ErrNotFound].
+	Deliveries(ctx context.Context, tenant string, filter orchestration.DeliveryFilter) ([]orchestration.Owed, error)
+	// Redeliver has a delivery tried anew from now on.
+	Redeliver(ctx context.Context, tenant, id string, now time.Time) error
+}
+
 // A Checker finds what is wrong with a run that nobody but the roles' agents
 // can know: names that prompts use, schemas, prompts that do not fit a model.
 // A fault's pointer is into the request. Its code is that of a problem, such as
@@ -87,6 +96,10 @@ type Options struct {
 	Checker  Checker // nil finds nothing
 	Fetcher  Fetcher // nil refuses attachments by url
 	Defaults Defaults
+
+	Deliveries      Deliveries      // nil refuses webhooks
+	WebhookTenants  map[string]bool // those with a secret to sign messages with
+	WebhookLoopback bool            // webhooks may be on this machine
 
 	// Budgeted reports whether a tenant has a budget that pays for its calls; nil:
 	// none has.

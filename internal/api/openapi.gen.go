@@ -291,6 +291,53 @@ type CancelRequest struct {
 // Code A failure's name for machines.
 type Code = orchestration.Code
 
+// Delivery A message that a run owes its webhook.
+type Delivery struct {
+	// Id The message's `webhook-id`.
+	Id    string `json:"id"`
+	RunId string `json:"run_id"`
+
+	// Seq Of the event that it tells of.
+	Seq int64 `json:"seq"`
+
+	// Type Of that event.
+	Type string `json:"type"`
+
+	// Time Of that event.
+	Time time.Time `json:"time"`
+
+	// Status `queued`: accepted, not started. `running`: at work. `waiting`: for a person. `canceling`: ending early while calls in
+	// flight are aborted. The others are ends, and never left.
+	Status RunStatus `json:"status"`
+	Url    string    `json:"url"`
+
+	// State `pending`: to be tried, again or for the first time. `delivered`: answered with `2xx`. `dead`: not tried any more.
+	State DeliveryState `json:"state"`
+
+	// Tries Made so far, since it was last to be delivered.
+	Tries int `json:"tries"`
+
+	// NextTryAt Null unless it is pending.
+	NextTryAt *time.Time `json:"next_try_at"`
+
+	// LastStatus HTTP status that the last try was answered with; null, if it was not.
+	LastStatus *int `json:"last_status"`
+
+	// LastError Why the last try failed; null, if it did not.
+	LastError *string `json:"last_error"`
+}
+
+// DeliveryPage defines model for DeliveryPage.
+type DeliveryPage struct {
+	Data []Delivery `json:"data"`
+
+	// NextCursor Null on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// DeliveryState `pending`: to be tried, again or for the first time. `delivered`: answered with `2xx`. `dead`: not tried any more.
+type DeliveryState = orchestration.DeliveryState
+
 // Delta A piece of an output that is still being written.
 type Delta struct {
 	RunId string `json:"run_id"`
@@ -799,8 +846,10 @@ type RunRequest struct {
 	// Task What is asked for, in words.
 	Task string `json:"task,omitempty"`
 
-	// Webhook Where to send what becomes of the run. Not supported yet.
+	// Webhook Where to send what becomes of the run. It needs a webhook secret of the caller's tenant, to be signed with.
 	Webhook struct {
+		// Url Of https, at a public address, without a user's name in it. Where the server allows its own machine, http to
+		// that.
 		Url string `json:"url"`
 	} `json:"webhook,omitempty"`
 
@@ -1147,6 +1196,21 @@ type GetGraphParams struct {
 // GetGraphParamsFormat defines parameters for GetGraph.
 type GetGraphParamsFormat string
 
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// State Only deliveries in this state.
+	State DeliveryState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Run Only deliveries of this run.
+	Run string `form:"run,omitempty" json:"run,omitempty"`
+
+	// Limit At most so many in a page.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. It means nothing else to a caller.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ValidatePlanJSONRequestBody defines body for ValidatePlan for application/json ContentType.
 type ValidatePlanJSONRequestBody = PlanRequest
 
@@ -1203,6 +1267,12 @@ type ServerInterface interface {
 	// GetOutput Get a subtask's output, raw and whole
 	// (GET /v1/runs/{id}/subtasks/{sid}/output)
 	GetOutput(w http.ResponseWriter, r *http.Request, id RunId, sid SubtaskId)
+	// ListDeliveries List what runs owe their webhooks, newest first
+	// (GET /v1/webhooks/deliveries)
+	ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams)
+	// Redeliver Deliver again
+	// (POST /v1/webhooks/deliveries/{id}/redeliver)
+	Redeliver(w http.ResponseWriter, r *http.Request, id string)
 	// ListWorkers List the configured workers
 	// (GET /v1/workers)
 	ListWorkers(w http.ResponseWriter, r *http.Request)
@@ -1308,6 +1378,18 @@ func (_ Unimplemented) DecideSubtask(w http.ResponseWriter, r *http.Request, id 
 // GetOutput Get a subtask's output, raw and whole
 // (GET /v1/runs/{id}/subtasks/{sid}/output)
 func (_ Unimplemented) GetOutput(w http.ResponseWriter, r *http.Request, id RunId, sid SubtaskId) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListDeliveries List what runs owe their webhooks, newest first
+// (GET /v1/webhooks/deliveries)
+func (_ Unimplemented) ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// Redeliver Deliver again
+// (POST /v1/webhooks/deliveries/{id}/redeliver)
+func (_ Unimplemented) Redeliver(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1928,6 +2010,104 @@ func (siw *ServerInterfaceWrapper) GetOutput(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// ListDeliveries operation middleware
+func (siw *ServerInterfaceWrapper) ListDeliveries(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", r.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "state"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "state", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "run", r.URL.Query(), &params.Run, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "run"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "run", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDeliveries(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Redeliver operation middleware
+func (siw *ServerInterfaceWrapper) Redeliver(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Redeliver(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListWorkers operation middleware
 func (siw *ServerInterfaceWrapper) ListWorkers(w http.ResponseWriter, r *http.Request) {
 
@@ -2153,6 +2333,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/runs/{id}/subtasks/{sid}/output", wrapper.GetOutput)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/webhooks/deliveries", wrapper.ListDeliveries)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/webhooks/deliveries/{id}/redeliver", wrapper.Redeliver)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/workers", wrapper.ListWorkers)
@@ -2455,6 +2641,38 @@ func (response GetOutput206Response) VisitGetOutputResponse(w http.ResponseWrite
 	return nil
 }
 
+type ListDeliveriesRequestObject struct {
+	Params ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200Response struct {
+}
+
+func (response ListDeliveries200Response) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(200)
+	return nil
+}
+
+type RedeliverRequestObject struct {
+	Id string `json:"id"`
+}
+
+type RedeliverResponseObject interface {
+	VisitRedeliverResponse(w http.ResponseWriter) error
+}
+
+type Redeliver202Response struct {
+}
+
+func (response Redeliver202Response) VisitRedeliverResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
 type ListWorkersRequestObject struct {
 }
 
@@ -2563,6 +2781,12 @@ type StrictServerInterface interface {
 	// GetOutput Get a subtask's output, raw and whole
 	// (GET /v1/runs/{id}/subtasks/{sid}/output)
 	GetOutput(ctx context.Context, request GetOutputRequestObject) (GetOutputResponseObject, error)
+	// ListDeliveries List what runs owe their webhooks, newest first
+	// (GET /v1/webhooks/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// Redeliver Deliver again
+	// (POST /v1/webhooks/deliveries/{id}/redeliver)
+	Redeliver(ctx context.Context, request RedeliverRequestObject) (RedeliverResponseObject, error)
 	// ListWorkers List the configured workers
 	// (GET /v1/workers)
 	ListWorkers(ctx context.Context, request ListWorkersRequestObject) (ListWorkersResponseObject, error)
@@ -3021,6 +3245,58 @@ func (sh *strictHandler) GetOutput(w http.ResponseWriter, r *http.Request, id Ru
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetOutputResponseObject); ok {
 		if err := validResponse.VisitGetOutputResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams) {
+	var request ListDeliveriesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx, request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		if err := validResponse.VisitListDeliveriesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Redeliver operation middleware
+func (sh *strictHandler) Redeliver(w http.ResponseWriter, r *http.Request, id string) {
+	var request RedeliverRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Redeliver(ctx, request.(RedeliverRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Redeliver")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RedeliverResponseObject); ok {
+		if err := validResponse.VisitRedeliverResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -92,6 +92,12 @@ func (a reply) VisitListWorkersResponse(w http.ResponseWriter) error { return a.
 // VisitListModelsResponse writes the reply.
 func (a reply) VisitListModelsResponse(w http.ResponseWriter) error { return a.write(w) }
 
+// VisitListDeliveriesResponse writes the reply.
+func (a reply) VisitListDeliveriesResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitRedeliverResponse writes the reply.
+func (a reply) VisitRedeliverResponse(w http.ResponseWriter) error { return a.write(w) }
+
 // VisitGetLivenessResponse writes the reply.
 func (a reply) VisitGetLivenessResponse(w http.ResponseWriter) error { return a.write(w) }
 

@@ -149,7 +149,7 @@ func (s *server) ListRuns(ctx context.Context, request ListRunsRequestObject) (L
 	}
 	if params.Cursor != "" {
 		var known bool
-		if filter.Before, known = readCursor(params.Cursor); !known {
+		if filter.Before, known = readCursor(params.Cursor, "run_"); !known {
 			return nil, badCursor("not a next_cursor of this list")
 		}
 	}
@@ -173,21 +173,21 @@ func (s *server) ListRuns(ctx context.Context, request ListRunsRequestObject) (L
 	return ok(page), nil
 }
 
-// A cursor is the id of the last run of a page, marked so that anything else
-// is known as none.
+// A cursor is the id of the last run or delivery of a page, marked so that
+// anything else is known as none.
 const cursorMark = "before:"
 
 func cursorAfter(id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(cursorMark + id))
 }
 
-func readCursor(cursor string) (id string, ok bool) {
+func readCursor(cursor, prefix string) (id string, ok bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil {
 		return "", false
 	}
 	id, ok = strings.CutPrefix(string(raw), cursorMark)
-	return id, ok && strings.HasPrefix(id, "run_")
+	return id, ok && strings.HasPrefix(id, prefix)
 }
 
 func badCursor(detail string) *Problem {

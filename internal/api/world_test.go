@@ -22,8 +22,9 @@ type world struct {
 
 	mu       sync.Mutex
 	held     bool
-	lateKey  bool    // Key does not find what Start does
-	runs     []*told // oldest first
+	lateKey  bool                  // Key does not find what Start does
+	runs     []*told               // oldest first
+	owed     []*orchestration.Owed // oldest first
 	keys     map[string]*told
 	watchers map[int]func(orchestration.Row)
 	deltas   map[int]func(orchestration.Delta)
@@ -146,6 +147,9 @@ func (w *world) step(r *told, said orchestration.Said) {
 		w.t.Error(err)
 	}
 	r.events = append(r.events, events...)
+	for _, d := range r.run.Owes(events) {
+		w.owed = append(w.owed, &orchestration.Owed{Delivery: d, State: orchestration.DeliveryPending, Next: now})
+	}
 	for _, c := range commands {
 		if abort, ok := c.(orchestration.Abort); ok {
 			w.abort(r, abort.Call.Key())

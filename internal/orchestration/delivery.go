@@ -65,6 +65,22 @@ var delivered = map[string]Status{
 	"run.canceled":  StatusCanceled,
 }
 
+// What the ids of runs and deliveries begin with.
+const (
+	runMark      = "run_"
+	deliveryMark = "msg_"
+)
+
+// RunOwing returns the id of the run whose delivery has that id, if it is one.
+func RunOwing(delivery string) (run string, ok bool) {
+	rest, ok := strings.CutPrefix(delivery, deliveryMark)
+	end := strings.LastIndexByte(rest, '_')
+	if !ok || end < 0 {
+		return "", false
+	}
+	return runMark + rest[:end], true
+}
+
 // Owes returns what those events of the run owe to its webhook. The ids follow
 // from run and seq: the same event is the same message, however often it is
 // committed or sent.
@@ -79,7 +95,7 @@ func (r *Run) Owes(events []Event) []Delivery {
 			continue
 		}
 		owed = append(owed, Delivery{
-			ID:     "msg_" + strings.TrimPrefix(r.ID, "run_") + "_" + strconv.FormatInt(e.Seq, 10),
+			ID:     deliveryMark + strings.TrimPrefix(r.ID, runMark) + "_" + strconv.FormatInt(e.Seq, 10),
 			Tenant: r.Spec.Tenant, Run: r.ID, Seq: e.Seq, Type: e.Type(), Time: e.Time, Status: status, URL: r.Spec.Webhook,
 		})
 	}

@@ -42,9 +42,22 @@ func TestOwes(t *testing.T) {
 	if diff := cmp.Diff(want, r.Owes(ended)); diff != "" {
 		t.Error(diff)
 	}
+	for _, d := range want {
+		if run, ok := RunOwing(d.ID); run != r.ID || !ok {
+			t.Errorf("%s is of the run %q", d.ID, run)
+		}
+	}
 	r.Spec.Webhook = ""
 	if owed := r.Owes(ended); owed != nil {
 		t.Errorf("a run without a webhook owes %+v", owed)
+	}
+}
+
+func TestRunOwing(t *testing.T) {
+	for _, id := range []string{"", "msg_", "msg_1f", "run_1f_12", "1f_12"} {
+		if run, ok := RunOwing(id); ok {
+			t.Errorf("%q is of the run %s", id, run)
+		}
 	}
 }
 
