@@ -16,6 +16,7 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration/agent"
 	"github.com/tutti-run/tutti/internal/orchestration/journal"
 	"github.com/tutti-run/tutti/internal/orchestration/local"
+	"github.com/tutti-run/tutti/internal/orchestration/webhook"
 )
 
 func newMetrics(c *Config) *metrics.Metrics {
@@ -33,6 +34,8 @@ type service struct {
 	journal journal.Journal
 	chores  sync.WaitGroup // what goes on beside the runs, until stop is called
 	stop    context.CancelFunc
+
+	webhooks *webhook.Sender
 }
 
 // takeOver opens the journal and goes on with its runs.
@@ -65,12 +68,17 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 	}
 	s.metrics.Queue(driver)
 	v := &service{
-		handler: api.New(s.options(func(o *api.Options) { o.Driver, o.Reader = driver, kept })),
+		handler: api.New(s.options(func(o *api.Options) { o.Driver, o.Reader, o.Deliveries = driver, kept, kept })),
 		driver:  driver,
 		journal: j,
+		stop:    func() {},
+	}
+	if v.webhooks, err = s.newSender(j); err != nil {
+		return nil, errors.Join(err, v.close(0))
 	}
 	chores, stop := context.WithCancel(context.Background())
 	v.stop = stop
+	v.chores.Go(func() { wake(chores, v.webhooks, j.Owing()) })
 	if s.config.Retention > 0 {
 		v.chores.Go(func() { expire(chores, j, s.config.Retention, s.log) })
 	}
@@ -85,7 +93,31 @@ func (s *service) close(grace time.Duration) error {
 	s.driver.Stop(ctx)
 	s.stop()
 	s.chores.Wait()
+	if s.webhooks != nil {
+		s.webhooks.Close()
+	}
 	return s.journal.Close()
+}
+
+// newSender returns what delivers the journal's webhooks.
+func (s *server) newSender(j journal.Journal) (*webhook.Sender, error) {
+	allow, err := s.config.webhookAllow()
+	if err != nil {
+		return nil, err
+	}
+	return webhook.New(webhook.Options{Outbox: j, Secrets: s.config.webhookSecrets(), Allow: allow, Logger: s.log})
+}
+
+// wake tells the sender of what is new in its outbox, until ctx ends.
+func wake(ctx context.Context, s *webhook.Sender, owing <-chan struct{}) {
+	for {
+		select {
+		case <-owing:
+			s.Wake()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // options are what the API is made of, with what more is set.

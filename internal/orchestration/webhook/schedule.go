@@ -30,7 +30,7 @@ type verdict struct {
 // next says what follows from the verdict on a delivery that had been tried so
 // often before.
 func (v verdict) next(before int, now time.Time) orchestration.Try {
-	t := orchestration.Try{Status: v.status, Error: v.fault}
+	t := orchestration.Try{Time: now, Status: v.status, Error: v.fault}
 	switch {
 	case v.fault == "":
 		t.State = orchestration.DeliveryDelivered
