@@ -109,7 +109,7 @@ func fill(b *testing.B, file string, runs int) {
 	for range 64 {
 		wg.Go(func() {
 			for id := range ids {
-				run := orchestration.New()
+				run := orchestration.New(orchestration.Funcs{})
 				for _, said := range []orchestration.Said{
 					orchestration.Start{ID: id, Spec: spec()},
 					orchestration.Planned{Attempt: 1, Plan: plan, Answer: "{}"},
