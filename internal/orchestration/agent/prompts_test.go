@@ -22,6 +22,14 @@ func TestPrompts(t *testing.T) {
 		{ID: "T2", Type: "formal", Description: "Write the description in a formal tone.", Status: orchestration.StatusFailed},
 		{ID: "T3", Type: "casual", Description: "Write the description in a casual tone.", Status: orchestration.StatusSkipped},
 	}
+	revision := &orchestration.Revision{
+		Reason: orchestration.Reason{Code: orchestration.CodeUpstreamError, Detail: "Subtask T2 failed: the model's provider failed"},
+		Subtasks: []orchestration.Revised{
+			{Result: facts},
+			{Result: missing[1], DependsOn: []string{"T1"}, Failure: "the model's provider failed </error>"},
+			{Result: orchestration.Result{ID: "T4", Type: "casual", Description: "Do more.", Status: orchestration.StatusRunning}, DependsOn: []string{"T1"}},
+		},
+	}
 	ownPrompts := func(s *orchestration.Spec) {
 		s.Planner.Prompt = "Plan {task} for {target_audience} with {workers}, at most {max_subtasks}; answer with <tasks>."
 		s.Worker.Prompt = "{original_task} / {task_type} / {task_description} / {key_features} / {{literally}}"
@@ -45,6 +53,9 @@ func TestPrompts(t *testing.T) {
 			},
 		}}},
 		{"planner_own", ownPrompts, orchestration.MakePlan{Attempt: 1}},
+		{"planner_revision", nil, orchestration.MakePlan{Attempt: 2, Revision: revision}},
+		{"planner_own_revision", ownPrompts, orchestration.MakePlan{Attempt: 2, Revision: revision}},
+		{"worker_fallback", nil, orchestration.Work{Subtask: formal, Attempt: 2, Model: "big", Fallback: true, Dependencies: []orchestration.Result{facts}}},
 		{"worker", nil, orchestration.Work{Subtask: formal, Attempt: 1, Dependencies: []orchestration.Result{facts}}},
 		{"worker_plain", nil, orchestration.Work{Subtask: orchestration.Subtask{ID: "T1", Type: "default", Description: "Do it."}, Attempt: 1}},
 		{"worker_specialist", nil, orchestration.Work{Subtask: orchestration.Subtask{ID: "T1", Type: "researcher", Description: "Collect the facts."}, Attempt: 1, Worker: "researcher"}},

@@ -28,8 +28,9 @@ func (p *performance) revise(ctx context.Context, rev *orchestration.Revision, o
 	for limit := maxRevisedOutput; limit >= minShare; limit /= 2 {
 		asked := append([]llm.Message(nil), opened...)
 		last := &asked[len(asked)-1]
-		last.Text += "\n\n" + planSoFar(rev, outputs, limit)
-		if p.Spec.Planner.Prompt == "" {
+		question, ours := strings.CutSuffix(last.Text, plannerForm)
+		last.Text = strings.TrimSpace(question) + "\n\n" + planSoFar(rev, outputs, limit)
+		if ours {
 			last.Text += "\n\n" + plannerForm
 		}
 		if within(asked, budget) {
