@@ -121,6 +121,9 @@ func TestDeliveries(t *testing.T) {
 		for _, d := range page.Data {
 			seen = append(seen, d.RunId)
 		}
+		if len(page.Data) > 2 {
+			t.Errorf("a page of %d", len(page.Data))
+		}
 		if page.NextCursor == nil {
 			break
 		}

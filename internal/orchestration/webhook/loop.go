@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,16 +30,24 @@ const (
 // A loop is the state of the one goroutine that starts tries.
 type loop struct {
 	*Sender
-	due   []orchestration.Owed // when last looked, but for those started since
-	seen  time.Time            // the last look
-	look  time.Time            // the next one
-	under map[string]place     // way, by id
-	busy  map[place]int        // tries at each host, for each tenant
-	done  chan result
+	queues []*queue         // of what was due when last looked, but for what was started since
+	seen   time.Time        // the last look
+	look   time.Time        // the next one
+	under  map[string]place // way, by id
+	busy   map[place]int    // tries at each place
+	done   chan result
 }
 
 // A place is a tenant's host, or a tenant as a whole.
 type place struct{ tenant, host string }
+
+func (p place) whole() place { return place{tenant: p.tenant} }
+
+// A queue waits for room at a place, longest due first.
+type queue struct {
+	at  place
+	due []orchestration.Owed
+}
 
 // A result is how a try ended.
 type result struct {
@@ -79,7 +88,7 @@ func (l *loop) lookBy(t time.Time) {
 
 // read looks at what is due, and at what will be.
 func (l *loop) read(ctx context.Context, now time.Time) {
-	l.seen, l.look, l.due = now, now.Add(horizon), l.due[:0]
+	l.seen, l.look, l.queues = now, now.Add(horizon), nil
 	owed, err := l.outbox.Due(ctx, l.look, window)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -88,6 +97,7 @@ func (l *loop) read(ctx context.Context, now time.Time) {
 		l.look = now.Add(again)
 		return
 	}
+	byPlace := make(map[place]*queue)
 	for _, o := range owed {
 		_, trying := l.under[o.ID]
 		switch {
@@ -95,7 +105,13 @@ func (l *loop) read(ctx context.Context, now time.Time) {
 		case o.Next.After(now):
 			l.lookBy(o.Next)
 		default:
-			l.due = append(l.due, o)
+			at := place{o.Tenant, hostOf(o.URL)}
+			q := byPlace[at]
+			if q == nil {
+				q = &queue{at: at}
+				byPlace[at], l.queues = q, append(l.queues, q)
+			}
+			q.due = append(q.due, o)
 		}
 	}
 	if len(owed) == window {
@@ -103,27 +119,30 @@ func (l *loop) read(ctx context.Context, now time.Time) {
 	}
 }
 
-// start begins what is due and has room, in order.
+// start begins what is due and has room.
 func (l *loop) start(ctx context.Context) {
-	left := l.due[:0]
-	for _, o := range l.due {
-		at, tenant := place{o.Tenant, hostOf(o.URL)}, place{tenant: o.Tenant}
-		if len(l.under) >= maxTries || l.busy[tenant] >= maxPerTenant || l.busy[at] >= maxPerHost {
-			left = append(left, o)
-			continue
+	for _, q := range l.queues {
+		for len(q.due) > 0 && l.room(q.at) {
+			o := q.due[0]
+			q.due = q.due[1:]
+			l.under[o.ID] = q.at
+			l.busy[q.at]++
+			l.busy[q.at.whole()]++
+			go func() { l.done <- result{id: o.ID, next: l.try(ctx, o)} }()
 		}
-		l.under[o.ID] = at
-		l.busy[at]++
-		l.busy[tenant]++
-		go func() { l.done <- result{id: o.ID, next: l.try(ctx, o)} }()
 	}
-	l.due = left
+	l.queues = slices.DeleteFunc(l.queues, func(q *queue) bool { return len(q.due) == 0 })
+}
+
+// room reports whether one more may be tried there.
+func (l *loop) room(at place) bool {
+	return len(l.under) < maxTries && l.busy[at.whole()] < maxPerTenant && l.busy[at] < maxPerHost
 }
 
 func (l *loop) end(r result) {
 	at := l.under[r.id]
 	delete(l.under, r.id)
-	for _, p := range []place{at, {tenant: at.tenant}} {
+	for _, p := range []place{at, at.whole()} {
 		if l.busy[p]--; l.busy[p] == 0 {
 			delete(l.busy, p)
 		}

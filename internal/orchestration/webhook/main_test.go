@@ -27,9 +27,11 @@ const (
 // An outbox is one in memory.
 type outbox struct {
 	mu    sync.Mutex
-	owed  []*orchestration.Owed
+	owed  []*orchestration.Owed // in the order that they were owed
+	byID  map[string]*orchestration.Owed
 	fail  error // what every call answers, if anything
 	looks int
+	notes int                 // calls of Tried
 	tries []orchestration.Try // as noted
 }
 
@@ -50,11 +52,14 @@ func (b *outbox) Due(_ context.Context, by time.Time, limit int) ([]orchestratio
 	return due[:min(len(due), limit)], nil
 }
 
-func (b *outbox) Tried(_ context.Context, id string, t orchestration.Try) error {
+func (b *outbox) Tried(ctx context.Context, id string, t orchestration.Try) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	o := b.find(id)
+	b.notes++
+	o := b.byID[id]
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case b.fail != nil:
 		return b.fail
 	case o == nil:
@@ -66,31 +71,36 @@ func (b *outbox) Tried(_ context.Context, id string, t orchestration.Try) error 
 	return nil
 }
 
-func (b *outbox) find(id string) *orchestration.Owed {
-	if i := slices.IndexFunc(b.owed, func(o *orchestration.Owed) bool { return o.ID == id }); i >= 0 {
-		return b.owed[i]
-	}
-	return nil
-}
-
 // owe adds a delivery that is due now.
-func (b *outbox) owe(id, url string) {
+func (b *outbox) owe(id, url string) *orchestration.Owed {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.owed = append(b.owed, &orchestration.Owed{
+	o := &orchestration.Owed{
 		Delivery: orchestration.Delivery{
 			ID: id, Tenant: "acme", Run: "run_1f", Seq: 12, Type: "run.succeeded", Status: orchestration.StatusSucceeded,
 			Time: time.Date(2026, 1, 1, 1, 0, 0, 5e6, time.FixedZone("", 3600)), URL: url,
 		},
 		State: orchestration.DeliveryPending, Next: time.Now(),
-	})
+	}
+	if b.byID == nil {
+		b.byID = make(map[string]*orchestration.Owed)
+	}
+	b.owed, b.byID[id] = append(b.owed, o), o
+	return o
+}
+
+// forget is what becomes of all when their runs are deleted.
+func (b *outbox) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.owed, b.byID = nil, nil
 }
 
 // redeliver begins a delivery anew.
 func (b *outbox) redeliver(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	o := b.find(id)
+	o := b.byID[id]
 	o.State, o.Tries, o.Next = orchestration.DeliveryPending, 0, time.Now()
 }
 
@@ -103,7 +113,7 @@ func (b *outbox) breakDown(err error) {
 func (b *outbox) get(id string) orchestration.Owed {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return *b.find(id)
+	return *b.byID[id]
 }
 
 // states counts deliveries by state.

@@ -205,8 +205,7 @@ func TestNoTenantHasAllTries(t *testing.T) {
 		for i := range 100 {
 			b.owe(fmt.Sprint("msg ", i), fmt.Sprintf("https://%d.example.org/", i))
 		}
-		b.owe("other", "https://example.com/")
-		b.find("other").Tenant = "other"
+		b.owe("other", "https://example.com/").Tenant = "other"
 		s, err := start(Options{Outbox: b, Secrets: map[string][]string{"acme": {newSecret}, "other": {oldSecret}}}, r)
 		if err != nil {
 			t.Fatal(err)
@@ -215,6 +214,34 @@ func TestNoTenantHasAllTries(t *testing.T) {
 		synctest.Wait()
 		if all, other := r.mostAtOnce(""), r.mostAtOnce("example.com"); all != maxPerTenant+1 || other != 1 {
 			t.Errorf("%d at once, %d of the other tenant", all, other)
+		}
+	})
+}
+
+func TestTriesAtOnceInAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, let := &outbox{}, make(chan bool)
+		r := &receiver{answer: func(*http.Request) (*http.Response, error) {
+			<-let
+			return status(200), nil
+		}}
+		secrets := make(map[string][]string)
+		for i := range 100 {
+			tenant := fmt.Sprint("tenant ", i%10)
+			secrets[tenant] = []string{newSecret}
+			b.owe(fmt.Sprint("msg ", i), fmt.Sprintf("https://%d.example.org/", i)).Tenant = tenant
+		}
+		s, err := start(Options{Outbox: b, Secrets: secrets}, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		synctest.Wait()
+		close(let)
+		began := time.Now()
+		synctest.Wait()
+		if n, most := b.states()[orchestration.DeliveryDelivered], r.mostAtOnce(""); n != 100 || most != maxTries || !time.Now().Equal(began) {
+			t.Errorf("%d delivered, %d at once", n, most)
 		}
 	})
 }
@@ -239,6 +266,51 @@ func TestStorageThatFails(t *testing.T) {
 		synctest.Wait()
 		if o := b.get("msg"); o.State != orchestration.DeliveryDelivered || len(r.all()) != 1 {
 			t.Errorf("%+v after %d messages", o, len(r.all()))
+		}
+	})
+}
+
+func TestWhatIsDueSoonIsTriedThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, r := &outbox{}, &receiver{}
+		soon, later := time.Now().Add(7*time.Second), time.Now().Add(time.Hour)
+		b.owe("soon", "https://example.org/").Next = soon
+		b.owe("later", "https://example.org/").Next = later
+		send(t, b, r, newSecret)
+		time.Sleep(2 * time.Hour)
+		got := r.all()
+		if len(got) != 2 || !got[0].at.Equal(soon) || !got[1].at.Equal(later) {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestMoreThanIsLookedAtAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &outbox{}
+		for i := range window + 10 {
+			b.owe(fmt.Sprint("msg ", i), fmt.Sprintf("https://%d.example.org/", i%100))
+		}
+		send(t, b, &receiver{}, newSecret)
+		time.Sleep(5 * time.Second)
+		if n := b.states()[orchestration.DeliveryDelivered]; n != window+10 {
+			t.Errorf("%d are delivered", n)
+		}
+	})
+}
+
+func TestNothingIsSentTwiceAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, r := &outbox{}, &receiver{answer: never}
+		b.owe("msg", "https://example.org/")
+		s := send(t, b, r, newSecret)
+		for range 10 {
+			time.Sleep(time.Second)
+			s.Wake()
+		}
+		synctest.Wait()
+		if n := len(r.all()); n != 1 {
+			t.Errorf("sent %d times", n)
 		}
 	})
 }
@@ -321,16 +393,15 @@ func TestWhatIsGoneIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &outbox{}
 		r := &receiver{answer: func(*http.Request) (*http.Response, error) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.owed = nil // the run was deleted
+			b.forget()
 			return status(500), nil
 		}}
 		b.owe("msg", "https://example.org/")
 		send(t, b, r, newSecret)
 		time.Sleep(time.Hour)
-		if n := len(r.all()); n != 1 {
-			t.Errorf("sent %d times", n)
+		synctest.Wait()
+		if n := len(r.all()); n != 1 || b.notes != 1 {
+			t.Errorf("sent %d times, noted %d times", n, b.notes)
 		}
 	})
 }
