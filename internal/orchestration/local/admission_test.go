@@ -134,4 +134,3 @@ func TestARefusedStartLeavesItsRoom(t *testing.T) {
 		}
 	})
 }
-

@@ -106,6 +106,7 @@ func (l *loop) drain(first heard) []heard {
 // decide has the core hear the inputs, and makes the events durable.
 func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool) {
 	after := l.run.Seq
+	l.stopping = l.stopping || l.driver.isStopping() // before a call that was cut short is heard
 	var events []orchestration.Event
 	for _, h := range batch {
 		if h.call != "" {
@@ -257,8 +258,8 @@ func (l *loop) abort(c orchestration.Abort) {
 
 func (l *loop) perform(c orchestration.Command) {
 	key := c.Key()
-	if _, ok := l.calls[key]; ok {
-		return
+	if _, ok := l.calls[key]; ok || l.stopping {
+		return // or it is made after the next start
 	}
 	ctx, cancel := context.WithCancel(l.driver.calls)
 	l.calls[key] = cancel

@@ -1,0 +1,126 @@
+package orchestration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A revision is what becomes of a plan: which subtasks are kept and which are
+// dropped, by id in plan order, and what is new.
+type revision struct {
+	kept, dropped []string
+	added         []Subtask
+}
+
+// revise holds a planner's new plan against the one in force. What has
+// succeeded is kept and cannot be defined anew; what is the same under the same
+// id is kept as it is; all else is new, under a new id where its own is taken.
+// What was not done and is not named any more is dropped.
+func (r *Run) revise(p Plan) revision {
+	same := r.unchanged(p)
+	names := make(map[string]string, len(p.Subtasks)) // the planner's ids, as they will be
+	taken := make(map[string]bool, len(p.Subtasks))
+	for _, s := range p.Subtasks {
+		names[s.ID], taken[s.ID] = s.ID, true
+	}
+	var rev revision
+	for _, s := range p.Subtasks {
+		if same[s.ID] {
+			continue
+		}
+		if r.Subtask(s.ID) != nil && names[s.ID] == s.ID {
+			names[s.ID] = r.freshID(s.ID, taken)
+			taken[names[s.ID]] = true
+		}
+		rev.added = append(rev.added, s)
+	}
+	for i := range rev.added {
+		s := &rev.added[i]
+		s.ID, s.DependsOn = names[s.ID], slices.Clone(s.DependsOn)
+		for j, id := range s.DependsOn {
+			if name, ok := names[id]; ok {
+				s.DependsOn[j] = name
+			}
+		}
+	}
+	for _, s := range r.Subtasks {
+		switch {
+		case s.Dropped > 0:
+		case s.Status.Ended() || same[s.ID]:
+			rev.kept = append(rev.kept, s.ID)
+		default:
+			rev.dropped = append(rev.dropped, s.ID)
+		}
+	}
+	return rev
+}
+
+// unchanged tells of each id of p whether it means what it means already. A
+// subtask that has not started is another one when a dependency of it is.
+func (r *Run) unchanged(p Plan) map[string]bool {
+	same := make(map[string]bool, len(p.Subtasks))
+	for _, s := range p.Subtasks {
+		was := r.Subtask(s.ID)
+		same[s.ID] = was != nil && was.Dropped == 0 && (was.Status == StatusSucceeded || sameContent(was.Subtask, completed(s)))
+	}
+	stays := func(id string) bool {
+		unchanged, named := same[id]
+		return unchanged || !named && r.Subtask(id).Status.Ended()
+	}
+	for again := true; again; {
+		again = false
+		for _, s := range p.Subtasks {
+			if same[s.ID] && r.Subtask(s.ID).Status == StatusPending && !all(s.DependsOn, stays) {
+				same[s.ID], again = false, true
+			}
+		}
+	}
+	return same
+}
+
+func all(ids []string, hold func(id string) bool) bool {
+	return !slices.ContainsFunc(ids, func(id string) bool { return !hold(id) })
+}
+
+func sameContent(a, b Subtask) bool {
+	return a.Type == b.Type && strings.TrimSpace(a.Description) == strings.TrimSpace(b.Description) && slices.Equal(a.DependsOn, b.DependsOn)
+}
+
+// freshID returns an id like that one that means nothing yet.
+func (r *Run) freshID(id string, taken map[string]bool) string {
+	const room = 56 // of the 64 that an id may have
+	base := beginning(id, room)
+	for n := 2; ; n++ {
+		if fresh := fmt.Sprintf("%s-%d", base, n); r.Subtask(fresh) == nil && !taken[fresh] {
+			return fresh
+		}
+	}
+}
+
+// check returns what is wrong with the plan as it would be. What has ended is
+// beyond criticism. The problems have no pointers: the planner's answer looks
+// otherwise than the plan that it makes.
+func (rev *revision) check(r *Run) []Problem {
+	whole := Plan{Subtasks: slices.Clone(rev.added)}
+	for _, id := range rev.kept {
+		s := r.Subtask(id).Subtask
+		if r.Subtask(id).Status.Ended() {
+			s.DependsOn = nil
+		}
+		whole.Subtasks = append(whole.Subtasks, s)
+	}
+	problems := whole.Check(r.Spec.Limits.MaxSubtasks)
+	for i := range problems {
+		problems[i].Pointer = ""
+	}
+	for _, s := range rev.added {
+		for _, id := range s.DependsOn {
+			if on := r.Subtask(id); on != nil && on.lost() && s.After != AfterEnded {
+				problems = append(problems, Problem{Code: ProblemFailedDependency, Detail: fmt.Sprintf(
+					"Subtask %s depends on %s, which %s: plan what is to be done in its place.", s.ID, id, verb(on.Status))})
+			}
+		}
+	}
+	return problems
+}
