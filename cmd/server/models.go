@@ -45,10 +45,10 @@ func newModels(c *Config) (models, error) {
 		if c.simulated() {
 			provider = ""
 		}
-		m.router.Routes[name] = llm.Route{Client: clients[provider], Name: model.Name}
+		m.router.Routes[name] = llm.Route{Client: clients[provider], Provider: provider, Name: model.Name}
 	}
 	if len(c.Models) == 0 {
-		m.router.Default = &llm.Route{Client: clients[c.provider()]}
+		m.router.Default = &llm.Route{Client: clients[c.provider()], Provider: c.provider()}
 	}
 	return m, nil
 }

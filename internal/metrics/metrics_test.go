@@ -251,7 +251,7 @@ tutti_http_requests_total{code="other",method="other",route="other"} 1
 // Everything that can be shown is, and as Prometheus's own linter likes it.
 func TestEveryMetricIsShownAndLinted(t *testing.T) {
 	m := newMetrics()
-	m.Pool(llm.NewPool(nil, 7))
+	m.Pool(llm.NewPool(nil, 7, nil))
 	m.JournalAppend(time.Millisecond)
 	m.HTTP("/livez", "GET", 200, time.Millisecond)
 	m.called(&llm.Request{Role: llm.Worker, Model: "big"}, []llm.Call{{
