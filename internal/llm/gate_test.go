@@ -237,3 +237,27 @@ func TestGateStaysWithinBounds(t *testing.T) {
 		})
 	})
 }
+
+// Who comes in the moment in which a gate opens does not go before those who
+// waited for it.
+func TestNobodyGoesBeforeThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []string
+		pool := NewPool(Func(func(_ context.Context, req *Request) (*Response, error) {
+			order = append(order, req.Place.Run) // one slot: one at a time
+			return Answer("x"), nil
+		}), 1, nil)
+		_, _ = pool.Chat(t.Context(), &Request{})
+		g := pool.gates[""]
+		g.until = time.Now().Add(time.Hour)
+		var all sync.WaitGroup
+		all.Go(func() { _, _ = pool.Chat(t.Context(), &Request{Place: Place{Run: "waits"}}) })
+		synctest.Wait()
+		g.until = time.Now() // it is open, and the alarm is late
+		_, _ = pool.Chat(t.Context(), &Request{Place: Place{Run: "comes"}})
+		all.Wait()
+		if !slices.Equal(order, []string{"", "waits", "comes"}) {
+			t.Errorf("served %q", order)
+		}
+	})
+}
