@@ -122,6 +122,9 @@ func (c *Config) checkTenants(bad *faults) {
 		if t.Limits.CostUSDPerDay < 0 {
 			bad.add(c.file.where("tenants", name, "limits", "cost_usd_per_day"), "it is negative")
 		}
+		if t.Limits.MaxRuns < 0 {
+			bad.add(c.file.where("tenants", name, "limits", "max_runs"), "it is negative")
+		}
 		for i, key := range t.Keys {
 			where := c.file.where("tenants", name, "keys", fmt.Sprint(i))
 			key = strings.ToLower(key)

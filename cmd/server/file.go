@@ -63,6 +63,7 @@ type Tenant struct {
 
 // TenantLimits bound what all runs of a tenant may do together.
 type TenantLimits struct {
+	MaxRuns       int     `yaml:"max_runs"`         // that have not ended; 0: any number
 	CostUSDPerDay float64 `yaml:"cost_usd_per_day"` // of calls to models, by the UTC day; 0: any amount
 }
 

@@ -38,7 +38,7 @@ Only in the file:
         specialists: each performs the subtasks whose type is its name
   tenants: {NAME: {keys: [SHA-256 of an API key, in hexadecimal],
                    webhook_secrets: [env:VARIABLE | file:PATH | whsec_...],
-                   limits: {cost_usd_per_day}}}
+                   limits: {max_runs, cost_usd_per_day}}}
         once there are any, every /v1 request needs a key; webhooks are signed
         with each of the secrets
 `

@@ -52,6 +52,7 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 		Journal: kept, Agent: performer, Logger: s.log, Appended: s.metrics.Appended,
 		Funcs:   orchestration.Funcs{Tokens: agent.Tokens},
 		MaxRuns: s.config.MaxRuns, MaxQueued: s.config.MaxQueuedRuns, Shed: newPressure().high,
+		MaxRunsOf: func(tenant string) int { return s.config.Tenants[tenant].Limits.MaxRuns },
 	})
 	unfinished, err := j.Unfinished(ctx)
 	if err == nil {

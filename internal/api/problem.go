@@ -133,6 +133,8 @@ func asProblem(err error) *Problem {
 		return problem(codeConflict, "The run has not ended.")
 	case errors.Is(err, orchestration.ErrOverloaded):
 		return problem(codeOverloaded, "As many runs as the server takes are waiting or at work; try again.")
+	case errors.Is(err, orchestration.ErrTooManyRuns):
+		return problem(codeRateLimited, "As many of your runs as you may have are waiting or at work; try again when one has ended.")
 	case errors.Is(err, orchestration.ErrUnavailable):
 		return problem(codeStorageUnavailable, "The storage cannot be reached; try again.")
 	}

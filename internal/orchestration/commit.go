@@ -21,6 +21,10 @@ var ErrUnavailable = errors.New("the journal's storage is unavailable")
 // The same start may succeed later.
 var ErrOverloaded = errors.New("there is no room for another run")
 
+// ErrTooManyRuns is what a start returns when the tenant has as many runs as it
+// may have that have not ended.
+var ErrTooManyRuns = errors.New("the tenant has too many runs that have not ended")
+
 // ErrBudget is what a hold returns when the tenant's budget has no room for it.
 var ErrBudget = errors.New("the tenant's budget is spent or held")
 

@@ -4,14 +4,16 @@ import "github.com/tutti-run/tutti/internal/orchestration"
 
 // An admission says how many runs there are.
 type admission struct {
-	begun   int   // that have begun, or are about to
-	joining int   // that are about to queue
-	queue   queue // of those that have not begun
+	begun    int            // that have begun, or are about to
+	joining  int            // that are about to queue
+	queue    queue          // of those that have not begun
+	suspects []*loop        // that are yet to be taken up: see tryOut
+	of       map[string]int // all of these, by tenant
 }
 
 // admit finds room for a run: among those that have begun, otherwise in the
 // queue. Stop waits for what was admitted until loops.Done.
-func (d *Driver) admit() (queued bool, err error) {
+func (d *Driver) admit(tenant string) (queued bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := &d.options
@@ -20,6 +22,8 @@ func (d *Driver) admit() (queued bool, err error) {
 		return false, ErrClosed
 	case o.Shed != nil && o.Shed():
 		return false, orchestration.ErrOverloaded
+	case o.MaxRunsOf != nil && o.MaxRunsOf(tenant) > 0 && d.of[tenant] >= o.MaxRunsOf(tenant):
+		return false, orchestration.ErrTooManyRuns
 	case o.MaxRuns <= 0 || d.begun < o.MaxRuns && d.queue.size == 0:
 		d.begun++
 	case d.queue.size+d.joining >= o.MaxQueued:
@@ -28,13 +32,15 @@ func (d *Driver) admit() (queued bool, err error) {
 		queued = true
 		d.joining++
 	}
+	d.of[tenant]++
 	d.loops.Add(1)
 	return queued, nil
 }
 
 // refuse gives back the room of a run that was admitted and is none.
-func (d *Driver) refuse(queued bool) {
+func (d *Driver) refuse(tenant string, queued bool) {
 	d.mu.Lock()
+	d.gone(tenant)
 	if queued {
 		d.joining--
 	} else {
@@ -42,6 +48,13 @@ func (d *Driver) refuse(queued bool) {
 	}
 	d.mu.Unlock()
 	d.beginNext()
+}
+
+// gone counts one run less of a tenant. The lock is held.
+func (d *Driver) gone(tenant string) {
+	if d.of[tenant]--; d.of[tenant] == 0 {
+		delete(d.of, tenant)
+	}
 }
 
 // enqueue has a run queue that was admitted to.
@@ -58,12 +71,12 @@ func (d *Driver) beginNext() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for !d.isStopping() && (d.options.MaxRuns <= 0 || d.begun < d.options.MaxRuns) {
-		run, ok := d.queue.next()
+		tenant, run, ok := d.queue.next()
 		if !ok {
 			return
 		}
 		d.begun++
-		d.launch(&loop{id: run}, orchestration.Begin{})
+		d.launch(&loop{id: run, tenant: tenant}, orchestration.Begin{})
 	}
 }
 
@@ -77,6 +90,7 @@ func (d *Driver) launch(l *loop, first orchestration.Said) {
 		d.mu.Lock()
 		delete(d.runs, l.id)
 		d.begun--
+		d.gone(l.tenant)
 		d.mu.Unlock()
 		d.beginNext()
 	})

@@ -53,11 +53,12 @@ func TestTheQueueGoesRoundTheTenants(t *testing.T) {
 	}
 	q.join("b", "b0")
 	q.join("b", "b1")
-	if !q.leave("a1") || q.leave("a1") {
+	_, first := q.leave("a1")
+	if _, again := q.leave("a1"); !first || again {
 		t.Error("a run leaves once")
 	}
 	var order []string
-	for run, ok := q.next(); ok; run, ok = q.next() {
+	for _, run, ok := q.next(); ok; _, run, ok = q.next() {
 		order = append(order, run)
 	}
 	if got := fmt.Sprint(order); got != "[a0 b0 a2 b1]" || q.size != 0 {
@@ -101,6 +102,43 @@ func TestQueuedRunsOutliveTheProcess(t *testing.T) {
 				t.Errorf("a run is %s", got)
 			}
 		}
+	})
+}
+
+// A tenant's runs are counted until they end, across restarts too.
+func TestATenantHasItsShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		options := Options{Journal: j, Agent: agentFunc(diligent), Logger: zaptest.NewLogger(t), MaxRuns: 1, MaxQueued: 9, MaxRunsOf: func(tenant string) int {
+			return map[string]int{"default": 2}[tenant]
+		}}
+		d := New(options)
+		start(t, d)
+		start(t, d)
+		full := func(d *Driver) {
+			t.Helper()
+			if _, err := d.Start(t.Context(), spec(), nil, nil); !errors.Is(err, orchestration.ErrTooManyRuns) {
+				t.Errorf("one too many: %v", err)
+			}
+		}
+		full(d)
+		other := spec()
+		other.Tenant = "other"
+		if _, err := d.Start(t.Context(), other, nil, nil); err != nil {
+			t.Errorf("another tenant's: %v", err)
+		}
+		d.Close()
+		d = New(options)
+		t.Cleanup(d.Close)
+		if err := d.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		full(d)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		start(t, d)
+		start(t, d)
+		full(d)
 	})
 }
 

@@ -57,6 +57,9 @@ type Options struct {
 	MaxRuns int
 	// MaxQueued is how many runs queue; what comes then is refused.
 	MaxQueued int
+	// MaxRunsOf, if set, returns how many runs of a tenant there may be that have
+	// not ended; 0: any number.
+	MaxRunsOf func(tenant string) int
 	// Shed, if set, reports whether the process has no room for another run.
 	Shed func() bool
 }
@@ -86,6 +89,7 @@ func New(o Options) *Driver {
 		o.Appended = func(*orchestration.Run, []orchestration.Event) {}
 	}
 	d := &Driver{options: o, crew: newCrew(), stopping: make(chan struct{}), runs: map[string]*loop{}}
+	d.of = map[string]int{}
 	d.closing, d.close = context.WithCancel(context.Background())
 	d.calls, d.abort = context.WithCancel(d.closing)
 	return d
@@ -94,9 +98,9 @@ func New(o Options) *Driver {
 // Start accepts a run. When it returns without an error, the run is durable and
 // will be carried to its end: it has begun, or queues. The error is a *KeyTaken,
 // unchanged, when the tenant used the idempotency key before, and ErrOverloaded
-// when there is no room for the run.
+// or ErrTooManyRuns when there is no room for the run.
 func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachments [][]byte, key *orchestration.Key) (orchestration.Row, error) {
-	queued, err := d.admit()
+	queued, err := d.admit(spec.Tenant)
 	if err != nil {
 		return orchestration.Row{}, err
 	}
@@ -109,7 +113,7 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 		err = d.options.Journal.Append(context.WithoutCancel(ctx), commitOf(run, events, commit))
 	}
 	if err != nil {
-		d.refuse(queued)
+		d.refuse(spec.Tenant, queued)
 		return orchestration.Row{}, fmt.Errorf("start run: %w", err)
 	}
 	row := run.Row()
@@ -120,7 +124,7 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.launch(&loop{id: run.ID, run: run, commands: commands}, nil)
+	d.launch(&loop{id: run.ID, tenant: spec.Tenant, run: run, commands: commands}, nil)
 	return row, nil
 }
 
@@ -136,19 +140,34 @@ func commitOf(run *orchestration.Run, events []orchestration.Event, c orchestrat
 func (d *Driver) Cancel(_ context.Context, run, detail string) error {
 	said := orchestration.Cancel{Detail: detail}
 	d.mu.Lock()
-	l, ok := d.runs[run]
-	queued := !ok && !d.isStopping() && d.queue.leave(run)
-	if queued {
-		d.begun++
-		d.launch(&loop{id: run}, said)
+	l, begun := d.runs[run]
+	if !begun {
+		defer d.mu.Unlock()
+		return d.cancelWaiting(run, said)
 	}
 	d.mu.Unlock()
-	if queued {
-		return nil
-	}
-	if !ok || !l.say(heard{said: said}) {
+	if !l.say(heard{said: said}) {
 		return orchestration.ErrNotFound
 	}
+	return nil
+}
+
+// cancelWaiting takes a run up that has not begun in this process, for it to be
+// canceled. The lock is held.
+func (d *Driver) cancelWaiting(run string, said orchestration.Cancel) error {
+	if d.isStopping() {
+		return orchestration.ErrNotFound
+	}
+	l := d.takeSuspect(run)
+	if l == nil {
+		tenant, queued := d.queue.leave(run)
+		if !queued {
+			return orchestration.ErrNotFound
+		}
+		l = &loop{id: run, tenant: tenant}
+	}
+	d.begun++
+	d.launch(l, said)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 // A loop drives one run. Its goroutine owns all of it but the inbox.
 type loop struct {
 	id       string
+	tenant   string
 	run      *orchestration.Run      // nil: it is yet to be read from the journal
 	commands []orchestration.Command // that are to be done first
 

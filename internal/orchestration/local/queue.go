@@ -28,9 +28,9 @@ func (q *queue) join(name, run string) {
 }
 
 // next takes the run whose turn it is.
-func (q *queue) next() (run string, ok bool) {
+func (q *queue) next() (name, run string, ok bool) {
 	if len(q.tenants) == 0 {
-		return "", false
+		return "", "", false
 	}
 	t := q.tenants[0]
 	q.tenants = q.tenants[1:]
@@ -39,11 +39,11 @@ func (q *queue) next() (run string, ok bool) {
 		q.tenants = append(q.tenants, t)
 	}
 	q.size--
-	return run, true
+	return t.name, run, true
 }
 
 // leave takes a run out of its turn, and reports whether it was in the queue.
-func (q *queue) leave(run string) bool {
+func (q *queue) leave(run string) (name string, ok bool) {
 	for i, t := range q.tenants {
 		at := slices.Index(t.runs, run)
 		if at < 0 {
@@ -53,7 +53,7 @@ func (q *queue) leave(run string) bool {
 			q.tenants = slices.Delete(q.tenants, i, i+1)
 		}
 		q.size--
-		return true
+		return t.name, true
 	}
-	return false
+	return "", false
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,67 +19,56 @@ func (d *Driver) Resume(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
-	var suspects []*orchestration.Run
 	for _, row := range rows {
-		if row.Status == orchestration.StatusQueued {
-			d.mu.Lock()
-			d.queue.join(row.Tenant, row.ID)
-			d.mu.Unlock()
-			continue
-		}
-		run, err := d.replay(ctx, row.ID, func(orchestration.Event) {})
-		if err != nil {
+		if err := d.resume(ctx, row); err != nil {
 			return fmt.Errorf("resume run %s: %w", row.ID, err)
-		}
-		switch {
-		case run.Done():
-		case run.Starts > 0:
-			suspects = append(suspects, run)
-		default:
-			d.resume(run)
 		}
 	}
 	d.beginNext()
-	if len(suspects) > 0 {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if !d.isStopping() {
-			d.loops.Go(func() { d.tryOut(suspects) })
-		}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.suspects) > 0 && !d.isStopping() {
+		rand.Shuffle(len(d.suspects), func(i, j int) { d.suspects[i], d.suspects[j] = d.suspects[j], d.suspects[i] })
+		d.loops.Go(d.tryOut)
 	}
 	return nil
 }
 
-// resume goes on with a run. It returns nil when the driver is stopping.
-func (d *Driver) resume(run *orchestration.Run) *loop {
+// resume goes on with one run, or notes it for later.
+func (d *Driver) resume(ctx context.Context, row orchestration.Row) error {
+	l := &loop{id: row.ID, tenant: row.Tenant}
+	if row.Status != orchestration.StatusQueued {
+		var err error
+		if l.run, err = d.replay(ctx, row.ID, func(orchestration.Event) {}); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.isStopping() {
-		return nil // the run is in the journal, to be resumed
+	d.of[l.tenant]++
+	switch {
+	case d.isStopping(): // the run is in the journal, to be resumed
+	case l.run == nil:
+		d.queue.join(l.tenant, l.id)
+	case l.run.Starts > 0:
+		d.suspects = append(d.suspects, l)
+	default:
+		d.begun++
+		d.launch(l, orchestration.Resume{})
 	}
-	l := &loop{id: run.ID, run: run}
-	d.begun++
-	d.launch(l, orchestration.Resume{})
-	return l
+	return nil
 }
 
 // trialTime is how long a suspect runs before the next one begins.
 const trialTime = 2 * time.Second
 
-// tryOut resumes runs whose calls were in flight when the last process died and
-// when the one before it did. One of them may be what they died of: they come one
-// by one, each when the last one has got on or some time has passed, and in
-// another order each time, so that if the process dies again, the others count
-// no start.
-func (d *Driver) tryOut(suspects []*orchestration.Run) {
-	rand.Shuffle(len(suspects), func(i, j int) { suspects[i], suspects[j] = suspects[j], suspects[i] })
-	for _, run := range suspects {
-		d.options.Logger.Warn("a run that the process may have died of is taken up again",
-			zap.String("run", run.ID), zap.Int("starts", run.Starts))
-		l := d.resume(run)
-		if l == nil {
-			return
-		}
+// tryOut resumes the suspects: runs whose calls were in flight when the last
+// process died and when the one before it did. One of them may be what they died
+// of: they come one by one, each when the last one has got on or some time has
+// passed, and in another order each time, so that if the process dies again, the
+// others count no start.
+func (d *Driver) tryOut() {
+	for l := d.nextSuspect(); l != nil; l = d.nextSuspect() {
 		timer := time.NewTimer(trialTime)
 		select {
 		case <-l.cleared:
@@ -87,4 +77,30 @@ func (d *Driver) tryOut(suspects []*orchestration.Run) {
 		}
 		timer.Stop()
 	}
+}
+
+// nextSuspect resumes a suspect, nil if there is none.
+func (d *Driver) nextSuspect() *loop {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.suspects) == 0 || d.isStopping() {
+		return nil
+	}
+	l := d.takeSuspect(d.suspects[0].id)
+	d.options.Logger.Warn("a run that the process may have died of is taken up again",
+		zap.String("run", l.id), zap.Int("starts", l.run.Starts))
+	d.begun++
+	d.launch(l, orchestration.Resume{})
+	return l
+}
+
+// takeSuspect takes a run out of the suspects, nil if it is none. The lock is held.
+func (d *Driver) takeSuspect(run string) *loop {
+	i := slices.IndexFunc(d.suspects, func(l *loop) bool { return l.id == run })
+	if i < 0 {
+		return nil
+	}
+	l := d.suspects[i]
+	d.suspects = slices.Delete(d.suspects, i, i+1)
+	return l
 }

@@ -160,3 +160,43 @@ func mortal(t *testing.T, alive context.Context, j journal.Journal, a agentFunc)
 	t.Cleanup(d.Close)
 	return d
 }
+
+// Runs that wait to be taken up, because the process may have died of one of
+// them, can be canceled meanwhile.
+func TestASuspectIsCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		stuck := func(ctx context.Context, p orchestration.Performance) orchestration.Said {
+			<-ctx.Done()
+			return lost(p.Command)
+		}
+		var runs []string
+		for lives := range 2 {
+			alive, die := context.WithCancel(t.Context())
+			d := mortal(t, alive, j, stuck)
+			if lives == 0 {
+				runs = []string{start(t, d), start(t, d), start(t, d)}
+			} else if err := d.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			die()
+			d.Close()
+		}
+		d := drive(t, j, stuck)
+		if err := d.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range runs {
+			if err := d.Cancel(t.Context(), run, ""); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		for _, run := range runs {
+			if got := status(t, j, run); got != orchestration.StatusCanceled {
+				t.Errorf("a run is %s: %s", got, told(t, j, run))
+			}
+		}
+	})
+}
