@@ -208,7 +208,7 @@ func (d *decision) warn() {
 	if r.Warned || !l.budgeted() || r.Done() {
 		return
 	}
-	limit := ""
+	var limit string
 	switch {
 	case l.MaxLLMCalls > 0 && float64(spent.LLMCalls) >= warnAt*float64(l.MaxLLMCalls):
 		limit = "max_llm_calls"

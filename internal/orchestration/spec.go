@@ -156,10 +156,10 @@ const (
 	// OnFailureReplan has the planner revise the plan. When the run is out of
 	// replans it is as partial.
 	OnFailureReplan OnFailure = "replan"
-	// OnFailureSkip, a subtask's own, goes on as if the subtask had not been
+	// OnFailureSkip is a subtask's own alone: it goes on as if the subtask had not been
 	// asked for: what depends on it starts without its output.
 	OnFailureSkip OnFailure = "skip"
-	// OnFailureFallback, a subtask's own, tries a simpler prompt, also where no
+	// OnFailureFallback is a subtask's own alone: it tries a simpler prompt, also where no
 	// fallback model is configured. When that fails too it is as the run's own.
 	OnFailureFallback OnFailure = "fallback"
 )

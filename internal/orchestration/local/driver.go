@@ -91,7 +91,7 @@ func New(o Options) *Driver {
 	d := &Driver{options: o, crew: newCrew(), stopping: make(chan struct{}), runs: map[string]*loop{}}
 	d.of = map[string]int{}
 	d.closing, d.close = context.WithCancel(context.Background())
-	d.calls, d.abort = context.WithCancel(d.closing)
+	d.calls, d.abort = context.WithCancel(d.closing) //nolint:gosec // Stop calls it, or closing does
 	return d
 }
 

@@ -67,7 +67,7 @@ func (l *loop) drive(first orchestration.Said) {
 		return
 	}
 	stopping := l.driver.stopping
-	for !l.run.Done() && !(l.stopping && len(l.calls) == 0) {
+	for !l.run.Done() && (!l.stopping || len(l.calls) > 0) {
 		select {
 		case <-l.driver.closing.Done():
 			return

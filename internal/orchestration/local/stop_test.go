@@ -113,7 +113,7 @@ func TestPoison(t *testing.T) {
 				t.Fatalf("the poison run is still there: %s", told(t, j, poison))
 			}
 			alive, die := context.WithCancel(t.Context())
-			d := mortal(t, alive, j, func(ctx context.Context, p orchestration.Performance) orchestration.Said {
+			d := mortal(alive, t, j, func(ctx context.Context, p orchestration.Performance) orchestration.Said {
 				if w, ok := p.Command.(orchestration.Work); ok && p.Spec.Task == "poison" && w.Subtask.ID == "a" {
 					die()
 				}
@@ -149,7 +149,7 @@ func TestPoison(t *testing.T) {
 
 // mortal returns a driver of a process that dies when alive ends: from then on
 // nothing that it does reaches the journal.
-func mortal(t *testing.T, alive context.Context, j journal.Journal, a agentFunc) *Driver {
+func mortal(alive context.Context, t *testing.T, j journal.Journal, a agentFunc) *Driver {
 	w := &wrapped{Journal: j, append: func(c orchestration.Commit) error {
 		if alive.Err() != nil {
 			return orchestration.ErrUnavailable
@@ -173,7 +173,7 @@ func TestASuspectIsCanceled(t *testing.T) {
 		var runs []string
 		for lives := range 2 {
 			alive, die := context.WithCancel(t.Context())
-			d := mortal(t, alive, j, stuck)
+			d := mortal(alive, t, j, stuck)
 			if lives == 0 {
 				runs = []string{start(t, d), start(t, d), start(t, d)}
 			} else if err := d.Resume(t.Context()); err != nil {
