@@ -149,15 +149,13 @@ func (te *teller) said(words []string) (Said, string) {
 	case "worked":
 		id, n, _ := strings.Cut(words[1], "#")
 		w := Worked{Subtask: id, Attempt: number(te.t, n), Output: rest, Calls: callsOf("worker", number(te.t, n))}
-		if n, ok := strings.CutPrefix(rest, "x*"); ok {
-			w.Output = strings.Repeat("x", number(te.t, n))
-		}
+		w.Output = repeated(te.t, rest)
 		if len(words) > 2 && words[2] == "failed" {
 			w.Failure, w.Output = failureOf(te.t, words[3:]), ""
 		}
 		return w, fmt.Sprintf("subtask/%s/%s", id, n)
 	case "synthesized":
-		s := Synthesized{Attempt: number(te.t, words[1]), Output: rest, Calls: callsOf("synthesizer", 1)}
+		s := Synthesized{Attempt: number(te.t, words[1]), Output: repeated(te.t, rest), Calls: callsOf("synthesizer", 1)}
 		if words[2] == "failed" {
 			s.Failure, s.Output = failureOf(te.t, words[3:]), ""
 		}
@@ -169,6 +167,14 @@ func (te *teller) said(words []string) (Said, string) {
 	}
 	te.t.Fatalf("what is %q?", words)
 	return nil, ""
+}
+
+// repeated reads an output such as x*11, eleven times x.
+func repeated(t *testing.T, output string) string {
+	if n, ok := strings.CutPrefix(output, "x*"); ok {
+		return strings.Repeat("x", number(t, n))
+	}
+	return output
 }
 
 // replay folds the story's events anew, through JSON, and goes on with that run.

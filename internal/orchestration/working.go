@@ -35,7 +35,7 @@ func (d *decision) worked(w Worked) {
 	if s == nil || s.Status != StatusRunning || w.Attempt != s.Attempts {
 		return
 	}
-	failure := d.failureOf(w)
+	failure := d.judge(w.Failure, w.Output)
 	switch {
 	case s.Dropped > 0, failure != nil && d.run.Ending != nil:
 		d.emitFor(s.ID, w.Attempt, &SubtaskCanceled{Calls: w.Calls})
@@ -68,19 +68,19 @@ func (d *decision) attemptFailed(s *SubtaskState, f *Failure, calls []Call) (end
 	return d.subtaskFailed(s, *f, calls)
 }
 
-// failureOf judges an outcome: an answer without text, or with too much of it,
-// is no result.
-func (d *decision) failureOf(w Worked) *Failure {
+// judge returns what is wrong with an outcome: an answer without text, or with
+// too much of it, is no result.
+func (d *decision) judge(f *Failure, output string) *Failure {
 	most := d.run.Spec.Limits.MaxOutputBytes
 	switch {
-	case w.Failure != nil:
-		return w.Failure
-	case strings.TrimSpace(w.Output) == "":
-		return &Failure{Code: CodeOutputInvalid, Detail: "The worker's answer was empty.", Retryable: true}
-	case len(w.Output) > most:
+	case f != nil:
+		return f
+	case strings.TrimSpace(output) == "":
+		return &Failure{Code: CodeOutputInvalid, Detail: "The model's answer was empty.", Retryable: true}
+	case len(output) > most:
 		return &Failure{
 			Code:   CodeOutputTooLarge,
-			Detail: fmt.Sprintf("The worker's answer has %d bytes; max_output_bytes is %d.", len(w.Output), most),
+			Detail: fmt.Sprintf("The model's answer has %d bytes; max_output_bytes is %d.", len(output), most),
 		}
 	}
 	return nil

@@ -136,6 +136,9 @@ func (f *finale) partial(ctx context.Context, level int, g part) (item, *orchest
 	if failure != nil {
 		return item{}, f.judged(failure)
 	}
+	if strings.TrimSpace(text) == "" {
+		return item{}, invalidOutput("the model's answer is blank", true)
+	}
 	if shortened {
 		f.p.mu.Lock()
 		f.shortened = true

@@ -51,7 +51,7 @@ func (p *performance) structured(ctx context.Context, d *dialog, raw json.RawMes
 			return "", violated(violations)
 		}
 	}
-	return value, p.tooLarge(value)
+	return value, nil
 }
 
 // read returns an answer as compact JSON, or what is wrong with it. What is

@@ -40,7 +40,7 @@ func (p *performance) plain(ctx context.Context, d *dialog) (string, *orchestrat
 	if failure != nil {
 		return "", failure
 	}
-	return p.plainOutput(text)
+	return ReadAnswer(text), nil
 }
 
 // A finale is a synthesis that is being put together.

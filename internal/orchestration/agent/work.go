@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/tutti-run/tutti/internal/llm"
@@ -43,29 +42,8 @@ func (p *performance) work(ctx context.Context, c orchestration.Work, said *orch
 		}
 		return failure
 	}
-	said.Output, failure = p.plainOutput(text)
-	return failure
-}
-
-// plainOutput reads a text that is handed in.
-func (p *performance) plainOutput(text string) (string, *orchestration.Failure) {
-	output := ReadAnswer(text)
-	if strings.TrimSpace(output) == "" {
-		return "", invalidOutput("the model's answer is blank", true)
-	}
-	return output, p.tooLarge(output)
-}
-
-// tooLarge is the failure of an output over the run's limit, nil under it.
-func (p *performance) tooLarge(output string) *orchestration.Failure {
-	most := p.Spec.Limits.MaxOutputBytes
-	if most == 0 || len(output) <= most {
-		return nil
-	}
-	return &orchestration.Failure{
-		Code:   orchestration.CodeOutputTooLarge,
-		Detail: fmt.Sprintf("the output has %d bytes; max_output_bytes is %d", len(output), most),
-	}
+	said.Output = ReadAnswer(text)
+	return nil
 }
 
 // An order is what a worker is sent. The texts that it was made of are read
