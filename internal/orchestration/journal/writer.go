@@ -18,10 +18,10 @@ const (
 // When many write at once, waiting a moment for more of them makes fewer and
 // larger transactions, which cost less CPU and reach the disk sooner in the
 // mean; where few write, nobody waits. PostgreSQL's commit_delay and
-// commit_siblings are the same. Where the disk flushes fast a long wait would
-// cost more than it saves: it is at most an eighth of what the last transaction took.
+// commit_siblings are the same. A crowd fills its transactions without a wait.
 const (
 	siblings    = 4
+	crowd       = 24
 	commitDelay = 2 * time.Millisecond
 )
 
@@ -124,19 +124,16 @@ func (w *writer) close() {
 func (w *writer) loop() {
 	defer close(w.stopped)
 	var batch []*write
-	var took time.Duration // by the last transaction
 	for {
-		if len(batch) >= siblings {
-			time.Sleep(min(commitDelay, took/8))
+		if siblings <= len(batch) && len(batch) < crowd {
+			time.Sleep(commitDelay)
 		}
 		batch = w.take(batch[:0])
 		if len(batch) == 0 {
 			break
 		}
 		w.recent.begin(batch)
-		began := time.Now()
 		err := unavailable(w.transact(batch))
-		took = time.Since(began)
 		w.recent.end(batch, err)
 		w.failing.Store(err != nil)
 		for _, one := range batch {
