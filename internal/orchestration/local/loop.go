@@ -114,7 +114,7 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		if _, timer := h.said.(orchestration.Due); timer && l.stopping {
 			continue // it is set again when the run is resumed
 		}
-		in := input(h.said)
+		in := l.driver.input(h.said)
 		in.Stopping = l.stopping
 		es, cs, err := l.run.Step(in)
 		if err != nil { // only Start is ever refused
