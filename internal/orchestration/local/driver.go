@@ -79,6 +79,8 @@ type Driver struct {
 
 	mu   sync.Mutex
 	runs map[string]*loop // that have begun and have not ended
+	// suspects have begun, and wait to be tried out.
+	suspects []*orchestration.Run
 	admission
 }
 
@@ -142,19 +144,30 @@ func (d *Driver) Cancel(_ context.Context, run, detail string) error {
 	said := orchestration.Cancel{Detail: detail}
 	d.mu.Lock()
 	l, ok := d.runs[run]
-	queued := !ok && !d.isStopping() && d.queue.leave(run)
-	if queued {
-		d.begun++
-		d.launch(&loop{id: run}, said)
-	}
-	d.mu.Unlock()
-	if queued {
+	if !ok && !d.isStopping() && d.giveUp(run, said) {
+		d.mu.Unlock()
 		return nil
 	}
+	d.mu.Unlock()
 	if !ok || !l.say(heard{said: said}) {
 		return orchestration.ErrNotFound
 	}
 	return nil
+}
+
+// giveUp says to a run that waits, to begin or to be tried out, that it is given
+// up. It reports whether there is one. The lock is held.
+func (d *Driver) giveUp(run string, said orchestration.Cancel) bool {
+	if suspect := d.acquit(run); suspect != nil {
+		d.takeUp(suspect, said)
+		return true
+	}
+	if !d.queue.leave(run) {
+		return false
+	}
+	d.begun++
+	d.launch(&loop{id: run}, said)
+	return true
 }
 
 // Deltas has notify told of each piece of text that a run's models write, from
