@@ -149,6 +149,9 @@ func (r *Run) adopted(v PlanVersion) {
 	r.settled(&p.Tries)
 	p.Status, p.Version, p.Source, p.Analysis = StatusSucceeded, v.Version, v.Source, v.Analysis
 	p.Versions = append(p.Versions, v)
+	if v.Source == PlanOfFallback {
+		p.Fault = firstOf(p.Problems)
+	}
 	p.answered()
 	r.scheduled = nil
 }

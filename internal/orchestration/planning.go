@@ -196,7 +196,7 @@ func (r *Run) reasonFor() *Reason {
 	return &Reason{
 		Code: CodePlanInvalid,
 		Detail: fmt.Sprintf("The planner gave no plan that could be used (%s), so the task was performed as one subtask.",
-			firstOf(r.Planning.Problems)),
+			r.Planning.Fault),
 	}
 }
 

@@ -66,7 +66,8 @@ func (r *Run) unchanged(p Plan) map[string]bool {
 	}
 	stays := func(id string) bool {
 		unchanged, named := same[id]
-		return unchanged || !named && r.Subtask(id).Status.Ended()
+		was := r.Subtask(id) // none, where an id is named twice and not all of it is the same
+		return unchanged || !named && was != nil && was.Status.Ended()
 	}
 	for again := true; again; {
 		again = false

@@ -62,6 +62,8 @@ type Options struct {
 	MaxRunsOf func(tenant string) int
 	// Shed, if set, reports whether the process has no room for another run.
 	Shed func() bool
+	// Random draws a number in [0, 1) for each input; nil: one that nobody can foresee.
+	Random func() float64
 }
 
 // A Driver carries inputs to the runs of this process, and their commands to
@@ -88,6 +90,9 @@ func New(o Options) *Driver {
 	if o.Appended == nil {
 		o.Appended = func(*orchestration.Run, []orchestration.Event) {}
 	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
 	d := &Driver{options: o, crew: newCrew(), stopping: make(chan struct{}), runs: map[string]*loop{}}
 	d.of = map[string]int{}
 	d.closing, d.close = context.WithCancel(context.Background())
@@ -107,7 +112,7 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 	defer d.loops.Done()
 	run := orchestration.New(d.options.Funcs)
 	commit := orchestration.Commit{Key: key, Attachments: attachments}
-	events, commands, err := run.Step(input(orchestration.Start{ID: newID(), Spec: spec, Queue: queued}))
+	events, commands, err := run.Step(d.input(orchestration.Start{ID: newID(), Spec: spec, Queue: queued}))
 	if err == nil {
 		// Once begun the append is not given up: its end would be unknown.
 		err = d.options.Journal.Append(context.WithoutCancel(ctx), commitOf(run, events, commit))
@@ -238,6 +243,6 @@ func newID() string {
 	return "run_" + hex.EncodeToString(id[:])
 }
 
-func input(said orchestration.Said) orchestration.Input {
-	return orchestration.Input{Time: time.Now().UTC().Round(0), Random: rand.Float64(), Said: said}
+func (d *Driver) input(said orchestration.Said) orchestration.Input {
+	return orchestration.Input{Time: time.Now().UTC().Round(0), Random: d.options.Random(), Said: said}
 }

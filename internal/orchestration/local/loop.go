@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,7 +117,7 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		if _, timer := h.said.(orchestration.Due); timer && l.stopping {
 			continue // it is set again when the run is resumed
 		}
-		in := input(h.said)
+		in := l.driver.input(h.said)
 		in.Stopping = l.stopping
 		es, cs, err := l.run.Step(in)
 		if err != nil { // only Start is ever refused
@@ -128,7 +129,8 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 	if len(events) == 0 {
 		return commands, true
 	}
-	err := l.append(commitOf(l.run, events, orchestration.Commit{After: after}))
+	commit := commitOf(l.run, events, orchestration.Commit{After: after})
+	err := l.append(commit)
 	switch {
 	case err == nil:
 		l.driver.options.Appended(l.run, events)
@@ -138,7 +140,7 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		return nil, false
 	}
 	l.log().Warn("an append failed; the run is folded anew", zap.Error(err))
-	return l.again(after)
+	return l.again(commit, err)
 }
 
 // clear notes that the run has got on since it was taken up.
@@ -173,21 +175,33 @@ func (l *loop) append(c orchestration.Commit) error {
 	}
 }
 
-// again folds the run from its journal and returns what is outstanding. An
-// append may have been durable although it failed, so the run may be ahead of
-// what this loop knew to be durable, which is up to the event numbered after.
-func (l *loop) again(after int64) (commands []orchestration.Command, ok bool) {
+// again folds the run from its journal, after an append that failed for good, and
+// returns what is outstanding. The commit may have been durable although its
+// append failed. If it met a conflict and was not, another driver holds the run,
+// whose calls are not this one's to make.
+func (l *loop) again(c orchestration.Commit, failed error) (commands []orchestration.Command, ok bool) {
 	var unknown []orchestration.Event
 	ok = l.read(func(e orchestration.Event) {
-		if e.Seq > after {
+		if e.Seq > c.After {
 			unknown = append(unknown, e)
 		}
 	}, func() { unknown = nil })
 	if !ok {
 		return nil, false
 	}
+	if errors.Is(failed, orchestration.ErrConflict) && !same(unknown, c.Events) {
+		l.log().Error("another driver holds the run; this one lets go of it")
+		return nil, false
+	}
 	l.driver.options.Appended(l.run, unknown)
 	return l.run.Outstanding(), true
+}
+
+// same reports whether events that were read are those that were appended.
+func same(read, appended []orchestration.Event) bool {
+	return slices.EqualFunc(read, appended, func(a, b orchestration.Event) bool {
+		return a.Seq == b.Seq && a.Time.Equal(b.Time) && a.Type() == b.Type() && a.Subtask == b.Subtask && a.Attempt == b.Attempt
+	})
 }
 
 // load folds a run that this process has not seen yet.

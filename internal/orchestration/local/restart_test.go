@@ -115,7 +115,7 @@ func fill(b *testing.B, file string, runs int) {
 					orchestration.Planned{Attempt: 1, Plan: plan, Answer: "{}"},
 				} {
 					after := run.Seq
-					events, _, err := run.Step(input(said))
+					events, _, err := run.Step(orchestration.Input{Time: time.Now().UTC(), Said: said})
 					if err == nil {
 						err = j.Append(context.Background(), orchestration.Commit{After: after, Events: events, Row: run.Row()})
 					}
