@@ -17,7 +17,7 @@ type Input struct {
 }
 
 // Said is the substance of an input: [Start], [Begin], [Resume], [Planned],
-// [Worked], [Synthesized], [Due] or [Cancel].
+// [Worked], [Synthesized], [Due], [Cancel] or [Broken].
 type Said interface{ said() }
 
 // Start accepts a run. It must be the first input and comes once. The run begins
@@ -74,6 +74,11 @@ type Cancel struct {
 	Detail string // why, for people; may be empty
 }
 
+// Broken says that to decide on an input panicked, which is a fault of ours. The
+// run is given up, so that the process can go on with the others.
+type Broken struct{}
+
+func (Broken) said()      {}
 func (Start) said()       {}
 func (Begin) said()       {}
 func (Resume) said()      {}

@@ -107,6 +107,8 @@ func (d *decision) hear(said Said) {
 		d.synthesized(s)
 	case Due:
 		d.due(s.Timer)
+	case Broken:
+		d.stop(StatusFailed, Reason{Code: CodeInternal, Detail: "The server met a fault of its own in this run. Its log knows more."})
 	case Cancel:
 		d.stop(StatusCanceled, Reason{Code: CodeCanceled, Detail: s.Detail})
 	}

@@ -110,27 +110,32 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 		return orchestration.Row{}, err
 	}
 	defer d.loops.Done()
+	accepted := false
+	defer func() { // whatever becomes of it
+		if !accepted {
+			d.refuse(spec.Tenant, queued)
+		}
+	}()
 	run := orchestration.New(d.options.Funcs)
-	commit := orchestration.Commit{Key: key, Attachments: attachments}
 	events, commands, err := run.Step(d.input(orchestration.Start{ID: newID(), Spec: spec, Queue: queued}))
-	if err == nil {
-		// Once begun the append is not given up: its end would be unknown.
-		err = d.options.Journal.Append(context.WithoutCancel(ctx), commitOf(run, events, commit))
-	}
 	if err != nil {
-		d.refuse(spec.Tenant, queued)
 		return orchestration.Row{}, fmt.Errorf("start run: %w", err)
 	}
-	row := run.Row()
+	commit := commitOf(run, events, orchestration.Commit{Key: key, Attachments: attachments})
+	// Once begun the append is not given up: its end would be unknown.
+	if err := d.options.Journal.Append(context.WithoutCancel(ctx), commit); err != nil {
+		return orchestration.Row{}, fmt.Errorf("start run: %w", err)
+	}
+	accepted = true
 	d.options.Appended(run, events)
 	if queued {
 		d.enqueue(spec.Tenant, run.ID)
-		return row, nil
+		return commit.Row, nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.launch(&loop{id: run.ID, tenant: spec.Tenant, run: run, commands: commands}, nil)
-	return row, nil
+	return commit.Row, nil
 }
 
 // commitOf completes the commit of a run's last events.

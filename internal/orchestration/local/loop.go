@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -119,7 +120,10 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		}
 		in := l.driver.input(h.said)
 		in.Stopping = l.stopping
-		es, cs, err := l.run.Step(in)
+		es, cs, err := l.step(in)
+		if errors.Is(err, errPanicked) {
+			return l.giveUp(h.said)
+		}
 		if err != nil { // only Start is ever refused
 			l.log().Error("the run refused an input", zap.Error(err))
 			continue
@@ -141,6 +145,31 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 	}
 	l.log().Warn("an append failed; the run is folded anew", zap.Error(err))
 	return l.again(commit, err)
+}
+
+var errPanicked = errors.New("the decision panicked")
+
+// step has the core decide. A panic of it, whose value may be a model's text, is
+// told without that.
+func (l *loop) step(in orchestration.Input) (events []orchestration.Event, commands []orchestration.Command, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = errPanicked
+			l.log().Error("the run's decision panicked", zap.String("input", fmt.Sprintf("%T", in.Said)),
+				zap.String("panic_type", fmt.Sprintf("%T", v)), zap.Stack("stack"))
+		}
+	}()
+	return l.run.Step(in)
+}
+
+// giveUp ends a run that the core cannot decide on, from its last durable event
+// on. Where even that panics the run is left as it is: for another version of
+// the server, perhaps.
+func (l *loop) giveUp(said orchestration.Said) (commands []orchestration.Command, ok bool) {
+	if _, again := said.(orchestration.Broken); again || !l.load() {
+		return nil, false
+	}
+	return l.decide([]heard{{said: orchestration.Broken{}}})
 }
 
 // clear notes that the run has got on since it was taken up.
