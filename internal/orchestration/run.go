@@ -54,7 +54,7 @@ type Planning struct {
 	Answer    Text       `json:"answer,omitzero"` // that could not be used
 	Problems  []Problem  `json:"problems,omitempty"`
 	Fault     string     `json:"fault,omitempty"` // of the answers in whose place the fallback plan is; a later question does not clear it
-	Version   int        `json:"version"` // 0 until there is a plan
+	Version   int        `json:"version"`         // 0 until there is a plan
 	Source    PlanSource `json:"source,omitempty"`
 	Analysis  string     `json:"analysis,omitempty"`
 	Tries
