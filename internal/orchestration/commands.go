@@ -7,8 +7,8 @@ import (
 
 // Outstanding returns the commands that were issued and are not yet answered,
 // as they follow from the state: what a driver must start after a replay. A
-// timer is outstanding until what it was set for has started. Of a run that is
-// ending early they are the aborts.
+// timer is outstanding until what it was set for has started. What is being
+// given up, with its run or by a later plan, is aborted.
 func (r *Run) Outstanding() []Command {
 	var commands []Command
 	switch {
@@ -20,7 +20,20 @@ func (r *Run) Outstanding() []Command {
 		}
 		return commands
 	}
-	return append(r.timers(), r.inFlight()...)
+	commands = r.timers()
+	for _, call := range r.inFlight() {
+		if r.gaveUp(call) {
+			call = Abort{Call: call}
+		}
+		commands = append(commands, call)
+	}
+	return commands
+}
+
+// gaveUp reports whether a later plan has left out what a call in flight is for.
+func (r *Run) gaveUp(call Command) bool {
+	w, ok := call.(Work)
+	return ok && r.Subtask(w.Subtask.ID).Dropped > 0
 }
 
 // timers returns the timers that are awaited.

@@ -137,6 +137,9 @@ func (w *world) crash() {
 		return
 	}
 	for _, c := range lost {
+		if slices.ContainsFunc(w.awaited, func(a Command) bool { return a.Key() == c.Key() }) {
+			continue // a later plan has left it out: it is given up as it is
+		}
 		if said := w.outcome(c); said != nil && c.Key() != "timer/"+timeoutName {
 			if _, timer := c.(SetTimer); !timer {
 				w.answered = append(w.answered, said)

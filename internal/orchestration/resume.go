@@ -8,17 +8,21 @@ const maxStarts = 5
 
 // resume goes on in another process. The calls in flight are lost, and nobody
 // knows how they ended: each is made again, as a new attempt that is known to
-// the provider by the key of the lost one.
+// the provider by the key of the lost one, unless a later plan has left it out.
 func (d *decision) resume() {
 	r := d.run
 	if r.Status == StatusQueued {
 		return
 	}
-	lost := r.inFlight()
-	if r.Ending != nil {
-		for _, call := range lost {
+	var lost []Command
+	for _, call := range r.inFlight() {
+		if r.Ending != nil || r.gaveUp(call) {
 			d.do(Abort{Call: call})
+		} else {
+			lost = append(lost, call)
 		}
+	}
+	if r.Ending != nil {
 		d.end()
 		return
 	}

@@ -134,13 +134,16 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		return commands, true
 	}
 	commit := commitOf(l.run, events, orchestration.Commit{After: after})
-	err := l.append(commit)
+	doubtful, err := l.append(commit)
 	switch {
 	case err == nil:
 		l.driver.options.Appended(l.run, events)
 		l.clear()
 		return commands, true
 	case l.driver.closing.Err() != nil:
+		return nil, false
+	case errors.Is(err, orchestration.ErrConflict) && !doubtful:
+		l.letGo()
 		return nil, false
 	}
 	l.log().Warn("an append failed; the run is folded anew", zap.Error(err))
@@ -172,6 +175,8 @@ func (l *loop) giveUp(said orchestration.Said) (commands []orchestration.Command
 	return l.decide([]heard{{said: orchestration.Broken{}}})
 }
 
+func (l *loop) letGo() { l.log().Error("another driver holds the run; this one lets go of it") }
+
 // clear notes that the run has got on since it was taken up.
 func (l *loop) clear() {
 	if l.run.Starts > 0 && !l.run.Done() {
@@ -190,16 +195,18 @@ const (
 	lastAppendWait  = 5 * time.Second
 )
 
-// append makes a commit durable, however long the storage is away.
-func (l *loop) append(c orchestration.Commit) error {
+// append makes a commit durable, however long the storage is away. It is doubtful
+// whether a commit is that did not end well at the first try.
+func (l *loop) append(c orchestration.Commit) (doubtful bool, err error) {
 	for wait := firstAppendWait; ; wait = min(2*wait, lastAppendWait) {
 		err := l.driver.options.Journal.Append(l.driver.closing, c)
 		if !errors.Is(err, orchestration.ErrUnavailable) {
-			return err
+			return doubtful, err
 		}
+		doubtful = true
 		l.log().Warn("the journal is unavailable; the append will be tried again", zap.Error(err), zap.Duration("wait", wait))
 		if !l.sleep(wait) {
-			return err
+			return doubtful, err
 		}
 	}
 }
@@ -219,7 +226,7 @@ func (l *loop) again(c orchestration.Commit, failed error) (commands []orchestra
 		return nil, false
 	}
 	if errors.Is(failed, orchestration.ErrConflict) && !same(unknown, c.Events) {
-		l.log().Error("another driver holds the run; this one lets go of it")
+		l.letGo()
 		return nil, false
 	}
 	l.driver.options.Appended(l.run, unknown)

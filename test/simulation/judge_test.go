@@ -1,0 +1,226 @@
+package simulation
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// judge judges a world in which all has ended.
+func (w *world) judge() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for run, spec := range w.given {
+		if len(w.durable[run]) == 0 {
+			w.fault("%s was accepted and is lost", run)
+		} else if diff := cmp.Diff(spec, w.durable[run][0].Fact.(*orchestration.RunCreated).Spec, cmpopts.EquateEmpty()); diff != "" {
+			w.fault("%s is not what was asked for:\n%s", run, diff)
+		}
+	}
+	for _, run := range w.order {
+		w.judgeJournal(run)
+		if w.ended(run) {
+			w.judgeRun(run)
+		}
+	}
+	for _, c := range w.calls {
+		w.judgeOutcome(c)
+	}
+	w.judgeWishes()
+	w.judgeOwed()
+	w.judgeSpent()
+}
+
+// judgeJournal holds a run's stored events and its row against what was appended.
+func (w *world) judgeJournal(run string) {
+	stored, err := w.journal.Events(w.ctx, run, 0, 0)
+	if err != nil || len(stored) != len(w.durable[run]) {
+		w.fault("%s has %d events of %d, error %v", run, len(stored), len(w.durable[run]), err)
+		return
+	}
+	for i, e := range stored {
+		w.seen[e.Type()]++
+		switch {
+		case e.Seq != int64(i)+1 || e.Run != run:
+			w.fault("event %d of %s is event %d of %s", i+1, run, e.Seq, e.Run)
+		case i > 0 && e.Time.Before(stored[i-1].Time):
+			w.fault("time goes back at event %d of %s", e.Seq, run)
+		case e.Terminal() && i < len(stored)-1:
+			w.fault("%s goes on after event %d, %s", run, e.Seq, e.Type())
+		}
+	}
+	folded := w.fold(run, int64(len(stored)))
+	row, err := w.journal.Row(w.ctx, folded.Spec.Tenant, run)
+	if diff := cmp.Diff(folded.Row(), row, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		w.fault("the row of %s is not what its events say, error %v (-events +row):\n%s", run, err, diff)
+	}
+	w.judgeTotals(folded)
+}
+
+// judgeTotals judges what a run has spent and what its end says.
+func (w *world) judgeTotals(r *orchestration.Run) {
+	l, spent := &r.Spec.Limits, &r.Totals
+	switch {
+	case l.MaxLLMCalls > 0 && spent.LLMCalls > l.MaxLLMCalls:
+		w.fault("%s made %d calls of %d", r.ID, spent.LLMCalls, l.MaxLLMCalls)
+	case l.MaxTokens > 0 && spent.PromptTokens+spent.CompletionTokens > l.MaxTokens:
+		w.fault("%s used %d and %d tokens of %d", r.ID, spent.PromptTokens, spent.CompletionTokens, l.MaxTokens)
+	case l.MaxCostUSD > 0 && spent.CostUSD > l.MaxCostUSD+1e-9:
+		w.fault("%s spent %f of %f dollars", r.ID, spent.CostUSD, l.MaxCostUSD)
+	}
+	if r.Reason != nil {
+		w.seen["ended: "+string(r.Reason.Code)]++
+	}
+	missing := r.Exhausted != nil
+	for _, s := range r.Subtasks {
+		if r.Done() && !s.Status.Ended() {
+			w.fault("%s has ended, and its subtask %s is %s", r.ID, s.ID, s.Status)
+		}
+		missing = missing || s.Dropped == 0 && !s.Superseded && s.Status != orchestration.StatusSucceeded
+	}
+	if r.Status == orchestration.StatusSucceeded && r.Partial != missing {
+		w.fault("%s: partial is %v, something is missing: %v", r.ID, r.Partial, missing)
+	}
+}
+
+// judgeOutcome judges that what a process heard before it stopped is durable, and
+// that what is durable is what was said.
+func (w *world) judgeOutcome(c *call) {
+	e := w.outcomeOf(c)
+	switch {
+	case e == nil:
+		if !c.by.lost() {
+			w.fault("the outcome of %s, ended after %v, is not in the journal", c, c.ended.Sub(w.born))
+		}
+		return
+	case c.ended.IsZero() || e.at.Before(c.ended):
+		if e.by == c.by {
+			w.fault("%s has the outcome %s before it ended", c, e.Type())
+		}
+		return
+	}
+	switch f := e.Fact.(type) {
+	case *orchestration.SubtaskSucceeded:
+		if f.Output != c.output {
+			w.fault("%s said %.40q, and the journal says %.40q", c, c.output, f.Output)
+		}
+	case *orchestration.SynthesisSucceeded:
+		if f.Output != c.output {
+			w.fault("%s said %.40q, and the journal says %.40q", c, c.output, f.Output)
+		}
+	}
+}
+
+// patience is how long what follows at once may take, on storage that is slow,
+// fails, and is away.
+const patience = 90 * time.Second
+
+// held reports whether the process was well until some time after then.
+func (p *process) held(then time.Time) bool {
+	return p.over.IsZero() || p.over.After(then.Add(patience))
+}
+
+// judgeWishes judges that who asks for a run's end is heard.
+func (w *world) judgeWishes() {
+	for run, wish := range w.wishes {
+		heard := slices.ContainsFunc(w.durable[run], func(e durable) bool {
+			return (e.Terminal() || e.Type() == "run.canceling") && e.at.Before(wish.at.Add(patience))
+		})
+		if !heard && wish.to.held(wish.at) {
+			w.fault("%s was to be canceled at %v, and went on", run, wish.at.Sub(w.born))
+		}
+	}
+	for run, events := range w.durable {
+		for _, e := range events {
+			if e.Type() != "run.canceling" || !e.by.held(e.at) {
+				continue
+			}
+			for _, c := range w.calls {
+				if c.run == run && c.by == e.by && c.ended.After(e.at.Add(slowest+patience)) {
+					w.fault("%s went on until %v, and its run was given up at %v", c, c.ended.Sub(w.born), e.at.Sub(w.born))
+				}
+			}
+		}
+	}
+}
+
+// judgeOwed judges that the outbox holds what is owed, and each message once.
+func (w *world) judgeOwed() {
+	owed := map[string]int{} // by run
+	for _, tenant := range []string{"acme", "umbrella"} {
+		list, err := w.journal.Deliveries(w.ctx, tenant, orchestration.DeliveryFilter{})
+		if err != nil {
+			w.fault("deliveries: %v", err)
+		}
+		for _, o := range list {
+			w.seen["delivery"]++
+			owed[o.Run]++
+			events := w.durable[o.Run]
+			last := events[len(events)-1]
+			spec := events[0].Fact.(*orchestration.RunCreated).Spec
+			if o.Seq != last.Seq || o.Type != last.Type() || !strings.HasSuffix(last.Type(), string(o.Status)) || o.URL != spec.Webhook || o.Tenant != spec.Tenant {
+				w.fault("%s owes %+v, its last event is %d, %s", o.Run, o, last.Seq, last.Type())
+			}
+		}
+	}
+	for run, events := range w.durable {
+		want := 0
+		if events[0].Fact.(*orchestration.RunCreated).Spec.Webhook != "" && w.ended(run) {
+			want = 1
+		}
+		if owed[run] != want {
+			w.fault("%s owes %d messages, not %d", run, owed[run], want)
+		}
+	}
+}
+
+// judgeSpent judges that nothing is held back any more, and that what was spent
+// is what the outcomes told.
+func (w *world) judgeSpent() {
+	want := map[string]float64{}
+	for run, events := range w.durable {
+		spec := events[0].Fact.(*orchestration.RunCreated).Spec
+		if !spec.Held {
+			continue
+		}
+		if !w.ended(run) {
+			return
+		}
+		for _, e := range events {
+			for _, c := range e.Calls() {
+				want[spec.Tenant] += c.CostUSD
+			}
+		}
+	}
+	for _, tenant := range []string{"acme", "umbrella"} {
+		spent, held, err := w.journal.Spent(w.ctx, tenant, period)
+		if err != nil || held != 0 || math.Abs(spent-want[tenant]) > 1e-6 {
+			w.fault("%s has spent %.9f dollars and holds %.9f, outcomes told of %.9f; error %v", tenant, spent, held, want[tenant], err)
+		}
+	}
+}
+
+// tell shows what became durable, and the calls.
+func (w *world) tell() {
+	for _, run := range w.order {
+		spec := w.durable[run][0].Fact.(*orchestration.RunCreated).Spec
+		w.t.Logf("%s is %s: on_failure %s, limits %+v", run, spec.Task, spec.OnFailure, spec.Limits)
+		for _, e := range w.durable[run] {
+			w.t.Logf("  %12v %3d %s %s %d by %s", e.at.Sub(w.born), e.Seq, e.Type(), e.Subtask, e.Attempt, e.by)
+		}
+		for _, c := range w.calls {
+			if c.run == run {
+				w.t.Logf("  %12v to %v: %s as %s", c.begun.Sub(w.born), c.ended.Sub(w.born), c, c.key)
+			}
+		}
+	}
+	for _, p := range w.processes {
+		w.t.Logf("%s was born at %v and over at %v, as %d", p, p.born.Sub(w.born), p.over.Sub(w.born), p.state)
+	}
+}

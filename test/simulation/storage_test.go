@@ -1,0 +1,163 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// Append is the process's way to the journal, which may be slow, be away, lose
+// the answer, or be another's by now.
+func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
+	w := p.w
+	w.mu.Lock()
+	w.seen["append"]++
+	try := fmt.Sprint(c.Row.Task, "/", c.After)
+	r := w.roll("append", try, w.tries[try])
+	w.tries[try]++
+	if !p.effect() {
+		w.mu.Unlock()
+		return errAway
+	}
+	w.mu.Unlock()
+	if oneIn(r, 10) {
+		time.Sleep(upTo(r, 4*time.Second))
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch p.state {
+	case dead:
+		return errAway
+	case fenced:
+		w.seen["append fenced"]++
+		return orchestration.ErrConflict
+	}
+	calm := w.stopping > 0
+	if !calm && (w.away() || oneIn(r, 25)) {
+		w.seen["append failed"]++
+		return errAway
+	}
+	if err := w.journal.Append(context.Background(), c); err != nil {
+		return err
+	}
+	p.keep(c)
+	if !p.effect() {
+		return errAway
+	}
+	// The first commit's answer is lost only in a crash, as journal.Append says.
+	if !calm && c.After > 0 && oneIn(r, 20) {
+		w.seen["answer lost"]++
+		w.seen["append failed"]++
+		return errAway
+	}
+	return nil
+}
+
+// keep notes what has become durable, and judges it by what there was before.
+func (p *process) keep(c orchestration.Commit) {
+	w, run := p.w, c.Row.ID
+	if c.After == 0 {
+		w.order = append(w.order, run)
+	}
+	if got := int64(len(w.durable[run])); got != c.After {
+		w.fault("%s appended to %s after %d, where %d are", p, run, c.After, got)
+	}
+	for _, e := range c.Events {
+		w.durable[run] = append(w.durable[run], durable{e, time.Now(), p})
+		switch {
+		case e.Terminal() && p.flying[run] > 0:
+			w.fault("%s ended (%s) with %d of its calls in flight", run, e.Type(), p.flying[run])
+		case e.Type() == "run.started":
+			w.begun(p)
+		}
+	}
+}
+
+// begun judges that a run has begun by how many have that have not ended.
+func (w *world) begun(p *process) {
+	if w.maxRuns == 0 {
+		return
+	}
+	begun := 0
+	for _, run := range w.order {
+		events := w.durable[run]
+		if len(events) > 1 && events[1].Type() == "run.started" && !w.ended(run) && !w.suspect(run, p) {
+			begun++
+		}
+	}
+	if begun > w.maxRuns {
+		w.fault("%d runs have begun and not ended; max_runs is %d", begun, w.maxRuns)
+	}
+}
+
+// suspect reports whether a run was taken up more than once without an outcome
+// before the process came: then it waits for its turn, and counts when it goes on.
+func (w *world) suspect(run string, p *process) bool {
+	events := w.durable[run]
+	for i := len(events) - 1; i >= 0 && !outcome(events[i].Event); i-- {
+		if events[i].Type() == "run.resumed" {
+			return events[i].by != p || i > 0
+		}
+	}
+	return false
+}
+
+// away reports whether the storage is. The lock is held.
+func (w *world) away() bool {
+	now := time.Now()
+	for _, o := range w.outages {
+		if !now.Before(o[0]) && now.Before(o[1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// Events reads the journal, if it can be read.
+func (p *process) Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error) {
+	if err := p.reads(); err != nil {
+		return nil, err
+	}
+	return p.w.journal.Events(ctx, run, after, limit)
+}
+
+// Unfinished reads the journal, if it can be read.
+func (p *process) Unfinished(ctx context.Context) ([]orchestration.Row, error) {
+	if err := p.reads(); err != nil {
+		return nil, err
+	}
+	return p.w.journal.Unfinished(ctx)
+}
+
+func (p *process) reads() error {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	if !p.effect() || p.w.stopping == 0 && p.w.away() {
+		return errAway
+	}
+	return nil
+}
+
+// period is when the budgets of the tenants begin: virtual time is in it.
+var period = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// hold keeps back what a call may cost.
+func (p *process) hold(h orchestration.Hold) error {
+	w := p.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !p.effect():
+		return errAway
+	case p.state == fenced:
+		return orchestration.ErrConflict
+	case w.stopping == 0 && w.away():
+		return errAway
+	}
+	return w.journal.Hold(context.Background(), h, orchestration.Budget{Period: period, CostUSD: w.budget})
+}
