@@ -9,11 +9,18 @@ type admission struct {
 	queue   queue // of those that have not begun
 }
 
-// admit finds room for a run: among those that have begun, otherwise in the
-// queue. Stop waits for what was admitted until loops.Done.
-func (d *Driver) admit() (queued bool, err error) {
+// Room returns the error that a run would be refused with if it came now, so
+// that a caller need not make one first.
+func (d *Driver) Room() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	_, err := d.room()
+	return err
+}
+
+// room says where there is room for a run: among those that have begun,
+// otherwise in the queue. The lock is held.
+func (d *Driver) room() (queue bool, err error) {
 	o := &d.options
 	switch {
 	case d.isStopping():
@@ -21,12 +28,24 @@ func (d *Driver) admit() (queued bool, err error) {
 	case o.Shed != nil && o.Shed():
 		return false, orchestration.ErrOverloaded
 	case o.MaxRuns <= 0 || d.begun < o.MaxRuns && d.queue.size == 0:
-		d.begun++
+		return false, nil
 	case d.queue.size+d.joining >= o.MaxQueued:
 		return false, orchestration.ErrOverloaded
-	default:
-		queued = true
+	}
+	return true, nil
+}
+
+// admit takes room for a run. Stop waits for what was admitted until loops.Done.
+func (d *Driver) admit() (queued bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if queued, err = d.room(); err != nil {
+		return false, err
+	}
+	if queued {
 		d.joining++
+	} else {
+		d.begun++
 	}
 	d.loops.Add(1)
 	return queued, nil
