@@ -30,11 +30,14 @@ import (
 
 // A Driver carries out runs.
 type Driver interface {
+	// Room returns the error that Start would refuse any run of the tenant with now, nil for
+	// none. It is quick: a server with too much to do must be able to say so.
+	Room(tenant string) error
 	// Start accepts a run. When it returns a row, the run is durable. The error
 	// is a [*orchestration.KeyTaken] when the tenant used the key before, and
 	// wraps [orchestration.ErrUnavailable] when the storage failed, and
-	// [orchestration.ErrOverloaded] when there is no room; then there is no run. The attachments are the bytes of spec.Attachments in order; key
-	// may be nil.
+	// [orchestration.ErrOverloaded] when there is no room; then there is no run.
+	// The attachments are the bytes of spec.Attachments in order; key may be nil.
 	Start(ctx context.Context, spec *orchestration.Spec, attachments [][]byte, key *orchestration.Key) (orchestration.Row, error)
 	// Cancel takes the wish to end a run; what becomes of it shows in its rows.
 	Cancel(ctx context.Context, run, detail string) error

@@ -153,7 +153,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	p := *asProblem(err)
-	if p.Status >= 500 && (x.operation == nil || !x.operation.open) { // probes are answered so for as long as it takes
+	if p.Status >= 500 && p.Code != codeOverloaded && (x.operation == nil || !x.operation.open) { // probes are answered so for as long as it takes
 		s.log.Error("request failed", zap.String("request_id", x.requestID), zap.String("code", string(p.Code)), zap.Error(err))
 	}
 	p.RequestId = x.requestID

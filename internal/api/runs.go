@@ -31,6 +31,9 @@ func (s *server) CreateRun(ctx context.Context, request CreateRunRequestObject) 
 			return nil, err
 		}
 	}
+	if err := s.Driver.Room(x.tenant); err != nil { // before images are fetched for a run that there will not be
+		return nil, err
+	}
 	spec, attachments, err := s.accept(ctx, x, request.Body)
 	if err != nil {
 		return nil, err

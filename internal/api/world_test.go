@@ -18,6 +18,7 @@ type world struct {
 	t       *testing.T
 	perform func(orchestration.Command) orchestration.Said
 	fail    error // what storage answers, if anything
+	full    error // what Room answers, and Start
 	reads   int   // pages of events read
 
 	mu       sync.Mutex
@@ -106,6 +107,12 @@ func perform(c orchestration.Command) orchestration.Said {
 	return nil
 }
 
+func (w *world) Room(string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.full
+}
+
 func (w *world) Start(_ context.Context, spec *orchestration.Spec, attachments [][]byte, key *orchestration.Key) (orchestration.Row, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,6 +123,9 @@ func (w *world) Start(_ context.Context, spec *orchestration.Spec, attachments [
 		if earlier := w.keys[spec.Tenant+" "+key.Key]; earlier != nil {
 			return orchestration.Row{}, &orchestration.KeyTaken{Run: earlier.run.ID, Hash: earlier.key.Hash}
 		}
+	}
+	if w.full != nil {
+		return orchestration.Row{}, w.full
 	}
 	r := &told{run: orchestration.New(orchestration.Funcs{}), attachments: attachments, key: key}
 	w.runs = append(w.runs, r)

@@ -11,11 +11,18 @@ type admission struct {
 	of       map[string]int // all of these, by tenant
 }
 
-// admit finds room for a run: among those that have begun, otherwise in the
-// queue. Stop waits for what was admitted until loops.Done.
-func (d *Driver) admit(tenant string) (queued bool, err error) {
+// Room returns the error that a run of the tenant would be refused with if it came now, so
+// that a caller need not make one first.
+func (d *Driver) Room(tenant string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	_, err := d.room(tenant)
+	return err
+}
+
+// room says where there is room for a run: among those that have begun,
+// otherwise in the queue. The lock is held.
+func (d *Driver) room(tenant string) (queue bool, err error) {
 	o := &d.options
 	switch {
 	case d.isStopping():
@@ -25,12 +32,24 @@ func (d *Driver) admit(tenant string) (queued bool, err error) {
 	case o.MaxRunsOf != nil && o.MaxRunsOf(tenant) > 0 && d.of[tenant] >= o.MaxRunsOf(tenant):
 		return false, orchestration.ErrTooManyRuns
 	case o.MaxRuns <= 0 || d.begun < o.MaxRuns && d.queue.size == 0:
-		d.begun++
+		return false, nil
 	case d.queue.size+d.joining >= o.MaxQueued:
 		return false, orchestration.ErrOverloaded
-	default:
-		queued = true
+	}
+	return true, nil
+}
+
+// admit takes room for a run. Stop waits for what was admitted until loops.Done.
+func (d *Driver) admit(tenant string) (queued bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if queued, err = d.room(tenant); err != nil {
+		return false, err
+	}
+	if queued {
 		d.joining++
+	} else {
+		d.begun++
 	}
 	d.of[tenant]++
 	d.loops.Add(1)

@@ -25,8 +25,8 @@ func TestRunsQueue(t *testing.T) {
 		j := open(t)
 		d := narrow(t, j, diligent)
 		first, second, third := start(t, d), start(t, d), start(t, d)
-		if _, err := d.Start(t.Context(), spec(), nil, nil); !errors.Is(err, orchestration.ErrOverloaded) {
-			t.Errorf("a fourth run: %v", err)
+		if _, err := d.Start(t.Context(), spec(), nil, nil); !errors.Is(err, orchestration.ErrOverloaded) || !errors.Is(d.Room("default"), orchestration.ErrOverloaded) {
+			t.Errorf("a fourth run: %v; room: %v", err, d.Room("default"))
 		}
 		if status(t, j, first) != orchestration.StatusRunning || status(t, j, second) != orchestration.StatusQueued {
 			t.Error("the second run does not queue")
@@ -119,6 +119,9 @@ func TestATenantHasItsShare(t *testing.T) {
 			t.Helper()
 			if _, err := d.Start(t.Context(), spec(), nil, nil); !errors.Is(err, orchestration.ErrTooManyRuns) {
 				t.Errorf("one too many: %v", err)
+			}
+			if err := d.Room("default"); !errors.Is(err, orchestration.ErrTooManyRuns) || d.Room("other") != nil {
+				t.Errorf("room: %v, another tenant's %v", err, d.Room("other"))
 			}
 		}
 		full(d)
