@@ -95,7 +95,7 @@ func (w *world) judgeOutcome(c *call) {
 	e := w.outcomeOf(c)
 	switch {
 	case e == nil:
-		if !c.by.lost() {
+		if !c.by.lost() && !c.by.hurried() {
 			w.fault("the outcome of %s, ended after %v, is not in the journal", c, c.ended.Sub(w.born))
 		}
 		return
@@ -124,6 +124,12 @@ const patience = 90 * time.Second
 // held reports whether the process was well until some time after then.
 func (p *process) held(then time.Time) bool {
 	return p.over.IsZero() || p.over.After(then.Add(patience))
+}
+
+// hurried reports whether the process stopped while the storage was in trouble, so
+// that it may have run out of time.
+func (p *process) hurried() bool {
+	return !p.troubled.IsZero() && p.over.Sub(p.troubled) < 20*time.Second
 }
 
 // judgeWishes judges that who asks for a run's end is heard.

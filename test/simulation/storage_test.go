@@ -21,8 +21,12 @@ func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
 		w.mu.Unlock()
 		return errAway
 	}
+	slow := w.stopping == 0 && oneIn(r, 10)
+	if slow {
+		p.troubled = time.Now()
+	}
 	w.mu.Unlock()
-	if oneIn(r, 10) {
+	if slow {
 		time.Sleep(upTo(r, 4*time.Second))
 	}
 	if err := ctx.Err(); err != nil {
@@ -40,6 +44,7 @@ func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
 	calm := w.stopping > 0
 	if !calm && (w.away() || oneIn(r, 25)) {
 		w.seen["append failed"]++
+		p.troubled = time.Now()
 		return errAway
 	}
 	if err := w.journal.Append(context.Background(), c); err != nil {
@@ -53,6 +58,7 @@ func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
 	if !calm && c.After > 0 && oneIn(r, 20) {
 		w.seen["answer lost"]++
 		w.seen["append failed"]++
+		p.troubled = time.Now()
 		return errAway
 	}
 	return nil
@@ -96,15 +102,20 @@ func (w *world) begun(p *process) {
 }
 
 // suspect reports whether a run was taken up more than once without an outcome
-// before the process came: then it waits for its turn, and counts when it goes on.
+// when the process came: then it is taken up at its turn, whatever else has begun.
 func (w *world) suspect(run string, p *process) bool {
-	events := w.durable[run]
-	for i := len(events) - 1; i >= 0 && !outcome(events[i].Event); i-- {
-		if events[i].Type() == "run.resumed" {
-			return events[i].by != p || i > 0
+	starts := 0
+	for _, e := range w.durable[run] {
+		if e.at.After(p.born) || e.by == p {
+			break
+		}
+		if e.Type() == "run.resumed" {
+			starts++
+		} else if outcome(e.Event) {
+			starts = 0
 		}
 	}
-	return false
+	return starts > 0
 }
 
 // away reports whether the storage is. The lock is held.
@@ -138,6 +149,7 @@ func (p *process) reads() error {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	if !p.effect() || p.w.stopping == 0 && p.w.away() {
+		p.troubled = time.Now()
 		return errAway
 	}
 	return nil
