@@ -190,18 +190,17 @@ func (w *world) judgeOwed() {
 // is what the outcomes told.
 func (w *world) judgeSpent() {
 	want := map[string]float64{}
-	for run, events := range w.durable {
-		spec := events[0].Fact.(*orchestration.RunCreated).Spec
-		if !spec.Held {
-			continue
-		}
+	for _, run := range w.order {
 		if !w.ended(run) {
 			return
 		}
-		for _, e := range events {
-			for _, c := range e.Calls() {
-				want[spec.Tenant] += c.CostUSD
-			}
+		made, cost := w.told(run)
+		folded := w.fold(run, int64(len(w.durable[run])))
+		if got := folded.Totals; got.LLMCalls != made || math.Abs(got.CostUSD-cost) > 1e-9 {
+			w.fault("%s counts %d requests for %.9f dollars; told of were %d for %.9f", run, got.LLMCalls, got.CostUSD, made, cost)
+		}
+		if folded.Spec.Held {
+			want[folded.Spec.Tenant] += cost
 		}
 	}
 	for _, tenant := range []string{"acme", "umbrella"} {
@@ -210,6 +209,21 @@ func (w *world) judgeSpent() {
 			w.fault("%s has spent %.9f dollars and holds %.9f, outcomes told of %.9f; error %v", tenant, spent, held, want[tenant], err)
 		}
 	}
+}
+
+// told returns what the outcomes of a run's calls told of requests, as far as they
+// were heard.
+func (w *world) told(run string) (made int, cost float64) {
+	for _, c := range w.calls {
+		if c.run != run {
+			continue
+		}
+		if e := w.outcomeOf(c); e != nil && e.by == c.by {
+			made += c.made
+			cost += c.cost
+		}
+	}
+	return made, cost
 }
 
 // tell shows what became durable, and the calls.

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -81,7 +82,9 @@ func (p *process) keep(c orchestration.Commit) {
 		case e.Type() == "run.started":
 			w.begun(p)
 		}
+		w.settle(e)
 	}
+	w.judgeHeld(c.Row.Tenant)
 }
 
 // begun judges that a run has begun by how many have that have not ended.
@@ -171,5 +174,40 @@ func (p *process) hold(h orchestration.Hold) error {
 	case w.stopping == 0 && w.away():
 		return errAway
 	}
-	return w.journal.Hold(context.Background(), h, orchestration.Budget{Period: period, CostUSD: w.budget})
+	err := w.journal.Hold(context.Background(), h, orchestration.Budget{Period: period, CostUSD: w.budget})
+	if err == nil {
+		w.held[hold{h.Tenant, h.Run, h.Command}] = h.CostUSD
+	}
+	return err
+}
+
+// A hold is known by the command that it is for.
+type hold struct{ tenant, run, command string }
+
+// settle forgets what was held for a command that has ended, or was lost.
+func (w *world) settle(e orchestration.Event) {
+	attempt := e.Attempt
+	if again, starts := repeats(e); starts && again > 0 {
+		attempt--
+	}
+	command := fmt.Sprintf("%s/%d", unit(e), attempt)
+	_, starts := repeats(e)
+	for h := range w.held {
+		if h.run == e.Run && (e.Terminal() || h.command == command && (outcome(e) || starts)) {
+			delete(w.held, h)
+		}
+	}
+}
+
+// judgeHeld judges that the tenant's budget holds what calls in flight may cost.
+func (w *world) judgeHeld(tenant string) {
+	want := 0.0
+	for h, cost := range w.held {
+		if h.tenant == tenant {
+			want += cost
+		}
+	}
+	if _, held, err := w.journal.Spent(w.ctx, tenant, period); err != nil || math.Abs(held-want) > 1e-6 {
+		w.fault("%.9f dollars are held of %s for calls in flight that may cost %.9f; error %v", held, tenant, want, err)
+	}
 }
