@@ -127,7 +127,7 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.launch(&loop{id: run.ID, run: run, commands: commands}, nil)
+	d.launch(&loop{id: run.ID, run: run, commands: commands})
 	return row, nil
 }
 
@@ -159,7 +159,7 @@ func (d *Driver) Cancel(_ context.Context, run, detail string) error {
 // up. It reports whether there is one. The lock is held.
 func (d *Driver) giveUp(run string, said orchestration.Cancel) bool {
 	if suspect := d.acquit(run); suspect != nil {
-		d.takeUp(suspect, said)
+		d.takeUp(suspect, said, orchestration.Resume{}) // given up first, so that its calls are not made again
 		return true
 	}
 	if !d.queue.leave(run) {

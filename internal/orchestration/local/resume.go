@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -41,7 +42,8 @@ func (d *Driver) Resume(ctx context.Context) error {
 	}
 	d.beginNext()
 	if len(suspects) > 0 {
-		rand.Shuffle(len(suspects), func(i, j int) { suspects[i], suspects[j] = suspects[j], suspects[i] })
+		order := rand.New(rand.NewPCG(math.Float64bits(d.options.Random()), 0))
+		order.Shuffle(len(suspects), func(i, j int) { suspects[i], suspects[j] = suspects[j], suspects[i] })
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.suspects = suspects; !d.isStopping() {
@@ -60,12 +62,12 @@ func (d *Driver) resume(run *orchestration.Run) {
 	}
 }
 
-// takeUp has a run that was begun by another process hear an input first. The
-// lock is held.
-func (d *Driver) takeUp(run *orchestration.Run, first orchestration.Said) *loop {
+// takeUp has a run that was begun by another process hear inputs first. The lock
+// is held.
+func (d *Driver) takeUp(run *orchestration.Run, first ...orchestration.Said) *loop {
 	l := &loop{id: run.ID, run: run}
 	d.begun++
-	d.launch(l, first)
+	d.launch(l, first...)
 	return l
 }
 
