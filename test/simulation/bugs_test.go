@@ -141,7 +141,7 @@ func (b *bug) make(t *testing.T) {
 var (
 	failed   = regexp.MustCompile(`--- FAIL: (\S*/\S+)`)
 	failedAt = regexp.MustCompile(`--- FAIL: (\S+)`)
-	died     = regexp.MustCompile(`(?m)^world (\d+) died|"seed": "?(\d+)`)
+	died     = regexp.MustCompile(`"simulation.seed": "(\d+)"`)
 	told     = regexp.MustCompile(`_test\.go:\d+: (.*)`)
 	panicked = regexp.MustCompile(`(?m)^panic: (.*)`)
 )
