@@ -21,7 +21,8 @@ type call struct {
 	begun, ended time.Time // ended is zero while it is in flight
 	output       string    // of one that ended well
 	failure      *orchestration.Failure
-	cut          bool // it was asked to end
+	cost         float64 // that it told of, in dollars
+	made         int     // requests that it told of
 }
 
 func (c *call) String() string { return fmt.Sprintf("%s of %s by %s", c.command, c.run, c.by) }
@@ -41,6 +42,10 @@ func (p *process) Perform(ctx context.Context, perf orchestration.Performance) o
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.ended, c.failure, c.output = time.Now(), failure, outputOf(answer)
+	for _, request := range calls {
+		c.made++
+		c.cost += request.CostUSD
+	}
 	p.flying[c.run]--
 	if strings.HasPrefix(c.unit, "subtask/") {
 		p.working[c.run]--
@@ -146,7 +151,6 @@ func (c *call) wait(ctx context.Context, r *rand.Rand, endless int) *orchestrati
 		return failure
 	case <-ctx.Done():
 	}
-	c.cut = true
 	if manner == 0 {
 		time.Sleep(heedless) // and its answer comes all the same
 		return failure

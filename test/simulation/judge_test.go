@@ -95,7 +95,7 @@ func (w *world) judgeOutcome(c *call) {
 	e := w.outcomeOf(c)
 	switch {
 	case e == nil:
-		if !c.by.lost() {
+		if !c.by.lost() && !c.by.hurried() {
 			w.fault("the outcome of %s, ended after %v, is not in the journal", c, c.ended.Sub(w.born))
 		}
 		return
@@ -124,6 +124,12 @@ const patience = 90 * time.Second
 // held reports whether the process was well until some time after then.
 func (p *process) held(then time.Time) bool {
 	return p.over.IsZero() || p.over.After(then.Add(patience))
+}
+
+// hurried reports whether the process stopped while the storage was in trouble, so
+// that it may have run out of time.
+func (p *process) hurried() bool {
+	return !p.troubled.IsZero() && p.over.Sub(p.troubled) < 20*time.Second
 }
 
 // judgeWishes judges that who asks for a run's end is heard.
@@ -184,18 +190,17 @@ func (w *world) judgeOwed() {
 // is what the outcomes told.
 func (w *world) judgeSpent() {
 	want := map[string]float64{}
-	for run, events := range w.durable {
-		spec := events[0].Fact.(*orchestration.RunCreated).Spec
-		if !spec.Held {
-			continue
-		}
+	for _, run := range w.order {
 		if !w.ended(run) {
 			return
 		}
-		for _, e := range events {
-			for _, c := range e.Calls() {
-				want[spec.Tenant] += c.CostUSD
-			}
+		made, cost := w.told(run)
+		folded := w.fold(run, int64(len(w.durable[run])))
+		if got := folded.Totals; got.LLMCalls != made || math.Abs(got.CostUSD-cost) > 1e-9 {
+			w.fault("%s counts %d requests for %.9f dollars; told of were %d for %.9f", run, got.LLMCalls, got.CostUSD, made, cost)
+		}
+		if folded.Spec.Held {
+			want[folded.Spec.Tenant] += cost
 		}
 	}
 	for _, tenant := range []string{"acme", "umbrella"} {
@@ -204,6 +209,21 @@ func (w *world) judgeSpent() {
 			w.fault("%s has spent %.9f dollars and holds %.9f, outcomes told of %.9f; error %v", tenant, spent, held, want[tenant], err)
 		}
 	}
+}
+
+// told returns what the outcomes of a run's calls told of requests, as far as they
+// were heard.
+func (w *world) told(run string) (made int, cost float64) {
+	for _, c := range w.calls {
+		if c.run != run {
+			continue
+		}
+		if e := w.outcomeOf(c); e != nil && e.by == c.by {
+			made += c.made
+			cost += c.cost
+		}
+	}
+	return made, cost
 }
 
 // tell shows what became durable, and the calls.

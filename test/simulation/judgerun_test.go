@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -166,6 +167,9 @@ func (t *trial) judgeIdle(e, next durable) {
 		timer, ok := c.(orchestration.SetTimer)
 		if !ok {
 			return
+		}
+		if subtask := strings.HasPrefix(timer.Timer, "subtask/"); subtask && t.run.Planning.Status != orchestration.StatusSucceeded {
+			continue // it waits for the plan's revision
 		}
 		if timer.At.Before(due) {
 			due = timer.At

@@ -30,14 +30,15 @@ type process struct {
 	died   chan struct{}
 
 	// Guarded by the world's lock.
-	state   int
-	effects int
-	dieAt   int // the effect that it dies before; 0: it does not
-	born    time.Time
-	over    time.Time        // since when it is not alive
-	told    map[string]int64 // by run: the last event that readers were told of
-	flying  map[string]int   // calls in flight, by run
-	working map[string]int   // those at subtasks
+	state    int
+	effects  int
+	dieAt    int // the effect that it dies before; 0: it does not
+	born     time.Time
+	over     time.Time        // since when it is not alive
+	troubled time.Time        // when the storage was last slow or away
+	told     map[string]int64 // by run: the last event that readers were told of
+	flying   map[string]int   // calls in flight, by run
+	working  map[string]int   // those at subtasks
 }
 
 func newProcess(w *world, name string, dieAt int) *process {

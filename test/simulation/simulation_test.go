@@ -17,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,7 +30,13 @@ var (
 	only  = flag.Uint64("simulation.seed", 0, "of the one world that is played; 0: as many as simulation.seeds says")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// What panics in a goroutine of the product's tells which world it was in.
+	if err := os.Setenv("GODEBUG", "tracebacklabels=1"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestSimulation(t *testing.T) {
 	if *only != 0 {
@@ -56,12 +63,7 @@ func failFast() bool { return flag.Lookup("test.failfast").Value.String() == "tr
 func play(t *testing.T, seed uint64) (seen tally) {
 	t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 		again := fmt.Sprintf("go test ./test/simulation -simulation.seed %d", seed)
-		defer func() {
-			if p := recover(); p != nil { // a goroutine that hangs is told of by a panic
-				fmt.Fprintf(os.Stderr, "world %d died; to see it again: %s\n", seed, again)
-				panic(p)
-			}
-		}()
+		pprof.SetGoroutineLabels(pprof.WithLabels(t.Context(), pprof.Labels("simulation.seed", fmt.Sprint(seed))))
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, seed)
 			w.play()

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -21,8 +22,12 @@ func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
 		w.mu.Unlock()
 		return errAway
 	}
+	slow := w.stopping == 0 && oneIn(r, 10)
+	if slow {
+		p.troubled = time.Now()
+	}
 	w.mu.Unlock()
-	if oneIn(r, 10) {
+	if slow {
 		time.Sleep(upTo(r, 4*time.Second))
 	}
 	if err := ctx.Err(); err != nil {
@@ -40,6 +45,7 @@ func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
 	calm := w.stopping > 0
 	if !calm && (w.away() || oneIn(r, 25)) {
 		w.seen["append failed"]++
+		p.troubled = time.Now()
 		return errAway
 	}
 	if err := w.journal.Append(context.Background(), c); err != nil {
@@ -53,6 +59,7 @@ func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
 	if !calm && c.After > 0 && oneIn(r, 20) {
 		w.seen["answer lost"]++
 		w.seen["append failed"]++
+		p.troubled = time.Now()
 		return errAway
 	}
 	return nil
@@ -75,7 +82,9 @@ func (p *process) keep(c orchestration.Commit) {
 		case e.Type() == "run.started":
 			w.begun(p)
 		}
+		w.settle(e)
 	}
+	w.judgeHeld(c.Row.Tenant)
 }
 
 // begun judges that a run has begun by how many have that have not ended.
@@ -96,15 +105,20 @@ func (w *world) begun(p *process) {
 }
 
 // suspect reports whether a run was taken up more than once without an outcome
-// before the process came: then it waits for its turn, and counts when it goes on.
+// when the process came: then it is taken up at its turn, whatever else has begun.
 func (w *world) suspect(run string, p *process) bool {
-	events := w.durable[run]
-	for i := len(events) - 1; i >= 0 && !outcome(events[i].Event); i-- {
-		if events[i].Type() == "run.resumed" {
-			return events[i].by != p || i > 0
+	starts := 0
+	for _, e := range w.durable[run] {
+		if e.at.After(p.born) || e.by == p {
+			break
+		}
+		if e.Type() == "run.resumed" {
+			starts++
+		} else if outcome(e.Event) {
+			starts = 0
 		}
 	}
-	return false
+	return starts > 0
 }
 
 // away reports whether the storage is. The lock is held.
@@ -138,6 +152,7 @@ func (p *process) reads() error {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	if !p.effect() || p.w.stopping == 0 && p.w.away() {
+		p.troubled = time.Now()
 		return errAway
 	}
 	return nil
@@ -159,5 +174,40 @@ func (p *process) hold(h orchestration.Hold) error {
 	case w.stopping == 0 && w.away():
 		return errAway
 	}
-	return w.journal.Hold(context.Background(), h, orchestration.Budget{Period: period, CostUSD: w.budget})
+	err := w.journal.Hold(context.Background(), h, orchestration.Budget{Period: period, CostUSD: w.budget})
+	if err == nil {
+		w.held[hold{h.Tenant, h.Run, h.Command}] = h.CostUSD
+	}
+	return err
+}
+
+// A hold is known by the command that it is for.
+type hold struct{ tenant, run, command string }
+
+// settle forgets what was held for a command that has ended, or was lost.
+func (w *world) settle(e orchestration.Event) {
+	attempt := e.Attempt
+	if again, starts := repeats(e); starts && again > 0 {
+		attempt--
+	}
+	command := fmt.Sprintf("%s/%d", unit(e), attempt)
+	_, starts := repeats(e)
+	for h := range w.held {
+		if h.run == e.Run && (e.Terminal() || h.command == command && (outcome(e) || starts)) {
+			delete(w.held, h)
+		}
+	}
+}
+
+// judgeHeld judges that the tenant's budget holds what calls in flight may cost.
+func (w *world) judgeHeld(tenant string) {
+	want := 0.0
+	for h, cost := range w.held {
+		if h.tenant == tenant {
+			want += cost
+		}
+	}
+	if _, held, err := w.journal.Spent(w.ctx, tenant, period); err != nil || math.Abs(held-want) > 1e-6 {
+		w.fault("%.9f dollars are held of %s for calls in flight that may cost %.9f; error %v", held, tenant, want, err)
+	}
 }

@@ -40,6 +40,7 @@ type world struct {
 	calls     []*call          // in the order of their beginning
 	performed map[string]*call // by run and command
 	tries     map[string]int   // of an append
+	held      map[hold]float64
 }
 
 // A durable event is one in the journal, since when and by whom.
@@ -58,7 +59,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, ctx: t.Context(), seed: seed, born: time.Now(),
 		durable: map[string][]durable{}, given: map[string]*orchestration.Spec{},
-		wishes: map[string]wish{}, performed: map[string]*call{}, seen: tally{}, tries: map[string]int{},
+		wishes: map[string]wish{}, performed: map[string]*call{}, seen: tally{}, tries: map[string]int{}, held: map[hold]float64{},
 	}
 	j, err := journal.Open(w.ctx, "mem:", journal.Options{})
 	if err != nil {
@@ -66,7 +67,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w.journal = j
 	r := w.roll("world")
-	w.grim = oneIn(r, 7)
+	w.grim = oneIn(r, 5)
 	w.maxRuns = pick(r, 0, 1, 1, 2, 3)
 	w.queue = pick(r, 0, 2, 10)
 	w.budget = pick(r, 1e6, 1e6, 0.05)

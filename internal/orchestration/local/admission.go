@@ -99,9 +99,9 @@ func (d *Driver) beginNext() {
 	}
 }
 
-// launch has a run's loop begin with an input. The lock is held, and the run is
+// launch has a run's loop begin with inputs. The lock is held, and the run is
 // among those that have begun.
-func (d *Driver) launch(l *loop, first orchestration.Said) {
+func (d *Driver) launch(l *loop, first ...orchestration.Said) {
 	l.init(d)
 	d.runs[l.id] = l
 	d.loops.Go(func() {

@@ -134,7 +134,7 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.launch(&loop{id: run.ID, tenant: spec.Tenant, run: run, commands: commands}, nil)
+	d.launch(&loop{id: run.ID, tenant: spec.Tenant, run: run, commands: commands})
 	return commit.Row, nil
 }
 
@@ -168,16 +168,16 @@ func (d *Driver) cancelWaiting(run string, said orchestration.Cancel) error {
 	if d.isStopping() {
 		return orchestration.ErrNotFound
 	}
-	l := d.takeSuspect(run)
+	l, inputs := d.takeSuspect(run), []orchestration.Said{said, orchestration.Resume{}} // so its calls are not made again
 	if l == nil {
 		tenant, queued := d.queue.leave(run)
 		if !queued {
 			return orchestration.ErrNotFound
 		}
-		l = &loop{id: run, tenant: tenant}
+		l, inputs = &loop{id: run, tenant: tenant}, inputs[:1]
 	}
 	d.begun++
-	d.launch(l, said)
+	d.launch(l, inputs...)
 	return nil
 }
 

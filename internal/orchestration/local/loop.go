@@ -56,16 +56,20 @@ func (l *loop) say(h heard) bool {
 	}
 }
 
-// drive begins with what is to be done, and with an input, if there is one, and
+// drive begins with what is to be done, and with inputs, if there are any, and
 // acts on what follows from each input, until the run has ended or the driver
 // stops and no call is in flight any more.
-func (l *loop) drive(first orchestration.Said) {
+func (l *loop) drive(first []orchestration.Said) {
 	defer l.stop()
 	if l.run == nil && !l.load() {
 		return
 	}
 	l.act(l.commands)
-	if first != nil && !l.hear([]heard{{said: first}}) {
+	batch := make([]heard, len(first))
+	for i, said := range first {
+		batch[i].said = said
+	}
+	if !l.hear(batch) {
 		return
 	}
 	stopping := l.driver.stopping
