@@ -42,6 +42,14 @@ func (s *server) hold(next http.Handler) http.Handler {
 			s.fail(w, r, problem(codeInvalidRequest, "There is no representation of a type that Accept allows.").with(http.StatusNotAcceptable))
 			return
 		}
+		// Before the body is read, let alone images are fetched. One with a key may
+		// ask for a run that there is.
+		if x.operation.id == "createRun" && r.Header.Get("Idempotency-Key") == "" {
+			if err := s.Driver.Room(exchangeOf(r.Context()).tenant); err != nil {
+				s.fail(w, r, err)
+				return
+			}
+		}
 		faults := parameterFaults(x.operation, r)
 		if x.operation.body != nil && len(faults) == 0 {
 			var err error

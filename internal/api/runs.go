@@ -30,9 +30,9 @@ func (s *server) CreateRun(ctx context.Context, request CreateRunRequestObject) 
 		if !errors.Is(err, orchestration.ErrNotFound) {
 			return nil, err
 		}
-	}
-	if err := s.Driver.Room(x.tenant); err != nil { // before images are fetched for a run that there will not be
-		return nil, err
+		if err := s.Driver.Room(x.tenant); err != nil {
+			return nil, err
+		}
 	}
 	spec, attachments, err := s.accept(ctx, x, request.Body)
 	if err != nil {
