@@ -45,7 +45,7 @@ func (s *server) hold(next http.Handler) http.Handler {
 		// Before the body is read, let alone images are fetched. One with a key may
 		// ask for a run that there is.
 		if x.operation.id == "createRun" && r.Header.Get("Idempotency-Key") == "" {
-			if err := s.Driver.Room(exchangeOf(r.Context()).tenant); err != nil {
+			if err := s.Driver.Room(x.tenant); err != nil {
 				s.fail(w, r, err)
 				return
 			}

@@ -168,7 +168,7 @@ func (d *Driver) cancelWaiting(run string, said orchestration.Cancel) error {
 	if d.isStopping() {
 		return orchestration.ErrNotFound
 	}
-	l, inputs := d.takeSuspect(run), []orchestration.Said{said, orchestration.Resume{}} // so its calls are not made again
+	l, inputs := d.takeSuspect(run), []orchestration.Said{said, orchestration.Resume{}} // in this order, so that its calls are not made again
 	if l == nil {
 		tenant, queued := d.queue.leave(run)
 		if !queued {
