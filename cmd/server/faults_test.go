@@ -55,7 +55,7 @@ func TestAPlanIsRevised(t *testing.T) {
 	got := r.ask("POST", "/v1/runs", `{"task": "t", "on_failure": "replan", `+doomedPlan+`}`, "Prefer: wait=60")
 	got.wantSucceeded(t, true)
 	plan := shown(t, got.json, "plan")
-	if v := shown(t, plan, "version"); v != 2.0 || shown(t, got.json, "result", "partial") != false {
+	if v := shown(t, plan, "version"); v != 2.0 || shown(t, got.json, "result", "partial") != any(false) {
 		t.Errorf("version %v: %s", v, got.text)
 	}
 	versions := shown(t, plan, "versions").([]any)
@@ -84,7 +84,7 @@ func TestAFallbackIsMarked(t *testing.T) {
 	got := r.ask("POST", "/v1/runs", threeSubtasks, "Prefer: wait=60")
 	got.wantSucceeded(t, true)
 	for _, s := range shown(t, got.json, "plan", "subtasks").([]any) {
-		if shown(t, s, "fallback") != true || shown(t, s, "model") != "small" || shown(t, s, "attempts") != 2.0 {
+		if shown(t, s, "fallback") != any(true) || shown(t, s, "model") != "small" || shown(t, s, "attempts") != 2.0 {
 			t.Errorf("subtask %v", s)
 		}
 	}
@@ -105,7 +105,7 @@ func TestABudgetIsKept(t *testing.T) {
 	const task = `{"task": "Say hello in ten ways [[sim subtasks=10]]", "limits": {%s}}`
 	got := r.ask("POST", "/v1/runs", fmt.Sprintf(task, `"max_llm_calls": 7`), "Prefer: wait=60")
 	got.wantSucceeded(t, true)
-	if n := calls.Load(); n != 7 || shown(t, got.json, "result", "partial") != true || shown(t, got.json, "reason", "code") != "budget_exceeded" ||
+	if n := calls.Load(); n != 7 || shown(t, got.json, "result", "partial") != any(true) || shown(t, got.json, "reason", "code") != "budget_exceeded" ||
 		!strings.Contains(shown(t, got.json, "reason", "detail").(string), "5 of 10 subtasks") {
 		t.Errorf("%d calls: %s", n, got.text)
 	}

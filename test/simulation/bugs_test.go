@@ -66,7 +66,7 @@ func TestBugs(t *testing.T) {
 
 const root = "../.."
 
-var change = regexp.MustCompile(`(?s)<<<<<<<\n(.*?)=======\n(.*?)>>>>>>>\n`)
+var change = regexp.MustCompile(`(?s)<{7}\n(.*?)={7}\n(.*?)>{7}\n`)
 
 func readBug(t *testing.T, path string) *bug {
 	archive, err := txtar.ParseFile(path)

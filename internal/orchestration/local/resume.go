@@ -29,7 +29,7 @@ func (d *Driver) Resume(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.suspects) > 0 && !d.isStopping() {
-		order := rand.New(rand.NewPCG(math.Float64bits(d.options.Random()), 0)) //nolint:gosec // nobody gains by foreseeing it
+		order := rand.New(rand.NewPCG(math.Float64bits(d.options.Random()), 0))
 		order.Shuffle(len(d.suspects), func(i, j int) { d.suspects[i], d.suspects[j] = d.suspects[j], d.suspects[i] })
 		d.loops.Go(d.tryOut)
 	}
