@@ -20,6 +20,7 @@ func TestCancelSuspect(t *testing.T) {
 		never := func(ctx context.Context, p orchestration.Performance) orchestration.Said {
 			calls.Add(1)
 			<-ctx.Done()
+			time.Sleep(time.Second)
 			return lost(p.Command)
 		}
 		var runs []string
@@ -36,6 +37,13 @@ func TestCancelSuspect(t *testing.T) {
 			if life == 0 {
 				runs = append(runs, start(t, d), start(t, d), start(t, d))
 			}
+			if life == 1 { // these are ending when the process dies
+				for _, run := range runs[1:] {
+					if err := d.Cancel(t.Context(), run, "enough"); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
 			synctest.Wait()
 			died.Store(life + 1)
 			d.Close()
@@ -47,7 +55,7 @@ func TestCancelSuspect(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, run := range runs {
-			if err := d.Cancel(t.Context(), run, "enough"); err != nil {
+			if err := d.Cancel(t.Context(), run, "enough"); err != nil && status(t, j, run) != orchestration.StatusCanceled {
 				t.Errorf("cancel of %s: %v", run, err)
 			}
 		}
@@ -58,8 +66,8 @@ func TestCancelSuspect(t *testing.T) {
 				t.Errorf("%s is %s", run, got)
 			}
 		}
-		if got := calls.Load(); got != 1 {
-			t.Errorf("%d calls were made of runs that were given up before their turn, but one", got)
+		if got := calls.Load(); got > 1 {
+			t.Errorf("%d calls were made of runs that were given up, but one, before their turn", got)
 		}
 	})
 }
