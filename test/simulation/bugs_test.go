@@ -69,7 +69,7 @@ const (
 	simulated = "./test/simulation"
 )
 
-var change = regexp.MustCompile(`(?s)<<<<<<<\n(.*?)=======\n(.*?)>>>>>>>\n`)
+var change = regexp.MustCompile(`(?s)<{7}\n(.*?)={7}\n(.*?)>{7}\n`)
 
 func readBug(t *testing.T, path string) *bug {
 	archive, err := txtar.ParseFile(path)
