@@ -8,12 +8,20 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap/zaptest"
+
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // TestCancelSuspect cancels runs that wait to be tried out, as the process may
 // have died of one of them: they end, and their calls are not made again.
 func TestCancelSuspect(t *testing.T) {
+	for other := range 3 { // the one that is not ending: in one case it is tried out first
+		t.Run(fmt.Sprint(other), func(t *testing.T) { cancelSuspects(t, other) })
+	}
+}
+
+func cancelSuspects(t *testing.T, other int) {
 	synctest.Test(t, func(t *testing.T) {
 		j := open(t)
 		var calls, died atomic.Int64
@@ -37,8 +45,11 @@ func TestCancelSuspect(t *testing.T) {
 			if life == 0 {
 				runs = append(runs, start(t, d), start(t, d), start(t, d))
 			}
-			if life == 1 { // these are ending when the process dies
-				for _, run := range runs[1:] {
+			if life == 1 { // the others are ending when the process dies
+				for i, run := range runs {
+					if i == other {
+						continue
+					}
 					if err := d.Cancel(t.Context(), run, "enough"); err != nil {
 						t.Fatal(err)
 					}
@@ -49,7 +60,8 @@ func TestCancelSuspect(t *testing.T) {
 			d.Close()
 		}
 		calls.Store(0)
-		d := drive(t, j, never)
+		d := New(Options{Journal: j, Agent: agentFunc(never), Logger: zaptest.NewLogger(t), Random: func() float64 { return 0 }})
+		t.Cleanup(d.Close)
 		if err := d.Resume(t.Context()); err != nil {
 			t.Fatal(err)
 		}
