@@ -16,6 +16,7 @@ BENCHTIME ?= 1s
 ROUNDS ?= 9
 KILLS ?= 200
 RUNS ?= 2000
+SEEDS ?= 3000
 IMAGE ?= tutti:$(VERSION)
 
 ##@ Everyday
@@ -95,6 +96,14 @@ integration: test/node_modules $(BIN)/promtool ## Run the suites that need Node,
 .PHONY: kill
 kill: ## Kill the server KILLS times (200) over RUNS runs (2000) and see that nothing is lost
 	go test -tags integration -count=1 -v ./test/kill -kill.kills $(KILLS) -kill.runs $(RUNS)
+
+.PHONY: simulate
+simulate: ## Play SEEDS worlds (3000) in virtual time, with storage that fails and processes that die
+	go test -count=1 -timeout 60m ./test/simulation -simulation.seeds $(SEEDS)
+
+.PHONY: bugs
+bugs: ## Make deliberate mistakes in the product, one by one, and see a test notice each
+	go test -tags integration -count=1 -v -run '^TestBugs$$' ./test/simulation | grep -v '^ *=== '
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (20s)

@@ -37,6 +37,8 @@ func (p *process) Perform(ctx context.Context, perf orchestration.Performance) o
 		<-ctx.Done()
 		return said(perf.Command, &orchestration.Failure{Code: orchestration.CodeCanceled}, nil, nil)
 	}
+	time.Sleep(upTo(r, step))
+	p.count()
 	failure, calls := p.converse(ctx, c, &perf, r)
 	answer := said(perf.Command, failure, calls, r)
 	w.mu.Lock()
@@ -60,7 +62,7 @@ func (p *process) begin(perf *orchestration.Performance) *call {
 	w := p.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !p.effect() {
+	if p.state == dead {
 		return nil
 	}
 	c := &call{
@@ -155,6 +157,7 @@ func (c *call) wait(ctx context.Context, r *rand.Rand, endless int) *orchestrati
 		time.Sleep(heedless) // and its answer comes all the same
 		return failure
 	}
+	time.Sleep(heedless % step)
 	return &orchestration.Failure{Code: orchestration.CodeCanceled}
 }
 

@@ -64,7 +64,10 @@ func TestBugs(t *testing.T) {
 	t.Logf("\n%s", &table)
 }
 
-const root = "../.."
+const (
+	root      = "../.."
+	simulated = "./test/simulation"
+)
 
 var change = regexp.MustCompile(`(?s)<{7}\n(.*?)={7}\n(.*?)>{7}\n`)
 
@@ -74,7 +77,7 @@ func readBug(t *testing.T, path string) *bug {
 		t.Fatal(err)
 	}
 	name, rest, _ := strings.Cut(string(archive.Comment), "\n")
-	b := &bug{name: name, tests: "./test/simulation", files: map[string][]byte{}}
+	b := &bug{name: name, tests: simulated, files: map[string][]byte{}}
 	if tests, ok := strings.CutPrefix(strings.TrimSpace(rest), "tests: "); ok {
 		b.tests = tests
 	}
@@ -123,7 +126,11 @@ func (b *bug) make(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
-	test := exec.CommandContext(ctx, "go", "test", "-overlay", file, "-failfast", "-timeout", "30s", "-vet", "off", b.tests)
+	args := []string{"test", "-overlay", file, "-failfast", "-timeout", "100s", "-vet", "off", b.tests}
+	if b.tests == simulated {
+		args = append(args, "-simulation.seeds", "1500") // most are noticed in one of the first
+	}
+	test := exec.CommandContext(ctx, "go", args...)
 	test.Dir = root
 	out, err := test.CombinedOutput()
 	switch {

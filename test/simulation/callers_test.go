@@ -24,7 +24,7 @@ func (w *world) caller(i int) {
 	w.given[run] = spec
 	w.seen["run accepted"]++
 	w.mu.Unlock()
-	if !oneIn(r, 3) {
+	if w.grim && !oneIn(r, 2) || !oneIn(r, 3) {
 		return
 	}
 	time.Sleep(upTo(r, 45*time.Second))

@@ -93,6 +93,13 @@ func (p *process) effect() bool {
 	return p.state != dead
 }
 
+// count counts an effect that is nobody else's.
+func (p *process) count() {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.effect()
+}
+
 // lost reports that nothing of what the process does shows any more. The lock is held.
 func (p *process) lost() bool { return p.state == dead || p.state == fenced }
 

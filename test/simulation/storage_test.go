@@ -9,6 +9,17 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
+// step is how far apart, at most, things come to be that the product does at once.
+const step = time.Millisecond
+
+// task tells runs apart by what is the same each time that a world is played.
+func (w *world) task(run string) string {
+	if len(w.durable[run]) == 0 {
+		return ""
+	}
+	return w.durable[run][0].Fact.(*orchestration.RunCreated).Spec.Task
+}
+
 // Append is the process's way to the journal, which may be slow, be away, lose
 // the answer, or be another's by now.
 func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
@@ -18,6 +29,9 @@ func (p *process) Append(ctx context.Context, c orchestration.Commit) error {
 	try := fmt.Sprint(c.Row.Task, "/", c.After)
 	r := w.roll("append", try, w.tries[try])
 	w.tries[try]++
+	w.mu.Unlock()
+	time.Sleep(upTo(r, step)) // what happens at once happens in an order that follows from the seed
+	w.mu.Lock()
 	if !p.effect() {
 		w.mu.Unlock()
 		return errAway
@@ -134,6 +148,11 @@ func (w *world) away() bool {
 
 // Events reads the journal, if it can be read.
 func (p *process) Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error) {
+	w := p.w
+	w.mu.Lock()
+	r := w.roll("read", w.task(run), after, p.name)
+	w.mu.Unlock()
+	time.Sleep(upTo(r, step))
 	if err := p.reads(); err != nil {
 		return nil, err
 	}

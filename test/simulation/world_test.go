@@ -67,7 +67,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w.journal = j
 	r := w.roll("world")
-	w.grim = oneIn(r, 5)
+	w.grim = oneIn(r, 4)
 	w.maxRuns = pick(r, 0, 1, 1, 2, 3)
 	w.queue = pick(r, 0, 2, 10)
 	w.budget = pick(r, 1e6, 1e6, 0.05)
