@@ -91,7 +91,7 @@ openapi: test/node_modules ## Lint openapi.yaml
 
 .PHONY: integration
 integration: test/node_modules $(BIN)/promtool ## Run the suites that need Node, promtool, strace or the image's build
-	go test -tags integration -count=1 $$(go list -tags integration ./test/... | grep -v /kill$$)
+	go test -tags integration -count=1 $$(go list -tags integration ./test/... | grep -Ev '/(kill|overload)$$')
 
 .PHONY: kill
 kill: ## Kill the server KILLS times (200) over RUNS runs (2000) and see that nothing is lost
@@ -104,6 +104,10 @@ simulate: ## Play SEEDS worlds (3000) in virtual time, with storage that fails a
 .PHONY: bugs
 bugs: ## Make deliberate mistakes in the product, one by one, and see a test notice each
 	go test -tags integration -count=1 -v -run '^TestBugs$$' ./test/simulation | grep -v '^ *=== '
+
+.PHONY: overload
+overload: ## Ask more of the server than it can do, and see that it does as much as before and refuses the rest
+	go test -tags integration -count=1 -v ./test/overload
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (20s)
