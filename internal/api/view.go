@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -208,7 +209,10 @@ func cut(text string) string {
 
 // failureOf says why a subtask has no output, or none yet.
 func failureOf(s *orchestration.SubtaskState) *Failure {
-	if s.Failure == nil && s.Status == orchestration.StatusCanceled {
+	switch {
+	case s.Failure == nil && s.Dropped > 0:
+		return &Failure{Code: orchestration.CodeCanceled, Detail: fmt.Sprintf("Left out by version %d of the plan.", s.Dropped)}
+	case s.Failure == nil && s.Status == orchestration.StatusCanceled:
 		return &Failure{Code: orchestration.CodeCanceled, Detail: "Given up with the run."}
 	}
 	return failure(s.Failure)

@@ -191,14 +191,28 @@ func (r *Run) exhaustedBy(limit string) Reason {
 			undone++
 		}
 	}
-	detail := fmt.Sprintf("The run's %s allows no further call", limit)
-	if limit == tenantBudget {
-		detail = "The tenant's budget allows no further call"
+	detail := "The tenant's budget for the day allows no further call"
+	if limit != tenantBudget {
+		detail = fmt.Sprintf("The run's %s of %v allows no further call", limit, r.Spec.Limits.budget(limit))
+		if r.Synthesis.Share != nil && (undone > 0 || r.Planning.Version == 0) {
+			detail += " beside what is kept for the synthesis"
+		}
 	}
 	if undone > 0 {
 		detail += fmt.Sprintf("; %d of %d subtasks were left undone", undone, r.Progress.Total)
 	}
 	return Reason{Code: CodeBudgetExceeded, Detail: detail + "."}
+}
+
+// budget returns the amount of a limit on what the run may spend.
+func (l *Limits) budget(limit string) any {
+	switch limit {
+	case "max_llm_calls":
+		return l.MaxLLMCalls
+	case "max_tokens":
+		return l.MaxTokens
+	}
+	return l.MaxCostUSD
 }
 
 // warn says once that most of a limit is spent.

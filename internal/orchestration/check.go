@@ -17,6 +17,7 @@ const (
 	ProblemSelfDependency    = "self_dependency"
 	ProblemUnknownDependency = "unknown_dependency"
 	ProblemFailedDependency  = "failed_dependency"
+	ProblemNothingNew        = "nothing_new"
 	ProblemCycle             = "cycle"
 )
 

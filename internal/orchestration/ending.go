@@ -158,13 +158,16 @@ func canceledWith(ending *RunCanceling) Failure {
 	return Failure{Code: CodeCanceled, Detail: fmt.Sprintf("Given up with the run (%s).", ending.Reason.Code)}
 }
 
-// firstFailure returns the failure of the first subtask that failed.
+// firstFailure returns the failure of the first subtask that failed, or else of
+// the first that was skipped for another reason than a dependency.
 func (r *Run) firstFailure() Failure {
-	for _, s := range r.Subtasks {
-		if s.Status == StatusFailed {
-			f := *s.Failure
-			f.Detail = fmt.Sprintf("No subtask succeeded; %s failed: %s", s.ID, f.Detail)
-			return f
+	for _, status := range []Status{StatusFailed, StatusSkipped} {
+		for _, s := range r.Subtasks {
+			if s.Status == status && s.Failure.Code != CodeDependencyFailed {
+				f := *s.Failure
+				f.Detail = fmt.Sprintf("No subtask succeeded; %s %s: %s", s.ID, verb(status), f.Detail)
+				return f
+			}
 		}
 	}
 	return Failure{Code: CodeInternal, Detail: "No subtask succeeded."}

@@ -7,10 +7,12 @@ import (
 )
 
 // A revision is what becomes of a plan: which subtasks are kept and which are
-// dropped, by id in plan order, and what is new.
+// dropped, by id in plan order, what is new, and which that were lost it names
+// once more as they were.
 type revision struct {
 	kept, dropped []string
 	added         []Subtask
+	lost          []string
 }
 
 // revise holds a planner's new plan against the one in force. What has
@@ -27,6 +29,9 @@ func (r *Run) revise(p Plan) revision {
 	var rev revision
 	for _, s := range p.Subtasks {
 		if same[s.ID] {
+			if r.Subtask(s.ID).lost() {
+				rev.lost = append(rev.lost, s.ID)
+			}
 			continue
 		}
 		if r.Subtask(s.ID) != nil && names[s.ID] == s.ID {
@@ -121,6 +126,12 @@ func (rev *revision) check(r *Run) []Problem {
 				problems = append(problems, Problem{Code: ProblemFailedDependency, Detail: fmt.Sprintf(
 					"Subtask %s depends on %s, which %s: plan what is to be done in its place.", s.ID, id, verb(on.Status))})
 			}
+		}
+	}
+	if len(rev.added) == 0 { // still wanted, and nothing makes up for it
+		for _, id := range rev.lost {
+			problems = append(problems, Problem{Code: ProblemNothingNew, Detail: fmt.Sprintf(
+				"Subtask %s %s and is planned once more as it was: plan what is to be done in its place.", id, verb(r.Subtask(id).Status))})
 		}
 	}
 	return problems
