@@ -19,7 +19,7 @@ import (
 const deploy = "../../deploy"
 
 var (
-	definition = regexp.MustCompile(`f\.(counters|gauge|function|constant|histograms?)\(\s*"([a-z0-9_]+)"`)
+	definition = regexp.MustCompile(`f\.(counters|gauge|function|functionOf|constant|histograms?)\(\s*"([a-z0-9_]+)"`)
 	mention    = regexp.MustCompile(`\btutti_([a-z0-9_]+)`)
 )
 
