@@ -21,7 +21,7 @@ const (
 // commit_siblings are the same. A crowd fills its transactions without a wait.
 const (
 	siblings    = 4
-	crowd       = 24
+	crowd       = 12
 	commitDelay = 2 * time.Millisecond
 )
 
