@@ -115,7 +115,10 @@ func readSettings() []setting {
 // file, and checks them. Its error names every bad value and where it is from.
 func loadConfig(args []string, environ map[string]string) (Config, command, error) {
 	c := defaults()
-	if len(args) > 1 && args[0] == string(commandBackup) {
+	if len(args) > 0 && args[0] == string(commandBackup) {
+		if len(args) == 1 || strings.HasPrefix(args[1], "-") {
+			return c, commandBackup, errors.New("backup: want the FILE to copy to: server backup FILE [flags]")
+		}
 		c.Backup, args = args[1], args[2:]
 	}
 	do, flags, err := readFlags(args)

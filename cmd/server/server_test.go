@@ -24,6 +24,7 @@ import (
 type running struct {
 	*server
 	t     testing.TB
+	url   string
 	http  http.Client
 	stop  func()
 	ended chan struct{} // closed when Run has returned
@@ -45,7 +46,7 @@ func launch(t testing.TB, set func(*Config)) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{server: s, t: t, ended: make(chan struct{}), http: http.Client{Transport: &http.Transport{}}}
+	r := &running{server: s, t: t, url: s.URL(), ended: make(chan struct{}), http: http.Client{Transport: &http.Transport{}}}
 	go func() {
 		r.err = s.Run(ctx)
 		close(r.ended)
@@ -105,7 +106,7 @@ func (a answer) wantSucceeded(t *testing.T, simulated bool) {
 
 func (r *running) open(method, path, body string, headers ...string) *http.Response {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.URL()+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+path, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}

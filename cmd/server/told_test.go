@@ -111,10 +111,10 @@ type toldEvent struct {
 }
 
 // history returns the run's events of a type, all if none is named.
-func (r *running) history(id, kind string) []toldEvent {
+func (r *running) history(id, kind string, headers ...string) []toldEvent {
 	r.t.Helper()
 	var page struct{ Data []toldEvent }
-	a := r.ask("GET", "/v1/runs/"+id+"/events?limit=200", "")
+	a := r.ask("GET", "/v1/runs/"+id+"/events?limit=200", "", headers...)
 	if err := json.Unmarshal([]byte(a.text), &page); err != nil || a.status != 200 {
 		r.t.Fatalf("status %d, %v: %s", a.status, err, a.text)
 	}

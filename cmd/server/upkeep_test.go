@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// backup runs the command of that name.
+func backup(args ...string) (code int, complaint string) {
+	var out, log bytes.Buffer
+	code = run(append([]string{"backup"}, args...), &out, &log)
+	return code, out.String() + log.String()
+}
+
+// A server on a copy has all runs, and goes on with those that had not ended.
+func TestABackupBesideARunningServer(t *testing.T) {
+	dir := t.TempDir()
+	file, copied := "sqlite:"+filepath.Join(dir, "tutti.db"), filepath.Join(dir, "copy.db")
+	options, asked := stuck()
+	r := launch(t, func(c *Config) { c.Journal, c.simulator = file, options }).untilReady()
+	ended := r.start(`{"task": "Hello", "limits": {"max_llm_calls": 1}}`)
+	under := r.ask("POST", "/v1/runs", threeSubtasks).run(t).ID
+	<-asked
+	if code, complaint := backup(copied, "-journal", file); code != exitOK || complaint != "" {
+		t.Fatalf("exit code %d: %s", code, complaint)
+	}
+	if info, err := os.Stat(copied); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the copy is of mode %v, %v", info, err)
+	}
+	second := launch(t, func(c *Config) { c.Journal = "sqlite:" + copied }).untilReady()
+	if run := second.ask("GET", "/v1/runs/"+ended.ID, "").run(t); run.Status != ended.Status {
+		t.Errorf("the run that had ended is %s in the copy", run.Status)
+	}
+	if run := second.ask("GET", "/v1/runs/"+under+"?wait=60", "").run(t); run.Status != "succeeded" {
+		t.Errorf("the run that was under way is %s in the copy", run.Status)
+	}
+	if run := r.ask("GET", "/v1/runs/"+under, "").run(t); run.Status != "running" {
+		t.Errorf("the server that was copied has it %s", run.Status)
+	}
+}
+
+func TestABackupThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	there := filepath.Join(dir, "there.db")
+	if err := os.WriteFile(there, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := launch(t, func(c *Config) { c.Journal = "sqlite:" + filepath.Join(dir, "tutti.db") }).untilReady()
+	for _, tc := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"", exitUsage, "server: backup: want the FILE to copy to: server backup FILE [flags]"},
+		{"-journal " + r.config.Journal, exitUsage, "server: backup: want the FILE to copy to: server backup FILE [flags]"},
+		{there + " -journal " + r.config.Journal, exitFailed, "there.db: file already exists"},
+		{dir + "/no/copy.db -journal " + r.config.Journal, exitFailed, "no such file or directory"},
+		{dir + "/copy.db -journal sqlite:" + dir + "/nothing.db", exitFailed, "nothing.db: no such file or directory"},
+		{dir + "/copy.db -journal mem:", exitFailed, "only one of sqlite:FILE can be copied"},
+	} {
+		if code, complaint := backup(strings.Fields(tc.args)...); code != tc.code || !strings.Contains(complaint, tc.want) || strings.Count(complaint, "\n") != 1 {
+			t.Errorf("backup %s: exit code %d: %s", tc.args, code, complaint)
+		}
+	}
+	if text, err := os.ReadFile(there); err != nil || string(text) != "mine" {
+		t.Errorf("the file that was there has %q, %v", text, err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "copy*")); len(files) > 0 {
+		t.Errorf("left behind: %v", files)
+	}
+}
+
+// Only what has ended is forgotten.
+func TestRetention(t *testing.T) {
+	file := "sqlite:" + filepath.Join(t.TempDir(), "tutti.db")
+	options, asked := stuck()
+	set := func(c *Config) { c.Journal, c.simulator = file, options }
+	first := launch(t, set).untilReady()
+	ended := first.ask("POST", "/v1/runs", `{"task": "Hello", "limits": {"max_llm_calls": 1}}`, "Prefer: wait=60").run(t)
+	under := first.ask("POST", "/v1/runs", threeSubtasks).run(t).ID
+	<-asked
+	first.stop()
+
+	second := launch(t, func(c *Config) { set(c); c.Retention = time.Nanosecond }).untilReady()
+	for second.ask("GET", "/v1/runs/"+ended.ID, "").status != 404 { // soon after the start
+	}
+	if run := second.ask("GET", "/v1/runs/"+under, "").run(t); run.Status != "running" {
+		t.Errorf("the run that has not ended is %s", run.Status)
+	}
+}
