@@ -34,7 +34,7 @@ const (
 	leastAnswer = 512  // tokens; with less there is no point in asking
 	shareOf     = 4    // the synthesis's share is this part of the budget
 	warnAt      = 0.8  // of a limit
-	cent        = 1e-9 // dollars: less is a rounding error
+	rounding    = 1e-9 // dollars: less is a rounding error
 )
 
 // budgeted reports whether anything bounds what the run may spend.
@@ -160,7 +160,7 @@ func (r *Run) unaffordable(more *Reserve) string {
 		return "max_llm_calls"
 	case l.MaxTokens > 0 && spent.tokens()+need.PromptTokens+need.AnswerTokens > l.MaxTokens:
 		return "max_tokens"
-	case l.MaxCostUSD > 0 && spent.CostUSD+need.CostUSD > l.MaxCostUSD+cent:
+	case l.MaxCostUSD > 0 && spent.CostUSD+need.CostUSD > l.MaxCostUSD+rounding:
 		return "max_cost_usd"
 	}
 	return ""
