@@ -39,16 +39,24 @@ func newModels(c *Config) (models, error) {
 		}
 		clients[name], m.clients = client, append(m.clients, client)
 	}
+	// A breaker for each model of a provider, as one may be down without the
+	// others; where callers may name any, one for them all.
+	breakers := map[string]llm.Client{}
 	m.router = &llm.Router{Routes: map[string]llm.Route{}}
 	for name, model := range c.Models {
 		provider := model.Provider
 		if c.simulated() {
 			provider = ""
 		}
-		m.router.Routes[name] = llm.Route{Client: clients[provider], Name: model.Name}
+		m.router.Routes[name] = llm.Route{Provider: provider, Name: model.Name}
+		upstream := m.router.Upstream(name)
+		if breakers[upstream] == nil {
+			breakers[upstream] = llm.NewBreaker(clients[provider])
+		}
+		m.router.Routes[name] = llm.Route{Client: breakers[upstream], Provider: provider, Name: model.Name}
 	}
 	if len(c.Models) == 0 {
-		m.router.Default = &llm.Route{Client: clients[c.provider()]}
+		m.router.Default = &llm.Route{Client: llm.NewBreaker(clients[c.provider()]), Provider: c.provider()}
 	}
 	return m, nil
 }

@@ -58,7 +58,7 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 	if s.models, err = newModels(&c); err != nil {
 		return nil, err
 	}
-	pool := llm.NewPool(s.models.router, c.MaxConcurrency)
+	pool := llm.NewPool(s.models.router, c.MaxConcurrency, s.models.router.Upstream)
 	s.metrics.Pool(pool)
 	s.client = s.metrics.Client(pool)
 

@@ -161,6 +161,7 @@ func TestARunFromTheRequestToTheAnswer(t *testing.T) {
 		`tutti_subtasks_total{status="succeeded",worker="default"} 3`,
 		`tutti_run_overhead_seconds_count 1`,
 		`tutti_pool_slots 64`,
+		`tutti_llm_limit{model="gpt-5-mini"} 64`,
 		`tutti_http_requests_total{code="200",method="POST",route="/v1/runs"} 1`,
 	)
 	if ready := r.ask("GET", "/readyz", ""); ready.status != http.StatusOK || !strings.Contains(ready.text, `"simulated":true`) {

@@ -6,8 +6,9 @@
 // again without a feature that the endpoint's 400 named.)
 //
 // A [Client] is wrapped from the inside out: a provider (package openai), a
-// [Router] that picks it by model, the observer of package metrics, and round
-// all of them the [Pool], which holds the process's slots.
+// [Breaker] that spares one that is down, a [Router] that picks it by model, the
+// [Pool], which holds the process's slots and each model's gate, and round all of
+// them the observer of package metrics.
 package llm
 
 import (

@@ -8,26 +8,41 @@ import (
 	"time"
 )
 
-// A Pool is a Client round all others: it holds the process's slots. A request
-// queues until one is free, and holds it only while the Client inside works on
-// it. Slots go round the tenants that wait, then round that tenant's runs, and
-// within a run to the highest [Place] priority first, then first come; so
-// neither a tenant nor a run with hundreds of requests starves another one.
+// A Pool is a Client round all others: it holds the process's slots, and a gate
+// for each model. A request queues until a slot and its model's gate are free,
+// and holds them only while the Client inside works on it. They go round the
+// tenants that wait, then round that tenant's runs, and within a run to the
+// highest [Place] priority first, then first come; so neither a tenant nor a
+// run with hundreds of requests starves another one, and no model that is held
+// back holds up the others.
+//
+// A gate lets as many calls go at once as the endpoint takes, and none before
+// the Retry-After of a 429 or 503 has passed, if that is within 5 minutes.
+// Requests wait meanwhile; only their context bounds how long.
 //
 // A request whose context ends while it waits leaves the queue at once, with
 // an [*Error] that holds no calls. Request.Timeout starts with the slot.
 type Pool struct {
-	next  Client
-	slots int
+	next   Client
+	slots  int
+	gateOf func(model string) string
 
 	mu    sync.Mutex
 	inUse int
-	queue queue // not empty only while every slot is in use
+	gates map[string]*gate
+	queue queue // holds nobody for whom a slot and a gate are free
+
+	alarm *time.Timer // rings when a gate opens by itself; nil until one did
 }
 
-// NewPool returns a Pool of so many slots, at least one, round next.
-func NewPool(next Client, slots int) *Pool {
-	return &Pool{next: next, slots: max(1, slots)}
+// NewPool returns a Pool of so many slots, at least one, round next. gateOf
+// names what stands behind a model: models of one name share a gate (see
+// [Router.Upstream]). Where it is nil, each model has its own.
+func NewPool(next Client, slots int, gateOf func(model string) string) *Pool {
+	if gateOf == nil {
+		gateOf = func(model string) string { return model }
+	}
+	return &Pool{next: next, slots: max(1, slots), gateOf: gateOf, gates: map[string]*gate{}}
 }
 
 // Slots returns how many requests may be under way at once.
@@ -40,20 +55,32 @@ func (p *Pool) InUse() int {
 	return p.inUse
 }
 
-// Waiting returns how many requests queue for a slot.
+// Waiting returns how many requests queue for a slot or a gate.
 func (p *Pool) Waiting() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.queue.size
 }
 
-// Chat queues for a slot, then hands the request on.
+// Limit returns how many calls to a model may be under way at once: all slots,
+// as long as its endpoint has not refused any.
+func (p *Pool) Limit(model string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if g := p.gates[p.gateOf(model)]; g != nil {
+		return g.limit
+	}
+	return p.slots
+}
+
+// Chat queues for a slot and a gate, then hands the request on.
 func (p *Pool) Chat(ctx context.Context, req *Request) (*Response, error) {
 	queued := time.Now()
-	if !p.acquire(ctx, req.Place) {
+	pass, ok := p.acquire(ctx, req)
+	if !ok {
 		return nil, Ended(ctx)
 	}
-	resp, err := p.call(ctx, req)
+	resp, err := p.call(ctx, pass, req)
 	if err != nil {
 		failed := asError(err)
 		failed.Calls = stamp(failed.Calls, queued)
@@ -64,9 +91,21 @@ func (p *Pool) Chat(ctx context.Context, req *Request) (*Response, error) {
 	return &answered, nil
 }
 
-// call makes the request with a slot held, and gives the slot back.
-func (p *Pool) call(ctx context.Context, req *Request) (*Response, error) {
-	defer p.release() // deferred, as a panic below must not cost a slot
+// call makes the request with a pass held, and gives the pass back.
+func (p *Pool) call(ctx context.Context, pass pass, req *Request) (*Response, error) {
+	ended := &Error{Outcome: Canceled}        // what a panic below amounts to
+	defer func() { p.release(pass, ended) }() // deferred, as it must not cost a slot
+	resp, err := p.ask(ctx, req)
+	if err != nil {
+		ended = asError(err)
+		return nil, ended
+	}
+	ended = wentWell
+	return resp, nil
+}
+
+// ask hands the request on, for as long as it may take.
+func (p *Pool) ask(ctx context.Context, req *Request) (*Response, error) {
 	if req.Timeout <= 0 {
 		return p.next.Chat(ctx, req)
 	}
@@ -82,45 +121,6 @@ func (p *Pool) call(ctx context.Context, req *Request) (*Response, error) {
 		failed.Outcome = Timeout
 	}
 	return nil, failed
-}
-
-// acquire waits for a slot, and reports whether it got one before ctx ended.
-func (p *Pool) acquire(ctx context.Context, place Place) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	p.mu.Lock()
-	if p.inUse < p.slots {
-		p.inUse++
-		p.mu.Unlock()
-		return true
-	}
-	w := p.queue.push(place)
-	p.mu.Unlock()
-
-	select {
-	case <-w.granted:
-		return true
-	case <-ctx.Done():
-	}
-	p.mu.Lock()
-	waited := p.queue.remove(w)
-	p.mu.Unlock()
-	if !waited {
-		p.release() // the slot came in the same moment: it goes to the next one
-	}
-	return false
-}
-
-// release hands the slot to the request whose turn it is, or frees it.
-func (p *Pool) release() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if w := p.queue.pop(); w != nil {
-		close(w.granted)
-		return
-	}
-	p.inUse--
 }
 
 // stamp returns the calls with the moment they were queued.

@@ -27,13 +27,13 @@ type gatedClient struct {
 	under   int // under way
 	most    int // ever under way at once
 	started []string
-	let     map[string]chan struct{} // by Request.Model
+	let     map[string]chan error // by Request.Model
 }
 
 func (c *gatedClient) expect(model string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.let[model] = make(chan struct{})
+	c.let[model] = make(chan error, 1)
 }
 
 func (c *gatedClient) Chat(ctx context.Context, req *Request) (*Response, error) {
@@ -49,7 +49,10 @@ func (c *gatedClient) Chat(ctx context.Context, req *Request) (*Response, error)
 		c.mu.Unlock()
 	}()
 	select {
-	case <-let:
+	case err := <-let:
+		if err != nil {
+			return nil, err
+		}
 		return Answer(req.Model), nil
 	case <-ctx.Done():
 		return nil, Ended(ctx, Call{Outcome: Canceled})
@@ -57,10 +60,13 @@ func (c *gatedClient) Chat(ctx context.Context, req *Request) (*Response, error)
 }
 
 // An act of a test: a request comes, or one of those that are not over is
-// canceled or answered. Acts without a pause between them race.
+// canceled, answered, or refused with a wish for a while of silence; or a second
+// passes. Acts without a pause between them race.
 type act struct {
 	kind  string
 	place Place
+	model string
+	after time.Duration
 	which int
 	pause bool
 }
@@ -70,8 +76,10 @@ func TestPoolKeepsItsInvariants(t *testing.T) {
 		slots := rapid.IntRange(1, 4).Draw(rt, "slots")
 		acts := rapid.SliceOf(rapid.Custom(func(t *rapid.T) act {
 			return act{
-				kind:  rapid.SampledFrom([]string{"come", "come", "cancel", "answer"}).Draw(t, "kind"),
+				kind:  rapid.SampledFrom([]string{"come", "come", "come", "cancel", "answer", "refuse", "pass"}).Draw(t, "kind"),
 				place: places().Draw(t, "place"),
+				model: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "model"),
+				after: rapid.SampledFrom([]time.Duration{0, 2500 * time.Millisecond}).Draw(t, "after"),
 				which: rapid.IntRange(0, 1000).Draw(t, "which"),
 				pause: rapid.Bool().Draw(t, "pause"),
 			}
@@ -89,36 +97,44 @@ type played struct {
 	name               string
 	cancel             context.CancelFunc
 	canceled, answered bool
+	refused            bool
 	ended              chan error
 }
 
 // play carries the acts out, and returns the first broken invariant.
 func play(slots int, acts []act) error {
-	client := &gatedClient{let: map[string]chan struct{}{}}
-	pool := NewPool(client, slots)
+	client := &gatedClient{let: map[string]chan error{}}
+	pool := NewPool(client, slots, func(request string) string { return request[:1] }) // the model
 	var open []*played
 	for i, a := range acts {
 		switch {
 		case a.kind == "come":
 			ctx, cancel := context.WithCancel(context.Background())
-			r := &played{name: fmt.Sprint(i), cancel: cancel, ended: make(chan error, 1)}
+			r := &played{name: fmt.Sprint(a.model, i), cancel: cancel, ended: make(chan error, 1)}
 			open = append(open, r)
 			client.expect(r.name)
 			go func() {
 				_, err := pool.Chat(ctx, &Request{Model: r.name, Place: a.place})
 				r.ended <- err
 			}()
+		case a.kind == "pass":
+			time.Sleep(time.Second)
 		case len(open) == 0:
 		case a.kind == "cancel":
 			r := open[a.which%len(open)]
 			r.cancel()
 			r.canceled = true
-		case a.kind == "answer":
+		default:
 			r := open[a.which%len(open)]
-			if !r.answered {
-				close(client.let[r.name])
+			if r.answered || r.refused {
+				break
 			}
-			r.answered = true
+			if r.answered = a.kind == "answer"; r.answered {
+				client.let[r.name] <- nil
+				break
+			}
+			r.refused = true
+			client.let[r.name] <- &Error{Outcome: RateLimited, RetryAfter: a.after, Calls: []Call{{Outcome: RateLimited}}}
 		}
 		if !a.pause {
 			continue
@@ -151,15 +167,16 @@ func check(pool *Pool, client *gatedClient, open *[]*played) error {
 		case err := <-r.ended:
 			r.cancel()
 			switch {
-			case !r.canceled && !r.answered:
+			case !r.canceled && !r.answered && !r.refused:
 				return fmt.Errorf("%s is over, and nobody told it to be", r.name)
-			case err == nil && !r.answered, err != nil && !r.canceled:
+			case err == nil && !r.answered, err != nil && !r.canceled && !r.refused:
 				return fmt.Errorf("%s ended with %w", r.name, err)
+			case outcome(err) == RateLimited && r.refused:
 			case err != nil && (outcome(err) != Canceled || started != (len(Calls(nil, err)) == 1)):
 				return fmt.Errorf("%s, started %v, ended with %w and %d calls", r.name, started, err, len(Calls(nil, err)))
 			}
 		default:
-			if r.canceled || r.answered && started {
+			if r.canceled || (r.answered || r.refused) && started {
 				return fmt.Errorf("%s hangs", r.name)
 			}
 			still = append(still, r)
@@ -170,10 +187,29 @@ func check(pool *Pool, client *gatedClient, open *[]*played) error {
 	switch {
 	case inUse+waiting != len(still):
 		return fmt.Errorf("%d in use and %d waiting, want %d in all", inUse, waiting, len(still))
-	case waiting > 0 && inUse < pool.Slots():
-		return fmt.Errorf("%d wait though %d of %d slots are in use", waiting, inUse, pool.Slots())
 	case client.most > pool.Slots():
 		return fmt.Errorf("%d under way at once, %d slots", client.most, pool.Slots())
+	}
+	return checkGates(pool)
+}
+
+// checkGates holds a quiet pool's gates against its slots and its queue.
+func checkGates(pool *Pool) error {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	inFlight, waiting := 0, 0
+	for name, g := range pool.gates {
+		inFlight += g.inFlight
+		waiting += pool.queue.gates[g]
+		switch {
+		case g.limit < 1 || g.limit > pool.slots:
+			return fmt.Errorf("gate %s: a limit of %d", name, g.limit)
+		case pool.queue.gates[g] > 0 && pool.inUse < pool.slots && g.open(time.Now()):
+			return fmt.Errorf("gate %s: %d wait though it is open and %d of %d slots are in use", name, pool.queue.gates[g], pool.inUse, pool.slots)
+		}
+	}
+	if inFlight != pool.inUse || waiting != pool.queue.size {
+		return fmt.Errorf("the gates know of %d calls and %d waiters, the pool of %d and %d", inFlight, waiting, pool.inUse, pool.queue.size)
 	}
 	return nil
 }
@@ -188,7 +224,7 @@ func TestPoolServesInTurn(t *testing.T) {
 				<-hold
 			}
 			return Answer("x"), nil
-		}), 1)
+		}), 1, nil)
 		var all sync.WaitGroup
 		come := func(name string, place Place) {
 			all.Go(func() { _, _ = pool.Chat(t.Context(), &Request{Model: name, Place: place}) })
@@ -221,7 +257,7 @@ func TestPoolTimeoutStartsWithTheSlot(t *testing.T) {
 			}
 			<-ctx.Done()
 			return nil, &Error{Outcome: Canceled, Calls: []Call{{Outcome: Canceled}}}
-		}), 1)
+		}), 1, nil)
 		go func() { _, _ = pool.Chat(t.Context(), &Request{Model: "slow"}) }()
 		synctest.Wait()
 		start := time.Now()
@@ -266,7 +302,7 @@ func TestPoolOutcomes(t *testing.T) {
 				if test.cancel > 0 {
 					time.AfterFunc(test.cancel, cancel)
 				}
-				pool := NewPool(test.next, 1)
+				pool := NewPool(test.next, 1, nil)
 				_, err := pool.Chat(ctx, &Request{Timeout: test.timeout})
 				if outcome(err) != test.want {
 					t.Errorf("got %v, want %s", err, test.want)
@@ -285,7 +321,7 @@ func TestPoolLeavesTheQueueAtOnce(t *testing.T) {
 		pool := NewPool(Func(func(context.Context, *Request) (*Response, error) {
 			<-hold
 			return Answer("x"), nil
-		}), 1)
+		}), 1, nil)
 		go func() { _, _ = pool.Chat(t.Context(), &Request{}) }()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -311,7 +347,7 @@ func TestPoolStampsWhenItWasAsked(t *testing.T) {
 				return nil, failed
 			}
 			return shared, nil
-		}), 1)
+		}), 1, nil)
 		start := time.Now()
 		go func() { _, _ = pool.Chat(t.Context(), &Request{}) }()
 		synctest.Wait()
@@ -330,7 +366,7 @@ func TestPoolStampsWhenItWasAsked(t *testing.T) {
 }
 
 func TestPoolSurvivesAPanic(t *testing.T) {
-	pool := NewPool(Func(func(context.Context, *Request) (*Response, error) { panic("boom") }), 1)
+	pool := NewPool(Func(func(context.Context, *Request) (*Response, error) { panic("boom") }), 1, nil)
 	func() {
 		defer func() { _ = recover() }()
 		_, _ = pool.Chat(t.Context(), &Request{})
@@ -354,7 +390,7 @@ func TestPoolUnderLoad(t *testing.T) {
 		under--
 		mu.Unlock()
 		return Answer("x"), nil
-	}), slots)
+	}), slots, nil)
 	var all sync.WaitGroup
 	for i := range requests {
 		all.Go(func() {
@@ -381,7 +417,7 @@ func BenchmarkPool(b *testing.B) {
 	client := Func(func(context.Context, *Request) (*Response, error) { return answer, nil })
 	for _, timeout := range []time.Duration{0, time.Minute} {
 		b.Run(fmt.Sprintf("timeout=%v", timeout), func(b *testing.B) {
-			pool := NewPool(client, 4)
+			pool := NewPool(client, 4, nil)
 			req := &Request{Place: Place{Tenant: "t", Run: "r"}, Timeout: timeout}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -390,7 +426,7 @@ func BenchmarkPool(b *testing.B) {
 		})
 	}
 	b.Run("contended", func(b *testing.B) {
-		pool := NewPool(client, 1)
+		pool := NewPool(client, 1, nil)
 		req := &Request{Place: Place{Tenant: "t", Run: "r"}}
 		b.ReportAllocs()
 		b.SetParallelism(100)

@@ -5,13 +5,15 @@ import (
 	"container/list"
 )
 
-// A queue orders the requests that wait for a slot: round the tenants, round
-// each tenant's runs, and within a run the highest priority first, then first
-// come. It holds only what waits, so that it is empty when nobody does. It is
-// not safe for concurrent use.
+// A queue orders the requests that wait for a slot and for their gate: round
+// the tenants, round each tenant's runs, and within a run the highest priority
+// first, then first come. Whoever's gate is closed is passed over: it keeps its
+// turn, and holds up nobody behind it. The queue holds only what waits, so that
+// it is empty when nobody does. It is not safe for concurrent use.
 type queue struct {
 	tenants map[string]*tenant
-	turns   list.List // of *tenant; the first one is served next
+	turns   list.List     // of *tenant; the first one is served next
+	gates   map[*gate]int // how many wait for each; never 0
 	size    int
 	arrival uint64 // of the last waiter
 }
@@ -28,21 +30,31 @@ type tenant struct {
 type run struct {
 	name    string
 	tenant  *tenant
-	turn    *list.Element // in tenant.turns
-	waiters waiters
+	turn    *list.Element      // in tenant.turns
+	waiters map[*gate]*waiters // none of them empty
 }
 
 // A waiter is one request in the queue.
 type waiter struct {
 	run      *run
+	gate     *gate
 	priority int
 	arrival  uint64
-	index    int           // in run.waiters; -1 once it has left the queue
+	index    int           // in its waiters; -1 once it has left the queue
+	pass     pass          // once granted
 	granted  chan struct{} // closed when it is given a slot
 }
 
+// before reports whether a waiter comes before another one of its run.
+func (w *waiter) before(other *waiter) bool {
+	if w.priority != other.priority {
+		return w.priority > other.priority
+	}
+	return w.arrival < other.arrival
+}
+
 // push adds a waiter at its place.
-func (q *queue) push(p Place) *waiter {
+func (q *queue) push(p Place, g *gate) *waiter {
 	t := q.tenants[p.Tenant]
 	if t == nil {
 		t = &tenant{name: p.Tenant, runs: make(map[string]*run, 1)}
@@ -54,31 +66,53 @@ func (q *queue) push(p Place) *waiter {
 	}
 	r := t.runs[p.Run]
 	if r == nil {
-		r = &run{name: p.Run, tenant: t}
+		r = &run{name: p.Run, tenant: t, waiters: make(map[*gate]*waiters, 1)}
 		r.turn = t.turns.PushBack(r)
 		t.runs[p.Run] = r
 	}
 	q.arrival++
 	q.size++
-	w := &waiter{run: r, priority: p.Priority, arrival: q.arrival, granted: make(chan struct{})}
-	heap.Push(&r.waiters, w)
+	if q.gates == nil {
+		q.gates = make(map[*gate]int, 1)
+	}
+	q.gates[g]++
+	w := &waiter{run: r, gate: g, priority: p.Priority, arrival: q.arrival, granted: make(chan struct{})}
+	if r.waiters[g] == nil {
+		r.waiters[g] = new(waiters)
+	}
+	heap.Push(r.waiters[g], w)
 	return w
 }
 
-// pop removes the waiter whose turn it is, nil when nobody waits. Its run and
-// its tenant then go to the end of their rounds.
-func (q *queue) pop() *waiter {
-	first := q.turns.Front()
-	if first == nil {
-		return nil
+// pop removes the waiter whose turn it is among those whose gate is open, nil
+// when there is none. Its run and its tenant then go to the end of their rounds.
+func (q *queue) pop(open func(*gate) bool) *waiter {
+	for e := q.turns.Front(); e != nil; e = e.Next() {
+		t := e.Value.(*tenant)
+		for e := t.turns.Front(); e != nil; e = e.Next() {
+			r := e.Value.(*run)
+			w := r.first(open)
+			if w == nil {
+				continue
+			}
+			t.turns.MoveToBack(r.turn)
+			q.turns.MoveToBack(t.turn)
+			q.remove(w)
+			return w
+		}
 	}
-	t := first.Value.(*tenant)
-	r := t.turns.Front().Value.(*run)
-	w := r.waiters[0]
-	t.turns.MoveToBack(r.turn)
-	q.turns.MoveToBack(t.turn)
-	q.remove(w)
-	return w
+	return nil
+}
+
+// first returns the run's next waiter whose gate is open, or nil.
+func (r *run) first(open func(*gate) bool) *waiter {
+	var first *waiter
+	for g, all := range r.waiters {
+		if w := (*all)[0]; open(g) && (first == nil || w.before(first)) {
+			first = w
+		}
+	}
+	return first
 }
 
 // remove takes a waiter out of the queue, and reports whether it was in it.
@@ -87,8 +121,14 @@ func (q *queue) remove(w *waiter) bool {
 		return false
 	}
 	r, t := w.run, w.run.tenant
-	heap.Remove(&r.waiters, w.index)
+	heap.Remove(r.waiters[w.gate], w.index)
+	if q.gates[w.gate]--; q.gates[w.gate] == 0 {
+		delete(q.gates, w.gate)
+	}
 	q.size--
+	if r.waiters[w.gate].Len() == 0 {
+		delete(r.waiters, w.gate)
+	}
 	if len(r.waiters) == 0 {
 		t.turns.Remove(r.turn)
 		delete(t.runs, r.name)
@@ -105,12 +145,7 @@ type waiters []*waiter
 
 func (h waiters) Len() int { return len(h) }
 
-func (h waiters) Less(i, j int) bool {
-	if h[i].priority != h[j].priority {
-		return h[i].priority > h[j].priority
-	}
-	return h[i].arrival < h[j].arrival
-}
+func (h waiters) Less(i, j int) bool { return h[i].before(h[j]) }
 
 func (h waiters) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]

@@ -18,39 +18,47 @@ type plainQueue struct {
 type plainWaiter struct {
 	id    int
 	place Place
+	gate  *gate
 }
 
-func (q *plainQueue) push(id int, p Place) {
+func (q *plainQueue) push(id int, p Place, g *gate) {
 	if !slices.Contains(q.tenants, p.Tenant) {
 		q.tenants = append(q.tenants, p.Tenant)
 	}
 	if !slices.Contains(q.runs[p.Tenant], p.Run) {
 		q.runs[p.Tenant] = append(q.runs[p.Tenant], p.Run)
 	}
-	q.waiting = append(q.waiting, plainWaiter{id, p})
+	q.waiting = append(q.waiting, plainWaiter{id, p, g})
 }
 
-func (q *plainQueue) pop() int {
-	if len(q.tenants) == 0 {
-		return -1
-	}
-	tenant := q.tenants[0]
-	runs := q.runs[tenant]
-	run := runs[0]
-	best := -1
-	for i, w := range q.waiting {
-		if w.place.Tenant != tenant || w.place.Run != run {
-			continue
+func (q *plainQueue) pop(open func(*gate) bool) int {
+	for _, tenant := range q.tenants {
+		for _, run := range q.runs[tenant] {
+			best := -1
+			for i, w := range q.waiting {
+				if w.place.Tenant != tenant || w.place.Run != run || !open(w.gate) {
+					continue
+				}
+				if best < 0 || w.place.Priority > q.waiting[best].place.Priority {
+					best = i
+				}
+			}
+			if best < 0 {
+				continue
+			}
+			id := q.waiting[best].id
+			q.tenants = toBack(q.tenants, tenant)
+			q.runs[tenant] = toBack(q.runs[tenant], run)
+			q.remove(id)
+			return id
 		}
-		if best < 0 || w.place.Priority > q.waiting[best].place.Priority {
-			best = i
-		}
 	}
-	id := q.waiting[best].id
-	q.tenants = append(q.tenants[1:], tenant)
-	q.runs[tenant] = append(runs[1:], run)
-	q.remove(id)
-	return id
+	return -1
+}
+
+func toBack(names []string, name string) []string {
+	names = slices.DeleteFunc(names, func(n string) bool { return n == name })
+	return append(names, name)
 }
 
 func (q *plainQueue) remove(id int) {
@@ -84,18 +92,21 @@ func TestQueueServesAsThePlainOneDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var q queue
 		plain := plainQueue{runs: map[string][]string{}}
+		gates := []*gate{newGate(1), newGate(1), newGate(1)}
 		ids := map[*waiter]int{}
 		var in []*waiter // those in the queue
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
-				place := places().Draw(t, "place")
-				w := q.push(place)
+				place, g := places().Draw(t, "place"), rapid.SampledFrom(gates).Draw(t, "gate")
+				w := q.push(place, g)
 				ids[w] = len(ids)
 				in = append(in, w)
-				plain.push(ids[w], place)
+				plain.push(ids[w], place, g)
 			},
 			"pop": func(t *rapid.T) {
-				got, want := q.pop(), plain.pop()
+				closed := rapid.SliceOfDistinct(rapid.SampledFrom(gates), func(g *gate) *gate { return g }).Draw(t, "closed")
+				open := func(g *gate) bool { return !slices.Contains(closed, g) }
+				got, want := q.pop(open), plain.pop(open)
 				if got == nil {
 					if want >= 0 {
 						t.Fatalf("nobody's turn, want %d", want)
@@ -128,6 +139,17 @@ func TestQueueServesAsThePlainOneDoes(t *testing.T) {
 				if q.turns.Len() != len(q.tenants) || (len(in) == 0) != (len(q.tenants) == 0) {
 					t.Fatalf("%d turns and %d tenants for %d waiters", q.turns.Len(), len(q.tenants), len(in))
 				}
+				for _, g := range gates {
+					waiting := 0
+					for _, w := range in {
+						if w.gate == g {
+							waiting++
+						}
+					}
+					if n, some := q.gates[g]; n != waiting || some != (waiting > 0) {
+						t.Fatalf("%d wait for a gate (%v), want %d", n, some, waiting)
+					}
+				}
 			},
 		})
 	})
@@ -144,15 +166,16 @@ func TestQueueLetsNobodyStarve(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var q queue
+			g, open := newGate(1), func(*gate) bool { return true }
 			for range 200 {
-				q.push(test.many)
+				q.push(test.many, g)
 			}
 			quiet := map[*waiter]bool{}
 			for range 3 {
-				quiet[q.push(test.three)] = true
+				quiet[q.push(test.three, g)] = true
 			}
 			for i := 1; len(quiet) > 0; i++ {
-				delete(quiet, q.pop())
+				delete(quiet, q.pop(open))
 				if i == 6 && len(quiet) > 0 {
 					t.Fatalf("after 6 turns %d of 3 still wait behind the 200", len(quiet))
 				}
@@ -165,17 +188,18 @@ func BenchmarkQueue(b *testing.B) {
 	for _, waiting := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
 			var q queue
+			g, open := newGate(1), func(*gate) bool { return true }
 			place := func(i int) Place {
 				return Place{Tenant: fmt.Sprint(i % 7), Run: fmt.Sprint(i % 101), Priority: i % 13}
 			}
 			for i := range waiting {
-				q.push(place(i))
+				q.push(place(i), g)
 			}
 			somewhere := place(5)
 			b.ReportAllocs()
 			for b.Loop() {
-				q.push(somewhere)
-				q.pop()
+				q.push(somewhere, g)
+				q.pop(open)
 			}
 		})
 	}

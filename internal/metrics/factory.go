@@ -25,7 +25,11 @@ func (f factory) gauge(name, help string) prometheus.Gauge {
 }
 
 func (f factory) function(name, help string, value func() int) {
-	f.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help},
+	f.functionOf(name, help, nil, value)
+}
+
+func (f factory) functionOf(name, help string, labels prometheus.Labels, value func() int) {
+	f.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels},
 		func() float64 { return float64(value()) })
 }
 

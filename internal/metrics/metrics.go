@@ -146,7 +146,7 @@ func (m *Metrics) defineCalls(f factory) {
 	m.tokens = f.counters("llm_tokens_total",
 		"Tokens as the provider counted them. Cached ones are part of the prompt's.", "role", "model", "kind")
 	m.poolWait = f.histogram("pool_wait_seconds",
-		"Time that a request to a model queued for one of the process's slots.", waitBuckets)
+		"Time that a request to a model queued for one of the process's slots, and for its turn with the model.", waitBuckets)
 }
 
 // Handler serves the metrics in Prometheus's text format.
@@ -154,16 +154,21 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// Pool shows the process's slots, as they are whenever the metrics are read. It
-// may be called once.
+// Pool shows the process's slots and the limits of the configured models, as
+// they are whenever the metrics are read. It may be called once.
 func (m *Metrics) Pool(p interface {
 	Slots() int
 	InUse() int
+	Limit(model string) int
 },
 ) {
 	f := factory{promauto.With(m.registry)}
 	f.function("pool_slots", "Slots of the process: the most calls to models in flight at once.", p.Slots)
 	f.function("pool_in_use", "Slots that are held by calls to models in flight.", p.InUse)
+	for model := range m.models {
+		f.functionOf("llm_limit", "Most calls to a model that may be in flight at once: all slots, or fewer after its provider refused some.",
+			prometheus.Labels{"model": model}, func() int { return p.Limit(model) })
+	}
 }
 
 // JournalAppend counts an append to the journal, failed ones too.

@@ -251,7 +251,7 @@ tutti_http_requests_total{code="other",method="other",route="other"} 1
 // Everything that can be shown is, and as Prometheus's own linter likes it.
 func TestEveryMetricIsShownAndLinted(t *testing.T) {
 	m := newMetrics()
-	m.Pool(llm.NewPool(nil, 7))
+	m.Pool(llm.NewPool(nil, 7, nil))
 	m.JournalAppend(time.Millisecond)
 	m.HTTP("/livez", "GET", 200, time.Millisecond)
 	m.called(&llm.Request{Role: llm.Worker, Model: "big"}, []llm.Call{{
@@ -275,14 +275,14 @@ func TestEveryMetricIsShownAndLinted(t *testing.T) {
 	shown := scrape(t, m)
 	for _, name := range strings.Fields(`runs_total runs_in_flight run_duration_seconds run_overhead_seconds llm_calls_total
 		llm_call_duration_seconds llm_time_to_first_token_seconds llm_calls_per_run llm_tokens_total llm_cost_usd_total
-		llm_retries_total subtasks_total subtask_duration_seconds failures_total pool_slots pool_in_use pool_wait_seconds
+		llm_retries_total subtasks_total subtask_duration_seconds failures_total pool_slots pool_in_use pool_wait_seconds llm_limit
 		journal_append_seconds http_requests_total http_request_duration_seconds build_info`) {
 		if !strings.Contains(shown, "# TYPE tutti_"+name+" ") {
 			t.Errorf("tutti_%s is not shown", name)
 		}
 	}
-	if !strings.Contains(shown, "\ntutti_pool_slots 7\n") || !strings.Contains(shown, "go_goroutines") {
-		t.Errorf("the pool's slots or Go's own metrics are missing:\n%s", shown)
+	if !strings.Contains(shown, "\ntutti_pool_slots 7\n") || !strings.Contains(shown, "\ntutti_llm_limit{model=\"big\"} 7\n") || !strings.Contains(shown, "go_goroutines") {
+		t.Errorf("the pool's slots, a model's limit or Go's own metrics are missing:\n%s", shown)
 	}
 }
 

@@ -155,6 +155,8 @@ func TestFailures(t *testing.T) {
 			200, nil, `{"id":"c","choices":[{"message":{"role":"assistant","content":"","reasoning_content":"Hmm"},"finish_reason":"length"}]}`,
 		}},
 		{name: "a date to wait for, long past", want: llm.RateLimited, reply: reply{429, retryAfter("Wed, 21 Oct 2015 07:28:00 GMT"), ""}},
+		{name: "a date to wait for, far away", want: llm.RateLimited, after: 24 * time.Hour, reply: reply{429, retryAfter("Fri, 01 Jan 2900 00:00:00 GMT"), ""}},
+		{name: "a wait below zero", want: llm.RateLimited, reply: reply{429, retryAfter("-5"), ""}},
 		{name: "a wait that is no wait", want: llm.RateLimited, reply: reply{429, retryAfter("NaN"), ""}},
 		{name: "a wait without end", want: llm.RateLimited, after: 24 * time.Hour, reply: reply{429, retryAfter("1e300"), ""}},
 	}

@@ -109,8 +109,12 @@ type doer struct {
 	maxBytes  int64
 }
 
-// maxFault bounds what is read of an answer that is none.
-const maxFault = 64 << 10
+// These bound what is read of an answer that is none. Its status has said the
+// most of it, and the call holds a slot.
+const (
+	maxFault  = 64 << 10
+	faultTime = 5 * time.Second
+)
 
 // Do sends one request of go-openai's.
 func (d *doer) Do(req *http.Request) (*http.Response, error) {
@@ -135,7 +139,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	defer func() { _ = x.body.Close() }()
+	timer := time.AfterFunc(faultTime, func() { x.abort(nil) })
 	text, _ := io.ReadAll(io.LimitReader(x.body, maxFault)) // what came is better than nothing
+	timer.Stop()
 	return nil, readFault(resp.StatusCode, resp.Header, text)
 }
 

@@ -1,0 +1,103 @@
+package llm
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+)
+
+// A Breaker is a Client round another one that stops asking an endpoint which
+// is down, so that requests fail at once instead of each one waiting for its
+// own timeout. It opens when at least half of the last calls were Unavailable
+// or timed out; any other end, a refusal too, shows that the endpoint is there.
+// After a while one call is let through: it closes the breaker, or opens it
+// again.
+//
+// While it is open a request is Unavailable, with no call and with the time
+// until the next one is let through as RetryAfter.
+//
+// A call that its caller gave up counts as none. Nor does one that the caller's
+// own deadline cut short: else a caller with short ones could shut out all
+// others.
+type Breaker struct {
+	next Client
+
+	mu      sync.Mutex
+	circuit circuitbreaker.CircuitBreaker[any]
+	state   int // how often the circuit has changed its state
+}
+
+const (
+	breakerCalls    = 20
+	breakerFailures = 10 // of the last breakerCalls
+	breakerOpen     = 15 * time.Second
+	breakerJitter   = 0.1              // of it
+	breakerProbing  = 5 * time.Second  // what is told while the one call is under way
+	breakerPatience = 20 * time.Second // a caller's deadline after that is the endpoint's fault
+)
+
+// NewBreaker returns a closed Breaker round next.
+func NewBreaker(next Client) *Breaker {
+	b := &Breaker{next: next}
+	b.circuit = circuitbreaker.NewBuilder[any]().
+		WithFailureThresholdRatio(breakerFailures, breakerCalls).
+		WithSuccessThreshold(1).
+		WithDelay(breakerOpen).
+		WithJitterFactor(breakerJitter).
+		OnStateChanged(func(circuitbreaker.StateChangedEvent) { b.state++ }). // mu is held: nobody else touches the circuit
+		Build()
+	return b
+}
+
+// Chat hands the request on unless the breaker is open.
+func (b *Breaker) Chat(ctx context.Context, req *Request) (*Response, error) {
+	state, open := b.enter()
+	if open != nil {
+		return nil, open
+	}
+	began := time.Now()
+	ended := Canceled // which a panic below amounts to
+	defer func() { b.leave(state, ended) }()
+	resp, err := b.next.Chat(ctx, req)
+	switch {
+	case err == nil:
+		ended = OK
+	case ctx.Err() == nil || time.Since(began) >= breakerPatience:
+		ended = asError(err).Outcome
+	}
+	return resp, err
+}
+
+// enter returns the state in which a call begins, or why it may not.
+func (b *Breaker) enter() (state int, open *Error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.circuit.TryAcquirePermit() {
+		return b.state, nil
+	}
+	wait := b.circuit.RemainingDelay()
+	if b.circuit.IsHalfOpen() {
+		wait = breakerProbing
+	}
+	return 0, &Error{Outcome: Unavailable, RetryAfter: wait, Detail: "too many calls to the endpoint failed lately; it is asked again in a while"}
+}
+
+// leave counts how a call ended. One that began in an earlier state says
+// nothing of this one.
+func (b *Breaker) leave(state int, ended Outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case state != b.state:
+	case ended == Unavailable || ended == Timeout:
+		b.circuit.RecordFailure()
+	case ended != Canceled:
+		b.circuit.RecordSuccess()
+	case b.circuit.IsHalfOpen():
+		// The call that was to tell was given up: the next one will.
+		b.circuit.Open()
+		b.circuit.HalfOpen()
+	}
+}

@@ -1,0 +1,112 @@
+package llm
+
+import "time"
+
+// A pace spreads calls in time. There is none until an endpoint refuses a call;
+// then it is what the endpoint took of late, holds included. From there it
+// grows with each success, as long as it is used: fast at first, and slowly
+// once it was refused itself, until it has grown well past that. A pace too
+// fast to matter is none.
+//
+// Holds alone would do for the endpoint, but each of them begins with a call
+// that is refused; where few calls a second are taken that is a large part of
+// them, and the same request might be the one again and again.
+type pace struct {
+	rate   float64 // calls a second; 0: as they come
+	before float64 // the rate when the last round of refusals began
+	edge   float64 // the rate after it was last found too fast; 0 when it got well past that
+	step   float64 // by which share a success raises the rate near the edge
+	next   time.Time
+
+	since time.Time // what follows was taken since then
+	last  time.Time // when a call was sent
+	taken float64
+	until time.Time // the end of a hold that nothing has been sent after; else zero
+}
+
+const (
+	paceFirst = 1.0       // calls a second at least, as little may have been taken before the first refusal
+	paceLeast = 1.0 / 60  // calls a second at least
+	paceMost  = 1000.0    // calls a second: what is faster needs no pace
+	paceBelow = 0.97      // of a rate that was too fast
+	pacePast  = 1.1       // of the edge: it is no edge any more
+	paceUsed  = 0.7       // of the rate: with less, successes say nothing of it
+	paceFast  = 1.0 / 8   // by which share a success raises the rate
+	paceSlow  = 0.05 / 40 // the same near the edge: by 5 % in 40 calls …
+	paceHolds = 0.05 / 20 // … or in 20 holds, so that refusals and holds stay below a twentieth
+
+	paceIdle = time.Second           // without a call: what was taken before says nothing
+	paceLate = 10 * time.Millisecond // that a timer may be late, to be made up for
+)
+
+// sent counts a call that goes out.
+func (p *pace) sent(now time.Time) {
+	gap := p.gap()
+	switch {
+	case !p.until.IsZero():
+		p.since, p.taken, p.until = p.until.Add(-p.until.Sub(p.since)/2), p.taken/2, time.Time{}
+	case now.Sub(p.last) > max(paceIdle, 2*gap):
+		p.since, p.taken = now, 0 // nothing was asked for, so nothing was taken
+	}
+	p.last = now
+	p.taken++
+	if gap == 0 {
+		return
+	}
+	if late := now.Add(-min(gap, paceLate)); p.next.Before(late) {
+		p.next = late
+	}
+	p.next = p.next.Add(gap)
+}
+
+func (p *pace) gap() time.Duration {
+	if p.rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(time.Second) / p.rate)
+}
+
+func (p *pace) succeed(now time.Time) {
+	if p.rate == 0 || p.took(now) < paceUsed*p.rate {
+		return // what is not used is not proven
+	}
+	step := paceFast
+	if p.edge > 0 {
+		step = p.step
+	}
+	p.rate *= 1 + step
+	if p.rate > pacePast*p.edge {
+		p.edge = 0
+	}
+	if p.rate > paceMost {
+		p.rate, p.edge, p.next = 0, 0, time.Time{}
+	}
+}
+
+// took returns how many calls a second the endpoint took.
+func (p *pace) took(until time.Time) float64 {
+	return p.taken / max(until.Sub(p.since), time.Millisecond).Seconds()
+}
+
+// refuse learns from a call that was refused: nothing goes out until then,
+// which is at least hold from now. One burst of refusals is one round, and
+// first says that this is its first one. Unless the call was too fast, it may
+// have been one too many at once, and only the first pace is learned from it.
+func (p *pace) refuse(first, tooFast bool, until time.Time, hold time.Duration) {
+	p.taken = max(0, p.taken-1)
+	p.until = until
+	if first {
+		p.before = p.rate
+	}
+	took := p.took(until)
+	switch {
+	case p.before == 0:
+		p.rate, p.edge = min(max(took, paceFirst), paceMost), 0
+	case !tooFast:
+		return
+	default:
+		p.rate = max(paceLeast, p.before/2, min(took, paceBelow*p.before))
+		p.edge = p.rate
+	}
+	p.step = min(paceSlow, paceHolds/(p.rate*min(hold, 10*time.Second).Seconds()))
+}
