@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +18,8 @@ import (
 	"github.com/tutti-run/tutti/internal/llm/simulator"
 )
 
-// A misfortune is a way for a run to go wrong. Its name is in the task.
+// A misfortune is a way for a run to go wrong. It has a model of its own, at a
+// provider of its own, so that what is done to spare that one delays no other.
 type misfortune struct {
 	name string
 	more string // of the request's body
@@ -27,48 +29,50 @@ type misfortune struct {
 	ask  func(r *running, body string)
 }
 
-const soon = `,"limits":{"timeout":"200ms"}`
+const (
+	soon  = `,"limits":{"max_attempts":1,"timeout":"200ms"}`
+	later = `,"limits":{"max_attempts":1,"timeout":"10s"}`
+)
 
 var misfortunes = []misfortune{
-	{name: "none", well: true},
-	{name: "garbage", role: simulator.Planner, well: true},
+	{name: "none", more: later, well: true},
+	{name: "garbage", more: later, role: simulator.Planner, well: true},
 	{name: "refused", role: simulator.Worker, meet: simulator.Unauthorized},
 	{name: "broken", role: simulator.Worker, meet: simulator.ServerError},
 	{name: "unplanned", role: simulator.Planner, meet: simulator.Overloaded},
 	{name: "unsaid", role: simulator.Synthesizer, meet: simulator.Empty},
-	{name: "slow worker", more: `,"limits":{"max_attempts":1,"subtask_timeout":"20ms","timeout":"2s"}`, role: simulator.Worker, meet: simulator.Hang},
-	{name: "slow planner", more: soon, role: simulator.Planner, meet: simulator.Hang},
+	{name: "slow-worker", more: `,"limits":{"max_attempts":1,"subtask_timeout":"20ms","timeout":"2s"}`, role: simulator.Worker, meet: simulator.Hang},
+	{name: "slow-planner", role: simulator.Planner, meet: simulator.Hang},
 	{name: "reset", role: simulator.Worker, meet: simulator.Reset},
 	{name: "cut", role: simulator.Worker, meet: simulator.Cut},
 	{name: "torn", role: simulator.Synthesizer, meet: simulator.StreamError},
-	{name: "no page", role: simulator.Worker, meet: simulator.NotJSON},
+	{name: "no-page", role: simulator.Worker, meet: simulator.NotJSON},
 	{name: "spent", more: `,"limits":{"max_llm_calls":2,"timeout":"2s"}`},
 	{
 		name: "replanned", more: `,"on_failure":"replan","limits":{"max_attempts":1,"max_replans":1,"replan_cooldown":"1ms","timeout":"2s"}`,
 		role: simulator.Worker, meet: simulator.Filtered,
 	},
 	{name: "canceled", role: simulator.Worker, meet: simulator.Hang, ask: (*running).cancelRun},
-	{name: "reader goes", more: soon, role: simulator.Worker, meet: simulator.Hang, ask: (*running).readAndGo},
-	{name: "waiter goes", more: soon, role: simulator.Worker, meet: simulator.Hang, ask: (*running).waitAndGo},
-	{name: "none, streamed", ask: (*running).readAll},
+	{name: "reader-goes", role: simulator.Worker, meet: simulator.Hang, ask: (*running).readAndGo},
+	{name: "waiter-goes", role: simulator.Worker, meet: simulator.Hang, ask: (*running).waitAndGo},
+	{name: "none-streamed", ask: (*running).readAll},
 	{name: "bad", ask: func(r *running, body string) { r.ask("POST", "/v1/runs", strings.Replace(body, "task", "tusk", 1)) }},
-	{name: "cut short", ask: func(r *running, body string) { r.ask("POST", "/v1/runs", body[:len(body)/2]) }},
+	{name: "cut-short", ask: func(r *running, body string) { r.ask("POST", "/v1/runs", body[:len(body)/2]) }},
 }
 
 func (m misfortune) body() string {
 	more := m.more
 	if more == "" {
-		more = `,"limits":{"max_attempts":1,"timeout":"2s"}`
+		more = soon
 	}
-	return fmt.Sprintf(`{"task":"Say hello. It meets: %s; [[sim subtasks=2]]"%s}`, m.name, more)
+	role := fmt.Sprintf(`{"model":%q}`, m.name)
+	return fmt.Sprintf(`{"task":"Say hello [[sim subtasks=2]]","planner":%s,"worker":%s,"synthesizer":%s%s}`, role, role, role, more)
 }
 
 // meets returns the misfortune of a call.
-func meets(r simulator.Request) (m misfortune) {
-	_, rest, _ := strings.Cut(r.Prompt(), "It meets: ")
-	name, _, _ := strings.Cut(rest, ";")
-	for _, m = range misfortunes {
-		if m.name == name && m.role == r.Role {
+func meets(r simulator.Request) misfortune {
+	for _, m := range misfortunes {
+		if m.name == r.Model && m.role == r.Role {
 			return m
 		}
 	}
@@ -113,15 +117,21 @@ func (r *running) waitAndGo(body string) {
 // no descriptor, and, once they are deleted, no memory.
 func TestAThousandFailuresLeaveNothing(t *testing.T) {
 	dir := t.TempDir()
+	provider := httptest.NewServer(simulator.New(simulator.Options{
+		ChunkTokens: 20,
+		Fail:        func(r simulator.Request) simulator.Fault { return meets(r).meet },
+		Answer: func(r simulator.Request) (simulator.Reply, bool) {
+			return simulator.Reply{Text: "I would rather talk of something else."}, meets(r).name == "garbage"
+		},
+	}))
+	defer provider.Close()
 	r := launch(t, func(c *Config) {
 		c.Journal = "sqlite:" + filepath.Join(dir, "tutti.db")
 		c.MaxRuns = 24 // so that some queue
-		c.simulator = simulator.Options{
-			ChunkTokens: 20,
-			Fail:        func(r simulator.Request) simulator.Fault { return meets(r).meet },
-			Answer: func(r simulator.Request) (simulator.Reply, bool) {
-				return simulator.Reply{Text: "I would rather talk of something else."}, meets(r).name == "garbage"
-			},
+		c.Providers, c.Models = map[string]Provider{}, map[string]Model{"gpt-5-mini": {Provider: "none"}}
+		for _, m := range misfortunes {
+			c.Providers[m.name] = Provider{BaseURL: provider.URL + "/" + m.name + "/v1"}
+			c.Models[m.name] = Model{Provider: m.name}
 		}
 	}).untilReady()
 	r.suffer(200) // so that what is kept for later is there
