@@ -90,11 +90,15 @@ openapi: test/node_modules ## Lint openapi.yaml
 
 .PHONY: integration
 integration: test/node_modules $(BIN)/promtool ## Run the suites that need Node, promtool, strace or the image's build
-	go test -tags integration -count=1 $$(go list -tags integration ./test/... | grep -v /kill$$)
+	go test -tags integration -count=1 $$(go list -tags integration ./test/... | grep -Ev '/(kill|overload)$$')
 
 .PHONY: kill
 kill: ## Kill the server KILLS times (200) over RUNS runs (2000) and see that nothing is lost
 	go test -tags integration -count=1 -v ./test/kill -kill.kills $(KILLS) -kill.runs $(RUNS)
+
+.PHONY: overload
+overload: ## Ask more of the server than it can do, and see that it does as much as before and refuses the rest
+	go test -tags integration -count=1 -v ./test/overload
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (20s)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
@@ -16,17 +17,28 @@ const shedAt = 0.9
 // A pressure tells whether the process has little memory left. Without a limit
 // it always has some.
 type pressure struct {
-	limit  int64
-	used   func() uint64
-	mu     sync.Mutex
-	looked time.Time
-	found  bool
+	limit   int64
+	used    func() uint64
+	collect func()
+
+	mu        sync.Mutex
+	looked    time.Time
+	found     bool
+	collected time.Time
 }
 
-// lookEvery is how long what was found counts: to look is not free.
-const lookEvery = 100 * time.Millisecond
+const (
+	// lookEvery is how long what was found counts: to look is not free.
+	lookEvery = 100 * time.Millisecond
+	// collectEvery is how often garbage is collected while runs are refused. What
+	// is in use is known by the last collection alone, and where little goes on
+	// the next one may be minutes away.
+	collectEvery = 10 * time.Second
+)
 
-func newPressure() *pressure { return &pressure{limit: debug.SetMemoryLimit(-1), used: memoryUsed} }
+func newPressure() *pressure {
+	return &pressure{limit: debug.SetMemoryLimit(-1), used: memoryUsed, collect: runtime.GC}
+}
 
 // high reports whether new runs are to be refused.
 func (p *pressure) high() bool {
@@ -35,8 +47,13 @@ func (p *pressure) high() bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.looked) >= lookEvery {
+	now := time.Now()
+	if now.Sub(p.looked) >= lookEvery {
 		p.looked, p.found = now, float64(p.used()) > shedAt*float64(p.limit)
+	}
+	if p.found && now.Sub(p.collected) >= collectEvery {
+		p.collected = now
+		go p.collect() // nobody waits for it
 	}
 	return p.found
 }
