@@ -22,8 +22,8 @@ func TestReadersThatDoNotRead(t *testing.T) {
 	path := first.Header.Get("Location")
 	for range readers {
 		resp := r.open("GET", path, "", "Accept: text/event-stream")
-		defer func() { _ = resp.Body.Close() }()
-		slow = append(slow, resp)
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		slow = append(slow, resp) //nolint:bodyclose // it is closed with the test
 	}
 	types := r.events("GET", path, "")
 	if last := types[len(types)-1]; last != "run.succeeded" {

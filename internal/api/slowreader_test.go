@@ -50,7 +50,7 @@ func TestSlowReaderHoldsUpNothing(t *testing.T) {
 		const readers = 5
 		for range readers {
 			answer := c.follow("/v1/runs/" + id + "/events?deltas=true")
-			defer answer.Body.Close()
+			t.Cleanup(func() { _ = answer.Body.Close() })
 		}
 		synctest.Wait()
 		c.world.release(id)
