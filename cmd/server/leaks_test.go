@@ -101,7 +101,7 @@ func (r *running) readAndGo(body string) {
 func (r *running) waitAndGo(body string) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Millisecond)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "POST", r.URL()+"/v1/runs", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL()+"/v1/runs", strings.NewReader(body))
 	if err != nil {
 		r.t.Error(err)
 		return

@@ -85,7 +85,6 @@ func TestMemoryUsed(t *testing.T) {
 	runtime.GC()
 	with := memoryUsed()
 	runtime.KeepAlive(held)
-	held = nil
 	runtime.GC()
 	after := memoryUsed()
 	if got := int64(with) - int64(before); got < size*9/10 || got > size*12/10 {

@@ -19,6 +19,9 @@ const (
 	// readWithin is how long a reader may take to make room for more. One that
 	// takes longer is cut off, and can resume.
 	readWithin = 10 * time.Second
+	// streamPage is how many events are read from the journal at once. They are
+	// held while their reader is slow, and each may hold an output of a megabyte.
+	streamPage = 25
 	// maxDeltas is how many deltas wait for a reader before some are dropped.
 	maxDeltas = 256
 )
@@ -164,7 +167,7 @@ func (f *follower) catchUp(ctx context.Context, deltas <-chan orchestration.Delt
 				return false, err
 			}
 		}
-		events, err := f.server.Reader.Events(ctx, f.run.ID, f.after, pageSize)
+		events, err := f.server.Reader.Events(ctx, f.run.ID, f.after, streamPage)
 		if err != nil || len(events) == 0 { // none: the run was deleted
 			return true, err
 		}

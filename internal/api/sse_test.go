@@ -150,30 +150,6 @@ func TestStreamIsKeptAlive(t *testing.T) {
 	})
 }
 
-func TestSlowReaderIsCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := serve(t, func(_ *Options, w *world) { w.held = true })
-		id := c.start(`{"task":"t","plan":{"subtasks":[{"description":"LONG"}]}}`)
-		answer := c.follow("/v1/runs/" + id + "/events")
-		defer answer.Body.Close()
-		synctest.Wait()
-		if c.world.followers() != 1 {
-			t.Fatal("nobody follows the run")
-		}
-		c.world.release(id)
-		time.Sleep(readWithin - time.Second)
-		synctest.Wait()
-		if c.world.followers() != 1 {
-			t.Error("the reader was cut too early")
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if c.world.followers() != 0 {
-			t.Error("the reader was not cut")
-		}
-	})
-}
-
 func TestStreamEndsWithItsReaderAndItsServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		draining := make(chan struct{})

@@ -20,6 +20,7 @@ type world struct {
 	fail    error // what storage answers, if anything
 	full    error // what Room answers, and Start
 	reads   int   // pages of events read
+	read    int   // events on them
 
 	mu       sync.Mutex
 	held     bool
@@ -315,7 +316,9 @@ func (w *world) Events(_ context.Context, run string, after int64, limit int) ([
 		return nil, err
 	}
 	events := r.events[min(int(after), len(r.events)):]
-	return slices.Clone(events[:min(limit, len(events))]), nil
+	events = slices.Clone(events[:min(limit, len(events))])
+	w.read += len(events)
+	return events, nil
 }
 
 func (w *world) Key(_ context.Context, tenant, key string) (string, [32]byte, error) {

@@ -15,8 +15,8 @@ import (
 )
 
 // Runs with outputs of 10 MB each come one after the other, and none ends: the
-// server refuses them before its memory is full, and takes them again when what
-// it has has ended.
+// server refuses them before its memory is full, and takes them again when those
+// have ended.
 func TestMemoryIsShed(t *testing.T) {
 	const limit = 96 << 10 // kB
 	asked, release := make(chan struct{}), make(chan struct{})
