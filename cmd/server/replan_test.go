@@ -17,7 +17,7 @@ const (
 func TestAFailureHasThePlanRevised(t *testing.T) {
 	for source, first := range map[string]string{
 		"planner": `{"task": "Hello", "on_failure": "replan"}`,
-		"caller":  `{"task": "Hello", "on_failure": "replan", "plan": ` + planOf(firstPlan, "") + `}`,
+		"caller":  `{"task": "Hello", "on_failure": "replan", "plan": ` + planOf(firstPlan) + `}`,
 	} {
 		t.Run(source, func(t *testing.T) {
 			plans := []string{firstPlan, secondPlan}
@@ -68,7 +68,7 @@ func breaking(t *testing.T) *running {
 	t.Helper()
 	return launch(t, func(c *Config) {
 		c.simulator = simulator.Options{Fail: refusing("BREAK"), Answer: planners(
-			"A: Do A; B: BREAK B", "A: Do A; B: BREAK B again", "A: Do A; B: BREAK B once more", "A: Do A; B: Do B")}
+			"A: Do A; B after A: BREAK B", "A: Do A; B after A: BREAK B again", "A: Do A; B after A: BREAK B once more", "A: Do A; B after A: Do B")}
 	}).untilReady()
 }
 

@@ -139,12 +139,12 @@ func planners(plans ...string) func(simulator.Request) (simulator.Reply, bool) {
 			return simulator.Reply{}, false
 		}
 		n := int(asked.Add(1))
-		return simulator.Reply{Text: planOf(plans[min(n, len(plans))-1], "")}, true
+		return simulator.Reply{Text: planOf(plans[min(n, len(plans))-1])}, true
 	}
 }
 
-// planOf writes a plan as JSON, each subtask with these keys besides.
-func planOf(text, keys string) string {
+// planOf writes a plan as JSON.
+func planOf(text string) string {
 	var subtasks []string
 	for _, part := range strings.Split(text, "; ") {
 		head, description, _ := strings.Cut(part, ": ")
@@ -153,7 +153,7 @@ func planOf(text, keys string) string {
 		if depends {
 			list = fmt.Sprintf("[%q]", on)
 		}
-		subtasks = append(subtasks, fmt.Sprintf(`{"id": %q, "type": "writer", "description": %q, "depends_on": %s%s}`, id, description, list, keys))
+		subtasks = append(subtasks, fmt.Sprintf(`{"id": %q, "type": "writer", "description": %q, "depends_on": %s}`, id, description, list))
 	}
 	return `{"analysis": "As it is.", "subtasks": [` + strings.Join(subtasks, ", ") + `]}`
 }
