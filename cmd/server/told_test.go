@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -169,21 +168,24 @@ func refusing(word string) func(simulator.Request) simulator.Fault {
 	}
 }
 
-// untilEvent reads a stream until one of its events is as wanted, and closes it.
-func untilEvent(t testing.TB, stream *http.Response, wanted func(toldEvent) bool) {
-	t.Helper()
+// startUntil starts a run, follows it until one of its events is as wanted, and
+// returns its path.
+func (r *running) startUntil(body string, wanted func(toldEvent) bool) string {
+	r.t.Helper()
+	stream := r.open("POST", "/v1/runs", body, "Accept: text/event-stream")
 	defer func() { _ = stream.Body.Close() }()
 	for f, err := range sse.Read(stream.Body, nil) {
 		if err != nil {
-			t.Fatal(err)
+			r.t.Fatal(err)
 		}
 		var e toldEvent
 		if err := json.Unmarshal([]byte(f.Data), &e); err != nil {
-			t.Fatalf("%v: %s", err, f.Data)
+			r.t.Fatalf("%v: %s", err, f.Data)
 		}
 		if wanted(e) {
-			return
+			return strings.TrimSuffix(stream.Header.Get("Location"), "/events")
 		}
 	}
-	t.Fatal("the stream ended before")
+	r.t.Fatal("the stream ended before")
+	return ""
 }

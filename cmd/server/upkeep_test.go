@@ -89,7 +89,8 @@ func TestRetention(t *testing.T) {
 	first.stop()
 
 	second := launch(t, func(c *Config) { set(c); c.Retention = time.Nanosecond }).untilReady()
-	for second.ask("GET", "/v1/runs/"+ended.ID, "").status != 404 { // soon after the start
+	for gone := false; !gone; { // soon after the start
+		gone = second.ask("GET", "/v1/runs/"+ended.ID, "").status == 404
 	}
 	if owed := second.ask("GET", "/v1/webhooks/deliveries", ""); len(owed.json["data"].([]any)) != 0 {
 		t.Errorf("still owed: %s", owed.text)
