@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -139,12 +138,12 @@ func planners(plans ...string) func(simulator.Request) (simulator.Reply, bool) {
 			return simulator.Reply{}, false
 		}
 		n := int(asked.Add(1))
-		return simulator.Reply{Text: planOf(plans[min(n, len(plans))-1], "")}, true
+		return simulator.Reply{Text: planOf(plans[min(n, len(plans))-1])}, true
 	}
 }
 
-// planOf writes a plan as JSON, each subtask with these keys besides.
-func planOf(text, keys string) string {
+// planOf writes a plan as JSON.
+func planOf(text string) string {
 	var subtasks []string
 	for _, part := range strings.Split(text, "; ") {
 		head, description, _ := strings.Cut(part, ": ")
@@ -153,7 +152,7 @@ func planOf(text, keys string) string {
 		if depends {
 			list = fmt.Sprintf("[%q]", on)
 		}
-		subtasks = append(subtasks, fmt.Sprintf(`{"id": %q, "type": "writer", "description": %q, "depends_on": %s%s}`, id, description, list, keys))
+		subtasks = append(subtasks, fmt.Sprintf(`{"id": %q, "type": "writer", "description": %q, "depends_on": %s}`, id, description, list))
 	}
 	return `{"analysis": "As it is.", "subtasks": [` + strings.Join(subtasks, ", ") + `]}`
 }
@@ -169,21 +168,24 @@ func refusing(word string) func(simulator.Request) simulator.Fault {
 	}
 }
 
-// untilEvent reads a stream until one of its events is as wanted, and closes it.
-func untilEvent(t testing.TB, stream *http.Response, wanted func(toldEvent) bool) {
-	t.Helper()
+// startUntil starts a run, follows it until one of its events is as wanted, and
+// returns its path.
+func (r *running) startUntil(body string, wanted func(toldEvent) bool) string {
+	r.t.Helper()
+	stream := r.open("POST", "/v1/runs", body, "Accept: text/event-stream")
 	defer func() { _ = stream.Body.Close() }()
 	for f, err := range sse.Read(stream.Body, nil) {
 		if err != nil {
-			t.Fatal(err)
+			r.t.Fatal(err)
 		}
 		var e toldEvent
 		if err := json.Unmarshal([]byte(f.Data), &e); err != nil {
-			t.Fatalf("%v: %s", err, f.Data)
+			r.t.Fatalf("%v: %s", err, f.Data)
 		}
 		if wanted(e) {
-			return
+			return strings.TrimSuffix(stream.Header.Get("Location"), "/events")
 		}
 	}
-	t.Fatal("the stream ended before")
+	r.t.Fatal("the stream ended before")
+	return ""
 }

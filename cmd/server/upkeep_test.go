@@ -74,19 +74,26 @@ func TestABackupThatCannotBe(t *testing.T) {
 	}
 }
 
-// Only what has ended is forgotten.
+// Only what has ended is forgotten, and with it what it owes its webhook.
 func TestRetention(t *testing.T) {
 	file := "sqlite:" + filepath.Join(t.TempDir(), "tutti.db")
 	options, asked := stuck()
-	set := func(c *Config) { c.Journal, c.simulator = file, options }
+	set := func(c *Config) { withWebhooks(c); c.Journal, c.simulator = file, options }
 	first := launch(t, set).untilReady()
-	ended := first.ask("POST", "/v1/runs", `{"task": "Hello", "limits": {"max_llm_calls": 1}}`, "Prefer: wait=60").run(t)
+	ended := first.start(`{"task": "Hello", "limits": {"max_llm_calls": 1}, "webhook": {"url": "http://127.0.0.1:1"}}`)
+	if owed := first.deliveries("pending"); len(owed) != 1 {
+		t.Errorf("owed: %v", owed)
+	}
 	under := first.ask("POST", "/v1/runs", threeSubtasks).run(t).ID
 	<-asked
 	first.stop()
 
 	second := launch(t, func(c *Config) { set(c); c.Retention = time.Nanosecond }).untilReady()
-	for second.ask("GET", "/v1/runs/"+ended.ID, "").status != 404 { // soon after the start
+	for gone := false; !gone; { // soon after the start
+		gone = second.ask("GET", "/v1/runs/"+ended.ID, "").status == 404
+	}
+	if owed := second.ask("GET", "/v1/webhooks/deliveries", ""); len(owed.json["data"].([]any)) != 0 {
+		t.Errorf("still owed: %s", owed.text)
 	}
 	if run := second.ask("GET", "/v1/runs/"+under, "").run(t); run.Status != "running" {
 		t.Errorf("the run that has not ended is %s", run.Status)

@@ -21,7 +21,7 @@ func TestRequests(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
-	s := service.Start(t)
+	s := service.Start(t, "TUTTI_WEBHOOK_SECRETS=whsec_dGhpcyBpcyBub3QgYSBzZWNyZXQgYXQgYWxs", "TUTTI_WEBHOOK_ALLOW=127.0.0.0/8")
 	started := map[string]string{} // the run's path, by file
 	for _, file := range files {
 		a := s.Post(t, "/v1/runs", read(t, file))
