@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -15,15 +16,37 @@ type treasury struct {
 	perDay  map[string]float64 // by tenant, in US dollars
 }
 
-// Hold keeps back what a call may cost. A run that was accepted when its tenant
-// had a budget goes on without one.
+// How long a call waits for the holds of others, most of which turn out to be
+// more than was needed, and how often it looks.
+const (
+	holdPatience = time.Minute
+	holdLook     = 250 * time.Millisecond
+)
+
+// Hold keeps back what a call may cost. Where only the holds of other calls are in
+// the way it waits a while for them. A run that was accepted when its tenant had a
+// budget goes on without one.
 func (t treasury) Hold(ctx context.Context, h orchestration.Hold) error {
 	most, bounded := t.perDay[h.Tenant]
 	if !bounded {
 		return nil
 	}
-	today := time.Now().UTC().Truncate(24 * time.Hour)
-	return t.journal.Hold(ctx, h, orchestration.Budget{Period: today, CostUSD: most})
+	for began := time.Now(); ; {
+		today := time.Now().UTC().Truncate(24 * time.Hour)
+		err := t.journal.Hold(ctx, h, orchestration.Budget{Period: today, CostUSD: most})
+		if !errors.Is(err, orchestration.ErrBudget) || time.Since(began) >= holdPatience {
+			return err
+		}
+		spent, held, failed := t.journal.Spent(ctx, h.Tenant, today)
+		if failed != nil || held == 0 || spent+h.CostUSD > most {
+			return err
+		}
+		select {
+		case <-time.After(holdLook):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // dailyBudgets are what tenants may spend in a day, of those that have a bound.

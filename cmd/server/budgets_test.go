@@ -207,8 +207,20 @@ func TestTheNextDayHasABudgetOfItsOwn(t *testing.T) {
 		if err := hold(1); err != nil {
 			t.Fatal(err)
 		}
-		if err := hold(2); !errors.Is(err, orchestration.ErrBudget) {
-			t.Errorf("more than the day's budget: %v", err)
+		began := time.Now()
+		if err := hold(2); !errors.Is(err, orchestration.ErrBudget) || time.Since(began) != holdPatience {
+			t.Errorf("more than the day's budget, as long as the other call holds its part: %v after %s", err, time.Since(began))
+		}
+		ended := orchestration.Event{Seq: 2, Time: time.Now(), Run: run.ID, Attempt: 1, Fact: &orchestration.PlanInvalid{}}
+		run.Seq = 2
+		time.AfterFunc(10*time.Second, func() {
+			settled := []orchestration.Settlement{{Command: "plan/1", CostUSD: 0.1}}
+			if err := j.Append(ctx, orchestration.Commit{After: 1, Events: []orchestration.Event{ended}, Row: run, Settled: settled}); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := hold(2); err != nil {
+			t.Errorf("once the other call has turned out to be cheap: %v", err)
 		}
 		for day := range 3 {
 			time.Sleep(24 * time.Hour)
