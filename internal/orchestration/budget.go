@@ -146,7 +146,10 @@ func (r *Run) worst(model string, prompt, answer int) *Reserve {
 // unaffordable returns the limit that has no room for more, beside what is spent,
 // held back and kept for the synthesis; "" when every one has.
 func (r *Run) unaffordable(more *Reserve) string {
-	if more == nil {
+	switch {
+	case r.Exhausted != nil:
+		return r.Exhausted.Limit
+	case more == nil:
 		return ""
 	}
 	need := r.Held
@@ -154,8 +157,6 @@ func (r *Run) unaffordable(more *Reserve) string {
 	need.add(r.Synthesis.Share)
 	l, spent := &r.Spec.Limits, &r.Totals
 	switch {
-	case r.Exhausted != nil:
-		return "max_cost_usd"
 	case l.MaxLLMCalls > 0 && spent.LLMCalls+need.Calls > l.MaxLLMCalls:
 		return "max_llm_calls"
 	case l.MaxTokens > 0 && spent.tokens()+need.PromptTokens+need.AnswerTokens > l.MaxTokens:

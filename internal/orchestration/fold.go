@@ -37,7 +37,8 @@ func (r *Run) fold(e Event) {
 	case *BudgetWarning:
 		r.Warned = true
 	case *BudgetExceeded:
-		r.Exhausted = &f.Reason
+		r.Exhausted = f
+		r.Planning.Wanted = r.Planning.Wanted[:r.Planning.Asked] // the planner is not asked any more
 	default:
 		r.foldPlan(e)
 		r.foldSynthesis(e)

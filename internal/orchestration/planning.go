@@ -188,7 +188,7 @@ func completed(s Subtask) Subtask {
 // not what was asked for.
 func (r *Run) reasonFor() *Reason {
 	if r.Exhausted != nil {
-		return r.Exhausted
+		return &r.Exhausted.Reason
 	}
 	if r.Planning.Source != PlanOfFallback {
 		return nil

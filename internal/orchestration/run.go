@@ -26,10 +26,10 @@ type Run struct {
 	// Ending is set when the run is about to end early, and how.
 	Ending *RunCanceling `json:"ending,omitempty"`
 	// Exhausted is set when the budget allows nothing more, and why.
-	Exhausted *Reason `json:"exhausted,omitempty"`
-	Warned    bool    `json:"warned,omitempty"` // that the budget is nearly spent
-	Held      Reserve `json:"held"`             // of the budget, by the attempts in flight
-	Starts    int     `json:"starts,omitempty"` // of processes, in a row without an outcome
+	Exhausted *BudgetExceeded `json:"exhausted,omitempty"`
+	Warned    bool            `json:"warned,omitempty"` // that the budget is nearly spent
+	Held      Reserve         `json:"held"`             // of the budget, by the attempts in flight
+	Starts    int             `json:"starts,omitempty"` // of processes, in a row without an outcome
 
 	Answer   string   `json:"answer,omitempty"` // the subtask whose output is the final output
 	Partial  bool     `json:"partial,omitempty"`
