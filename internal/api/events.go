@@ -119,7 +119,7 @@ func attemptSucceeded(output string, shortened bool, calls []orchestration.Call)
 func plannedSubtask(s orchestration.Subtask) PlannedSubtask {
 	p := PlannedSubtask{
 		Id: s.ID, Kind: s.Kind, Type: s.Type, Worker: s.Worker, Description: s.Description,
-		DependsOn: list(s.DependsOn), After: s.After, OnFailure: s.OnFailure,
+		DependsOn: list(s.DependsOn), After: s.After, OnFailure: s.OnFailure.Do,
 	}
 	if p.Kind == "" {
 		p.Kind = orchestration.KindWorker

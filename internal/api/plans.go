@@ -38,7 +38,7 @@ func planOf(request *PlanRequest) orchestration.Plan {
 			ID: r.Id, Kind: orchestration.KindWorker, Type: r.Type, Worker: r.Worker, Description: r.Description,
 			DependsOn: r.DependsOn, After: orchestration.After(r.After),
 		}
-		_ = json.Unmarshal(r.OnFailure, &s.OnFailure) // an object is refused as not supported
+		_ = json.Unmarshal(r.OnFailure, &s.OnFailure.Do) // an object is refused as not supported
 		if s.ID == "" {
 			s.ID = fmt.Sprintf("T%d", i+1)
 		}
@@ -60,7 +60,7 @@ func planOf(request *PlanRequest) orchestration.Plan {
 
 // problems returns what is wrong with a plan: in itself, and for this server.
 func (d Defaults) problems(plan orchestration.Plan, most int) []orchestration.Problem {
-	problems := plan.Check(most)
+	problems := plan.Check(orchestration.Rules{MaxSubtasks: most})
 	for i, s := range plan.Subtasks {
 		if s.Worker == "" {
 			continue

@@ -146,7 +146,7 @@ func (h *history) subtask(s *orchestration.SubtaskState) Subtask {
 	return Subtask{
 		Id: s.ID, Kind: planned.Kind, Type: s.Type, Worker: optional(s.Performer), Model: optional(s.Model),
 		Description: s.Description, DependsOn: planned.DependsOn, After: planned.After,
-		Status: s.Status, Attempts: s.Attempts, Fallback: s.Fallback, Shortened: s.Shortened,
+		Status: s.Status, Attempts: s.Attempts, Fallback: s.FellBack, Shortened: s.Shortened,
 		StartedAt: moment(s.StartedAt), EndedAt: moment(s.EndedAt),
 		Output: h.output(s), OutputBytes: s.Output.Bytes, Usage: s.Totals, Error: failureOf(s),
 	}

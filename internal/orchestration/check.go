@@ -23,9 +23,10 @@ const (
 
 var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
-// Check returns what is wrong with a plan of at most so many subtasks, nil when
-// nothing is. It takes time linear in the size of the plan.
-func (p Plan) Check(most int) []Problem {
+// Check returns what is wrong with a plan, nil when nothing is. It takes time
+// linear in the size of the plan.
+func (p Plan) Check(rules Rules) []Problem {
+	most := rules.MaxSubtasks
 	if len(p.Subtasks) == 0 {
 		return []Problem{{"/subtasks", ProblemEmpty, "The plan has no subtasks."}}
 	}
@@ -67,7 +68,7 @@ func (c *planCheck) subtasks() {
 		if strings.TrimSpace(s.Description) == "" {
 			c.add(ProblemBlankDescription, fmt.Sprintf("Subtask %s has no description: say what is to be done.", s.ID), "/subtasks/%d/description", i)
 		}
-		switch s.OnFailure {
+		switch s.OnFailure.Do {
 		case "", OnFailureFail, OnFailureSkip, OnFailureFallback, OnFailureReplan:
 		default:
 			c.add(ProblemUnsupportedKind, fmt.Sprintf("Subtask %s has an on_failure that is not supported; fail, skip, fallback and replan are.", s.ID), "/subtasks/%d/on_failure", i)

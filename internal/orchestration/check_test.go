@@ -29,7 +29,7 @@ func TestCheck(t *testing.T) {
 		"unknown kind": {Plan{Subtasks: []Subtask{{ID: "a", Kind: "magic", Description: "x"}}}, []string{"/subtasks/0/kind unsupported_kind"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			problems := test.plan.Check(4)
+			problems := test.plan.Check(Rules{MaxSubtasks: 4})
 			if len(problems) != len(test.want) {
 				t.Fatalf("got %v, want %q", problems, test.want)
 			}
@@ -64,7 +64,7 @@ func TestCheckFindsCycles(t *testing.T) {
 			}
 			p.Subtasks = append(p.Subtasks, s)
 		}
-		if got, want := len(p.Check(100)) > 0, !reducible(p); got != want {
+		if got, want := len(p.Check(Rules{MaxSubtasks: 100})) > 0, !reducible(p); got != want {
 			t.Fatalf("cycle found: %v, there is one: %v, in %+v", got, want, p)
 		}
 	})
@@ -107,10 +107,10 @@ func TestCheckIsBounded(t *testing.T) {
 		}
 		chain.Subtasks = append(chain.Subtasks, c)
 	}
-	if got := len(knot.Check(1000)); got != maxCycles {
+	if got := len(knot.Check(Rules{MaxSubtasks: 1000})); got != maxCycles {
 		t.Errorf("%d cycles are named, want %d", got, maxCycles)
 	}
-	if diff := cmp.Diff([]Problem(nil), chain.Check(1000)); diff != "" {
+	if diff := cmp.Diff([]Problem(nil), chain.Check(Rules{MaxSubtasks: 1000})); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -2,12 +2,13 @@ package orchestration
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"time"
 )
 
-// A Command is what the driver must do next: [MakePlan], [Work] and
-// [Synthesize] are calls that end in an outcome, [SetTimer] and [Abort] are for
+// A Command is what the driver must do next: [MakePlan], [Work], [Synthesize] and
+// [Compensate] are calls that end in an outcome, [SetTimer] and [Abort] are for
 // the driver itself.
 //
 // Its key is unique in the run, so that a call repeated after a crash can be
@@ -23,6 +24,7 @@ type MakePlan struct {
 	// Revision is set when there is a plan, and it is to be revised.
 	Revision *Revision
 	Reserved *Reserve // the most that it may spend; nil: any amount
+	CacheKey string   // under which a plan may be found; empty: it is not looked for
 }
 
 // A Revision is what the planner is told of a plan that it is to revise.
@@ -55,6 +57,39 @@ type Work struct {
 	Worker       string   // the configured worker that performs it; empty: the default
 	Priority     int      // subtasks on the longest remaining path, its own included
 	Dependencies []Result
+
+	Context  json.RawMessage // that it sees in the place of the run's; nil: the run's
+	Inputs   []Value         // by name in ascending order: the subtask's input or, of a tool, its arguments
+	Task     string          // of a plan: what is to be planned
+	Checks   []Check         // that the output must pass, besides those by expression; first the policy's
+	Policy   int             // how many of the checks are the policy's
+	Rework   *Rework         // set when an output was refused
+	Judge    *Text           // an output that was made before and has only to be judged
+	Timeout  time.Duration   // of the attempt
+	CacheKey string          // under which its output may be found; empty: it is not looked for
+}
+
+// A Value is what a prompt, or a tool, knows by a name.
+type Value struct {
+	Name string
+	Text Text
+	// JSON says that the text is a JSON value. Otherwise it is an output as it was
+	// written: JSON where all of it is, a string where not.
+	JSON bool
+}
+
+// A Rework is what a worker is told of its output that was refused.
+type Rework struct {
+	Output   Text
+	Feedback string
+}
+
+// Compensate undoes a subtask by a call of a tool. Its outcome is [Compensated].
+type Compensate struct {
+	Subtask   string
+	Attempt   int
+	Tool      string
+	Arguments json.RawMessage // a JSON object
 }
 
 // Synthesize asks the synthesizer for the final output. Its outcome is
@@ -66,6 +101,7 @@ type Synthesize struct {
 	Reserved *Reserve // the most that it may spend; nil: any amount
 	Analysis string
 	Results  []Result // of every subtask, in plan order
+	CacheKey string   // under which an answer may be found; empty: it is not looked for
 }
 
 // A Result is what has become of a subtask, as others are told.
@@ -95,6 +131,9 @@ func (c MakePlan) Key() string { return fmt.Sprintf("plan/%d", c.Attempt) }
 
 // Key returns subtask/<id>/<attempt>.
 func (c Work) Key() string { return fmt.Sprintf("subtask/%s/%d", c.Subtask.ID, c.Attempt) }
+
+// Key returns compensation/<id>/<attempt>.
+func (c Compensate) Key() string { return fmt.Sprintf("compensation/%s/%d", c.Subtask, c.Attempt) }
 
 // Key returns synthesis/<attempt>.
 func (c Synthesize) Key() string { return fmt.Sprintf("synthesis/%d", c.Attempt) }

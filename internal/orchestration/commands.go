@@ -93,7 +93,7 @@ func (r *Run) work(s *SubtaskState) Work {
 		Attempt:  s.Attempts,
 		Call:     s.Call,
 		Model:    s.Model,
-		Fallback: s.Fallback,
+		Fallback: s.FellBack,
 		Reserved: s.Reserved,
 		Worker:   s.Performer,
 		Priority: r.node(s).path,

@@ -36,10 +36,20 @@ type Commit struct {
 
 	Settled    []Settlement // of the holds of commands that have ended
 	Deliveries []Delivery   // that these events owe to the run's webhook
+	Cached     []Cached     // what these events add to the tenant's cache
 
 	// With the first events of a run only.
 	Key         *Key
 	Attachments [][]byte // their bytes, in the order of Spec.Attachments
+}
+
+// A Cached is what the tenant's later runs may use in the place of a call. One
+// that is there already under that key is replaced.
+type Cached struct {
+	Tenant  string
+	Key     string // SHA-256, in hex, of all that the call depends on
+	Output  string
+	Expires time.Time
 }
 
 // A Row is what lists show of a run, and what a reader asks for to know whether
@@ -51,6 +61,7 @@ type Row struct {
 	Seq       int64  // the last event
 	Task      string // its beginning, at most MaxRowTask bytes
 	Labels    map[string]string
+	Workflow  string // the template's name; empty: none
 	Simulated bool
 	Progress  Progress
 	CreatedAt time.Time
@@ -106,6 +117,7 @@ func (s Status) Ended() bool {
 type Filter struct {
 	Status        []Status          // any of these; empty: all
 	Labels        map[string]string // all of these
+	Workflow      string            // of this name, in any version; empty: any or none
 	CreatedAfter  time.Time         // zero: no bound
 	CreatedBefore time.Time
 	Before        string // only runs created before the run of this id: where the last page ended

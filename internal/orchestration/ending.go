@@ -47,7 +47,7 @@ func (d *decision) askSynthesizer(repeats int) {
 		return
 	}
 	d.emit(r.Synthesis.Attempt+1, &SynthesisStarted{
-		Model: r.synthesizerModel(), Repeats: repeats, Fallback: r.Synthesis.Fallback, Reserved: reserved,
+		Model: r.synthesizerModel(), Repeats: repeats, Fallback: r.Synthesis.FellBack, Reserved: reserved,
 	})
 	d.do(r.synthesize())
 }

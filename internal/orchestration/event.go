@@ -1,6 +1,9 @@
 package orchestration
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // An Event is a fact about a run.
 type Event struct {
@@ -40,9 +43,15 @@ type (
 		Share *Reserve `json:"share,omitempty"`
 	}
 	// RunResumed says that a process has taken the run up from its journal, with
-	// calls in flight that are lost and made again.
+	// calls in flight that are lost and made again; or, without starts, that a run
+	// that waited for a person goes on.
 	RunResumed struct {
-		Starts int `json:"starts"` // in a row without an outcome: the process may have died of this run
+		Starts int `json:"starts,omitempty"` // in a row without an outcome: the process may have died of this run
+	}
+	// RunWaiting says that nothing of the run can go on until a person decides.
+	// The time until it goes on ([RunResumed]) is no part of its timeout.
+	RunWaiting struct {
+		Waiting Waiting `json:"waiting"` // the first of those that wait, in plan order
 	}
 	// RunCanceling says that the run is about to end early: nothing new starts,
 	// and the calls in flight are being aborted.
@@ -124,6 +133,99 @@ type (
 	}
 )
 
+// Facts about what people decide.
+type (
+	// PlanWaiting says that a person is to look at the plan before it is carried out.
+	PlanWaiting struct {
+		Version int     `json:"version"`
+		Waiting Waiting `json:"waiting"`
+	}
+	// PlanDecided brings the answer.
+	PlanDecided struct {
+		Version int    `json:"version"`
+		Action  Action `json:"action"`
+		Comment string `json:"comment,omitempty"`
+	}
+	// SubtaskWaiting says that a subtask waits for a person.
+	SubtaskWaiting struct {
+		Waiting Waiting `json:"waiting"`
+		// Of an attempt that failed and was escalated.
+		Failure *Failure `json:"failure,omitempty"`
+		Output  string   `json:"output,omitempty"` // that was refused, if there is one: the person may approve it
+		Calls   []Call   `json:"calls,omitempty"`
+	}
+	// SubtaskDecided brings the answer; what follows from it is the next event.
+	SubtaskDecided struct {
+		Action  Action  `json:"action"`
+		Output  *string `json:"output,omitempty"` // of an edit
+		Comment string  `json:"comment,omitempty"`
+		Expired bool    `json:"expired,omitempty"` // nobody answered in time: it is the default
+	}
+)
+
+// A Waiting says what a person is asked.
+type Waiting struct {
+	For     WaitingFor `json:"for"`
+	Message string     `json:"message"`
+	Options []Action   `json:"options"`           // that can be taken
+	Choices []string   `json:"choices,omitempty"` // what an edit may choose among, where not any text will do
+	Until   *time.Time `json:"until,omitempty"`   // when the default is taken; nil: never
+}
+
+// WaitingFor says why a person is asked.
+type WaitingFor string
+
+// The reasons to ask a person.
+const (
+	WaitingForApproval   WaitingFor = "approval"    // an approval subtask
+	WaitingForEscalation WaitingFor = "escalation"  // a subtask that failed, or a decision passed on
+	WaitingForPlanReview WaitingFor = "plan_review" // the plan
+)
+
+// An Action is what a person decides.
+type Action string
+
+// The actions.
+const (
+	ActionApprove Action = "approve" // it is good as it is
+	ActionEdit    Action = "edit"    // it is good as given with the decision
+	ActionReject  Action = "reject"  // it fails
+	ActionRetry   Action = "retry"   // it is tried once more
+)
+
+// EvaluationCompleted says how an attempt's output was judged. What follows from
+// it is the next event.
+type EvaluationCompleted struct {
+	Verdict  Verdict   `json:"verdict"`
+	Findings []Finding `json:"findings"` // one for each check that was made
+	Revision int       `json:"revision"` // how many revisions the output has had
+}
+
+// A Verdict sums up the findings of an evaluation.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictSatisfied           Verdict = "satisfied"
+	VerdictNeedsRevision       Verdict = "needs_revision"        // the worker is asked to mend it
+	VerdictMaxRevisionsReached Verdict = "max_revisions_reached" // it was, as often as it may
+	VerdictFailed              Verdict = "failed"                // and may not be, or the policy is violated
+)
+
+// A Finding is the result of one check of an output.
+type Finding struct {
+	Check  string `json:"check"`            // "json_schema", "regex", "expr" or "rubric"
+	Policy bool   `json:"policy,omitempty"` // of the request's policy
+	Passed bool   `json:"passed"`
+	Detail string `json:"detail,omitempty"` // what is to be mended
+}
+
+// SubtaskCompensated says how an attempt to undo a subtask ended.
+type SubtaskCompensated struct {
+	Failure *Failure   `json:"failure,omitempty"`  // nil: it is undone
+	RetryAt *time.Time `json:"retry_at,omitempty"` // when another attempt follows; nil: none does
+}
+
 // A PlanSource says who made a plan.
 type PlanSource string
 
@@ -132,17 +234,25 @@ const (
 	PlanOfPlanner PlanSource = "planner"
 	// PlanOfCaller came with the request.
 	PlanOfCaller PlanSource = "caller"
+	// PlanOfWorkflow is that of a template.
+	PlanOfWorkflow PlanSource = "workflow"
+	// PlanOfFork is that of the run it was forked from.
+	PlanOfFork PlanSource = "fork"
 	// PlanOfFallback is the task itself as the one subtask, as the planner gave no plan that could be used.
 	PlanOfFallback PlanSource = "fallback"
 )
 
 // Facts about a subtask. The event names the subtask and the attempt.
 type (
-	// SubtaskStarted says that an attempt began.
+	// SubtaskStarted says that an attempt began. A composite subtask has one
+	// attempt, which lasts until all that it expands to has ended.
 	SubtaskStarted struct {
-		Worker  string `json:"worker,omitempty"` // the configured worker; empty: the default
-		Model   string `json:"model"`
-		Repeats int    `json:"repeats,omitempty"` // the attempt whose call was lost: it is made again under its key
+		Items    json.RawMessage `json:"items,omitempty"`     // of a for_each: a list
+		Context  json.RawMessage `json:"context,omitempty"`   // of a workflow: what its body sees as context
+		CacheKey string          `json:"cache_key,omitempty"` // under which its output may be found, and is kept
+		Worker   string          `json:"worker,omitempty"`    // the configured worker; empty: the default
+		Model    string          `json:"model,omitempty"`     // empty: no model is asked
+		Repeats  int             `json:"repeats,omitempty"`   // the attempt whose call was lost: it is made again under its key
 		// Fallback says that the prompt is a simpler one, and the model the
 		// fallback, if there is one.
 		Fallback bool     `json:"fallback,omitempty"`
@@ -151,6 +261,8 @@ type (
 	// SubtaskRetrying says that an attempt failed and another one will follow.
 	SubtaskRetrying struct {
 		Failure  Failure   `json:"failure"`
+		Output   string    `json:"output,omitempty"`   // that was refused, to be revised
+		Feedback string    `json:"feedback,omitempty"` // what is to be mended in it
 		RetryAt  time.Time `json:"retry_at"`
 		Again    bool      `json:"again,omitempty"`    // it makes the same call again
 		Fallback bool      `json:"fallback,omitempty"` // it falls back
@@ -160,6 +272,8 @@ type (
 	SubtaskSucceeded struct {
 		Output    string `json:"output"`
 		Shortened bool   `json:"shortened,omitempty"`
+		Cached    bool   `json:"cached,omitempty"`   // it was found in the cache, or in the run forked from
+		Fallback  bool   `json:"fallback,omitempty"` // it is the subtask's fallback value
 		Calls     []Call `json:"calls,omitempty"`
 	}
 	// SubtaskFailed says that the last attempt failed.
@@ -225,6 +339,10 @@ func (e Event) Body() string {
 	switch f := e.Fact.(type) {
 	case *SubtaskSucceeded:
 		return f.Output
+	case *SubtaskRetrying:
+		return f.Output
+	case *SubtaskWaiting:
+		return f.Output
 	case *SynthesisSucceeded:
 		return f.Output
 	case *PlanInvalid:
@@ -241,6 +359,8 @@ func (e Event) Calls() []Call {
 	case *PlanCreated:
 		return f.Calls
 	case *SubtaskRetrying:
+		return f.Calls
+	case *SubtaskWaiting:
 		return f.Calls
 	case *SubtaskSucceeded:
 		return f.Calls

@@ -79,32 +79,60 @@ func (*BudgetWarning) Type() string { return "budget.warning" }
 // Type returns the event type "budget.exceeded".
 func (*BudgetExceeded) Type() string { return "budget.exceeded" }
 
+// Type returns the event type "run.waiting".
+func (*RunWaiting) Type() string { return "run.waiting" }
+
+// Type returns the event type "plan.waiting".
+func (*PlanWaiting) Type() string { return "plan.waiting" }
+
+// Type returns the event type "plan.decided".
+func (*PlanDecided) Type() string { return "plan.decided" }
+
+// Type returns the event type "subtask.waiting".
+func (*SubtaskWaiting) Type() string { return "subtask.waiting" }
+
+// Type returns the event type "subtask.decided".
+func (*SubtaskDecided) Type() string { return "subtask.decided" }
+
+// Type returns the event type "subtask.compensated".
+func (*SubtaskCompensated) Type() string { return "subtask.compensated" }
+
+// Type returns the event type "evaluation.completed".
+func (*EvaluationCompleted) Type() string { return "evaluation.completed" }
+
 // facts makes an empty fact of each type, to read a stored one into.
 var facts = map[string]func() Fact{
-	"run.created":         func() Fact { return new(RunCreated) },
-	"run.started":         func() Fact { return new(RunStarted) },
-	"run.resumed":         func() Fact { return new(RunResumed) },
-	"run.canceling":       func() Fact { return new(RunCanceling) },
-	"run.succeeded":       func() Fact { return new(RunSucceeded) },
-	"run.failed":          func() Fact { return new(RunFailed) },
-	"run.canceled":        func() Fact { return new(RunCanceled) },
-	"plan.started":        func() Fact { return new(PlanStarted) },
-	"plan.subtask_added":  func() Fact { return new(PlanSubtaskAdded) },
-	"plan.invalid":        func() Fact { return new(PlanInvalid) },
-	"plan.repaired":       func() Fact { return new(PlanRepaired) },
-	"plan.created":        func() Fact { return new(PlanCreated) },
-	"plan.replaced":       func() Fact { return new(PlanReplaced) },
-	"subtask.started":     func() Fact { return new(SubtaskStarted) },
-	"subtask.retrying":    func() Fact { return new(SubtaskRetrying) },
-	"subtask.succeeded":   func() Fact { return new(SubtaskSucceeded) },
-	"subtask.failed":      func() Fact { return new(SubtaskFailed) },
-	"subtask.skipped":     func() Fact { return new(SubtaskSkipped) },
-	"subtask.canceled":    func() Fact { return new(SubtaskCanceled) },
-	"synthesis.started":   func() Fact { return new(SynthesisStarted) },
-	"synthesis.succeeded": func() Fact { return new(SynthesisSucceeded) },
-	"synthesis.failed":    func() Fact { return new(SynthesisFailed) },
-	"budget.warning":      func() Fact { return new(BudgetWarning) },
-	"budget.exceeded":     func() Fact { return new(BudgetExceeded) },
+	"run.created":          func() Fact { return new(RunCreated) },
+	"run.started":          func() Fact { return new(RunStarted) },
+	"run.resumed":          func() Fact { return new(RunResumed) },
+	"run.canceling":        func() Fact { return new(RunCanceling) },
+	"run.succeeded":        func() Fact { return new(RunSucceeded) },
+	"run.failed":           func() Fact { return new(RunFailed) },
+	"run.canceled":         func() Fact { return new(RunCanceled) },
+	"plan.started":         func() Fact { return new(PlanStarted) },
+	"plan.subtask_added":   func() Fact { return new(PlanSubtaskAdded) },
+	"plan.invalid":         func() Fact { return new(PlanInvalid) },
+	"plan.repaired":        func() Fact { return new(PlanRepaired) },
+	"plan.created":         func() Fact { return new(PlanCreated) },
+	"plan.replaced":        func() Fact { return new(PlanReplaced) },
+	"subtask.started":      func() Fact { return new(SubtaskStarted) },
+	"subtask.retrying":     func() Fact { return new(SubtaskRetrying) },
+	"subtask.succeeded":    func() Fact { return new(SubtaskSucceeded) },
+	"subtask.failed":       func() Fact { return new(SubtaskFailed) },
+	"subtask.skipped":      func() Fact { return new(SubtaskSkipped) },
+	"subtask.canceled":     func() Fact { return new(SubtaskCanceled) },
+	"synthesis.started":    func() Fact { return new(SynthesisStarted) },
+	"synthesis.succeeded":  func() Fact { return new(SynthesisSucceeded) },
+	"synthesis.failed":     func() Fact { return new(SynthesisFailed) },
+	"budget.warning":       func() Fact { return new(BudgetWarning) },
+	"run.waiting":          func() Fact { return new(RunWaiting) },
+	"plan.waiting":         func() Fact { return new(PlanWaiting) },
+	"plan.decided":         func() Fact { return new(PlanDecided) },
+	"subtask.waiting":      func() Fact { return new(SubtaskWaiting) },
+	"subtask.decided":      func() Fact { return new(SubtaskDecided) },
+	"subtask.compensated":  func() Fact { return new(SubtaskCompensated) },
+	"evaluation.completed": func() Fact { return new(EvaluationCompleted) },
+	"budget.exceeded":      func() Fact { return new(BudgetExceeded) },
 }
 
 // EventTypes lists every event type, for contracts and documents.

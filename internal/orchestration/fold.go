@@ -85,7 +85,7 @@ func (t *Tries) failed(again, fallback bool) {
 		t.Lost = t.Call
 	}
 	if fallback {
-		t.Fallback, t.Tried = true, 0
+		t.FellBack, t.Tried = true, 0
 	}
 }
 

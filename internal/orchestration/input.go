@@ -42,6 +42,7 @@ type Planned struct {
 	Problems []Problem // what could not be read of it
 	Answer   string    // the answer's text, for the repair
 	Failure  *Failure  // the call failed: there is no answer
+	Cached   bool      // it comes from the cache
 	Calls    []Call
 }
 
@@ -51,8 +52,36 @@ type Worked struct {
 	Attempt   int
 	Output    string
 	Shortened bool // dependencies were shortened to fit the model's window
+	Cached    bool // it comes from the cache
 	Failure   *Failure
 	Calls     []Call
+
+	Findings []Finding // of the command's checks, in their order; an evaluation that could not be made is a Failure
+	Plan     *Plan     // of a plan: as read from the output, not yet checked
+	Problems []Problem // of a plan: what could not be read of it
+}
+
+// Compensated is the outcome of a [Compensate].
+type Compensated struct {
+	Subtask string
+	Attempt int
+	Failure *Failure
+}
+
+// DecideSubtask is what a person decides of a subtask that waits.
+type DecideSubtask struct {
+	Subtask string
+	Action  Action
+	Output  *string // of an edit
+	Comment string
+}
+
+// DecidePlan is what a person decides of a plan that waits.
+type DecidePlan struct {
+	Version int
+	Action  Action
+	Plan    *Plan // of an edit: the whole new plan
+	Comment string
 }
 
 // Synthesized is the outcome of a [Synthesize].
@@ -60,6 +89,7 @@ type Synthesized struct {
 	Attempt   int
 	Output    string
 	Shortened bool
+	Cached    bool // it comes from the cache
 	Failure   *Failure
 	Calls     []Call
 }
@@ -78,15 +108,18 @@ type Cancel struct {
 // run is given up, so that the process can go on with the others.
 type Broken struct{}
 
-func (Broken) said()      {}
-func (Start) said()       {}
-func (Begin) said()       {}
-func (Resume) said()      {}
-func (Planned) said()     {}
-func (Worked) said()      {}
-func (Synthesized) said() {}
-func (Due) said()         {}
-func (Cancel) said()      {}
+func (Broken) said()        {}
+func (Start) said()         {}
+func (Begin) said()         {}
+func (Resume) said()        {}
+func (Planned) said()       {}
+func (Worked) said()        {}
+func (Compensated) said()   {}
+func (DecideSubtask) said() {}
+func (DecidePlan) said()    {}
+func (Synthesized) said()   {}
+func (Due) said()           {}
+func (Cancel) said()        {}
 
 // A Failure is why an attempt, or a run, failed.
 type Failure struct {
@@ -115,6 +148,10 @@ const (
 	CodeOutputInvalid       Code = "output_invalid"
 	CodeSynthesisFailed     Code = "synthesis_failed"
 	CodeBudgetExceeded      Code = "budget_exceeded"
+	CodeCheckFailed         Code = "check_failed"
+	CodePolicyViolation     Code = "policy_violation"
+	CodeRejected            Code = "rejected"
+	CodeToolFailed          Code = "tool_failed"
 	CodePoisonRun           Code = "poison_run"
 	CodeTimeout             Code = "timeout"
 	CodeCanceled            Code = "canceled"

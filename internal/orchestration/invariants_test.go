@@ -70,7 +70,7 @@ func drawPlan(t *rapid.T) Plan {
 			}
 		}
 		s.After = rapid.SampledFrom([]After{"", AfterSucceeded, AfterEnded}).Draw(t, "after")
-		s.OnFailure = rapid.SampledFrom([]OnFailure{"", "", OnFailureSkip, OnFailureFallback, OnFailureReplan}).Draw(t, "on_failure of one")
+		s.OnFailure.Do = rapid.SampledFrom([]OnFailure{"", "", OnFailureSkip, OnFailureFallback, OnFailureReplan}).Draw(t, "on_failure of one")
 		p.Subtasks = append(p.Subtasks, s)
 	}
 	return p
@@ -259,7 +259,7 @@ func (w *world) check(e Event) {
 	s := w.run.Subtask(e.Subtask)
 	for _, id := range s.DependsOn {
 		on := w.run.Subtask(id).Status
-		skipped := w.run.Subtask(id).OnFailure == OnFailureSkip
+		skipped := w.run.Subtask(id).OnFailure.Do == OnFailureSkip
 		if !on.Ended() || (s.After == AfterSucceeded && on != StatusSucceeded && !skipped) {
 			w.t.Fatalf("%s started while %s was %s", s.ID, id, on)
 		}

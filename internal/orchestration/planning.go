@@ -22,7 +22,7 @@ func (d *decision) askPlanner(repeats int, revise *Reason) {
 	}
 	fact := &PlanStarted{
 		Model: r.plannerModel(), Repair: revise == nil && len(p.Problems) > 0,
-		Repeats: repeats, Reason: revise, Fallback: revise == nil && p.Fallback, Reserved: reserved,
+		Repeats: repeats, Reason: revise, Fallback: revise == nil && p.FellBack, Reserved: reserved,
 	}
 	if revise != nil {
 		fact.Model = r.Spec.Planner.Model
@@ -92,7 +92,7 @@ func (d *decision) problemsOf(p Planned) []Problem {
 	if !d.run.Planning.Repairing && spec.Planner.MaxSubtasks > 0 {
 		most = min(most, spec.Planner.MaxSubtasks)
 	}
-	return p.Plan.Check(most)
+	return p.Plan.Check(Rules{MaxSubtasks: most})
 }
 
 // planInvalid sends an answer back to the planner once. It reports whether that

@@ -38,7 +38,7 @@ func (d *decision) retry(t *Tries, f *Failure, fallback bool) (retry, bool) {
 		return retry{at: d.now, again: true}, true
 	case f.Retryable && t.Tried < d.run.Spec.Limits.MaxAttempts:
 		return retry{at: d.now.Add(retryDelay(t.Tried, f.RetryAfter, d.random))}, true
-	case fallback && !t.Fallback:
+	case fallback && !t.FellBack:
 		return retry{at: d.now, fallback: true}, true
 	}
 	return retry{}, false
@@ -46,7 +46,7 @@ func (d *decision) retry(t *Tries, f *Failure, fallback bool) (retry, bool) {
 
 // modelOf returns the model that the next attempt asks.
 func (r *Run) modelOf(model, fallback string, t *Tries) string {
-	if fallback != "" && t.Fallback {
+	if fallback != "" && t.FellBack {
 		return fallback
 	}
 	return model

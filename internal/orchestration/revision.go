@@ -116,7 +116,7 @@ func (rev *revision) check(r *Run) []Problem {
 		}
 		whole.Subtasks = append(whole.Subtasks, s)
 	}
-	problems := whole.Check(r.Spec.Limits.MaxSubtasks)
+	problems := whole.Check(r.rules())
 	for i := range problems {
 		problems[i].Pointer = ""
 	}

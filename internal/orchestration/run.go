@@ -79,11 +79,11 @@ type PlanVersion struct {
 
 // Tries are what attempts of any kind have in common.
 type Tries struct {
-	Call     int      `json:"call,omitempty"`     // the attempt that the present call is known by
-	Lost     int      `json:"lost,omitempty"`     // the attempt whose call is to be made again
-	Tried    int      `json:"tried,omitempty"`    // attempts begun with the present model
-	Fallback bool     `json:"fallback,omitempty"` // the present model is the fallback
-	Reserved *Reserve `json:"reserved,omitempty"` // of the budget, while an attempt is in flight
+	Call     int      `json:"call,omitempty"`      // the attempt that the present call is known by
+	Lost     int      `json:"lost,omitempty"`      // the attempt whose call is to be made again
+	Tried    int      `json:"tried,omitempty"`     // attempts begun with the present model
+	FellBack bool     `json:"fell_back,omitempty"` // the present model or prompt is the fallback
+	Reserved *Reserve `json:"reserved,omitempty"`  // of the budget, while an attempt is in flight
 }
 
 // A SubtaskState is what has become of a subtask.
@@ -96,7 +96,7 @@ type SubtaskState struct {
 	RetryAt   time.Time `json:"retry_at,omitzero"` // when pending for another attempt
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
-	Output    Text      `json:"output,omitzero"`
+	Output    Text      `json:"result,omitzero"` // as others see it
 	Shortened bool      `json:"shortened,omitempty"`
 	Failure   *Failure  `json:"failure,omitempty"` // of the last attempt, or why it was skipped
 	Totals    Totals    `json:"totals"`
@@ -131,6 +131,8 @@ type Totals struct {
 // Funcs are pure functions that the core is handed in. What only folds a run
 // needs none.
 type Funcs struct {
+	// Expressions checks and evaluates those of plans. Nil: a plan may have none.
+	Expressions Expressions
 	// Tokens estimates how many tokens a model makes of a text, from above. Nil
 	// takes a byte for a token.
 	Tokens func(text string) int

@@ -26,15 +26,23 @@ type Spec struct {
 	Planner     Planner     `json:"planner"`
 	Worker      Worker      `json:"worker"` // performs what no configured worker is named for
 	Synthesizer Synthesizer `json:"synthesizer"`
+	Evaluator   Role        `json:"evaluator"`         // judges outputs and decides by model
 	Workers     []Worker    `json:"workers,omitempty"` // the configured specialists, by name in ascending order
 	Models      []Model     `json:"models"`            // every model that the above name
 
-	Plan      *Plan     `json:"plan,omitempty"` // the caller's own; nil asks the planner
-	Limits    Limits    `json:"limits"`
-	OnFailure OnFailure `json:"on_failure"`
-	Deltas    bool      `json:"deltas,omitempty"`  // a reader asked for tokens as the run started
-	Held      bool      `json:"held,omitempty"`    // its calls are paid from the tenant's budget
-	Webhook   string    `json:"webhook,omitempty"` // where to tell that it ended, or waits; empty: nowhere
+	Plan       *Plan     `json:"plan,omitempty"` // the caller's own; nil asks the planner
+	Limits     Limits    `json:"limits"`
+	Policy     []Check   `json:"policy,omitempty"`      // every worker's output must pass; max_revisions counts here too
+	ReviewPlan bool      `json:"review_plan,omitempty"` // a person looks at every plan of the planner before it is carried out
+	Cache      Duration  `json:"cache,omitempty"`       // how long outputs, plans and answers may be used again; 0: not at all
+	Priority   int       `json:"priority,omitempty"`    // of its calls over others' of the tenant; higher goes first
+	Workflow   *Origin   `json:"workflow,omitempty"`    // the template that the run is made of
+	Fork       *Fork     `json:"fork,omitempty"`        // what it takes over from another run
+	Tools      []Tool    `json:"tools,omitempty"`       // every configured tool that the run may call
+	OnFailure  OnFailure `json:"on_failure"`
+	Deltas     bool      `json:"deltas,omitempty"`  // a reader asked for tokens as the run started
+	Held       bool      `json:"held,omitempty"`    // its calls are paid from the tenant's budget
+	Webhook    string    `json:"webhook,omitempty"` // where to tell that it ended, or waits; empty: nowhere
 }
 
 // A Planner says how the plan is to be made.
@@ -53,6 +61,36 @@ type Worker struct {
 	MaxTokens   int      `json:"max_tokens,omitempty"`
 	Temperature *float64 `json:"temperature,omitempty"`
 	Fallback    string   `json:"fallback,omitempty"` // the model to ask when its own has failed; empty: that model's fallback
+	Tools       []string `json:"tools,omitempty"`    // that it may call, by name
+}
+
+// A Tool is what a run knows of a tool that it may call. How it is called is
+// looked up by its name.
+type Tool struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"` // for the models
+	Schema      json.RawMessage `json:"schema,omitempty"`      // of the arguments, a JSON Schema of an object
+	ReadOnly    bool            `json:"read_only,omitempty"`   // it changes nothing
+}
+
+// An Origin is the template that a run is made of, as it was then.
+type Origin struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Hash    string `json:"hash"` // SHA-256 of the file, in hex
+}
+
+// A Fork is what a run takes over from another one: the outputs of subtasks that
+// it does not perform again.
+type Fork struct {
+	Run   string  `json:"run"`
+	Given []Given `json:"given,omitempty"` // in plan order
+}
+
+// A Given is the output of a subtask that is not performed.
+type Given struct {
+	Subtask string `json:"subtask"`
+	Output  string `json:"output"`
 }
 
 // A Synthesizer says how the final output is to be made.
@@ -137,6 +175,7 @@ type Limits struct {
 
 	MaxReplans     int           `json:"max_replans"`
 	ReplanCooldown time.Duration `json:"replan_cooldown"` // between the starts of two replans
+	MaxIterations  int           `json:"max_iterations"`  // of a loop that has no bound of its own
 
 	// What the run may spend on models; 0: any amount.
 	MaxLLMCalls int     `json:"max_llm_calls,omitempty"`
@@ -159,8 +198,11 @@ const (
 	// OnFailureSkip is a subtask's own alone: it goes on as if the subtask had not been
 	// asked for: what depends on it starts without its output.
 	OnFailureSkip OnFailure = "skip"
+	// OnFailureEscalate is a subtask's own alone: a person decides what becomes of it.
+	OnFailureEscalate OnFailure = "escalate"
 	// OnFailureFallback is a subtask's own alone: it tries a simpler prompt, also where no
-	// fallback model is configured. When that fails too it is as the run's own.
+	// fallback model is configured. When that fails too it has its fallback value, or
+	// is as the run's own.
 	OnFailureFallback OnFailure = "fallback"
 )
 

@@ -14,7 +14,18 @@ var (
 	ErrNotStarted = errors.New("the run has not been started")
 	// ErrStarted refuses a second Start.
 	ErrStarted = errors.New("the run was started before")
+	// ErrNotWaiting refuses a decision about what does not wait for one.
+	ErrNotWaiting = errors.New("it does not wait for a decision")
 )
+
+// A DecisionError refuses a decision that cannot be taken as it is. Its text
+// tells people what to mend.
+type DecisionError struct {
+	Pointer string // into the decision, a JSON Pointer: "/action"
+	Detail  string
+}
+
+func (e *DecisionError) Error() string { return e.Pointer + ": " + e.Detail }
 
 // Step decides what follows from an input: the events, which are folded into
 // the run already, and the commands to start once the events are durable.
@@ -66,7 +77,7 @@ func (d *decision) do(c Command) { d.commands = append(d.commands, c) }
 
 func (d *decision) start(s Start) error {
 	if s.Spec.Plan != nil {
-		if problems := s.Spec.Plan.Check(s.Spec.Limits.MaxSubtasks); len(problems) > 0 {
+		if problems := s.Spec.Plan.Check(Rules{MaxSubtasks: s.Spec.Limits.MaxSubtasks}); len(problems) > 0 {
 			return fmt.Errorf("the plan is invalid: %s", problems[0].Detail)
 		}
 	}

@@ -405,7 +405,7 @@ func planOf(words []string) Plan {
 		id, deps, _ := strings.Cut(word, "<")
 		id, policy, _ := strings.Cut(id, "!")
 		id, kind, _ := strings.Cut(id, ":")
-		s := Subtask{ID: strings.TrimRight(id, "'"), Type: kind, Description: "do " + id, OnFailure: OnFailure(policy)}
+		s := Subtask{ID: strings.TrimRight(id, "'"), Type: kind, Description: "do " + id, OnFailure: Recovery{Do: OnFailure(policy)}}
 		if rest, found := strings.CutPrefix(deps, "<"); found {
 			deps, s.After = rest, AfterEnded
 		}

@@ -11,7 +11,7 @@ import (
 func (d *decision) work(s *SubtaskState, repeats int) {
 	by, model := d.run.performer(s)
 	d.emitFor(s.ID, s.Attempts+1, &SubtaskStarted{
-		Worker: by.Name, Model: model, Repeats: repeats, Fallback: s.Fallback, Reserved: d.run.reserve(s),
+		Worker: by.Name, Model: model, Repeats: repeats, Fallback: s.FellBack, Reserved: d.run.reserve(s),
 	})
 	d.do(d.run.work(s))
 }
@@ -55,7 +55,7 @@ func (d *decision) worked(w Worked) {
 func (d *decision) attemptFailed(s *SubtaskState, f *Failure, calls []Call) (ends bool) {
 	r := d.run
 	by, _ := r.performer(s)
-	fallback := s.OnFailure == OnFailureFallback || r.workerFallback(by) != ""
+	fallback := s.OnFailure.Do == OnFailureFallback || r.workerFallback(by) != ""
 	if next, follows := d.retry(&s.Tries, f, fallback); follows {
 		d.emitFor(s.ID, s.Attempts, &SubtaskRetrying{
 			Failure: *f, RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: calls,
@@ -89,7 +89,7 @@ func (d *decision) judge(f *Failure, output string) *Failure {
 // subtaskFailed goes on without a subtask's output, as its on_failure says, or
 // the run's. It reports whether that ends the run.
 func (d *decision) subtaskFailed(s *SubtaskState, f Failure, calls []Call) (ends bool) {
-	policy := s.OnFailure
+	policy := s.OnFailure.Do
 	if policy == "" || policy == OnFailureFallback {
 		policy = d.run.Spec.OnFailure
 	}

@@ -134,7 +134,7 @@ func drawPlan(r *rand.Rand, most int) orchestration.Plan {
 			}
 		}
 		s.After = pick(r, "", "", "", orchestration.AfterEnded)
-		s.OnFailure = pick(r, "", "", "", orchestration.OnFailureFail, orchestration.OnFailureSkip, orchestration.OnFailureFallback, orchestration.OnFailureReplan)
+		s.OnFailure.Do = pick(r, "", "", "", orchestration.OnFailureFail, orchestration.OnFailureSkip, orchestration.OnFailureFallback, orchestration.OnFailureReplan)
 		p.Subtasks = append(p.Subtasks, s)
 	}
 	return p

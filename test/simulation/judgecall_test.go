@@ -97,7 +97,7 @@ func (w *world) became(run, id string) (status orchestration.Status, skips bool,
 		}
 		switch f := e.Fact.(type) {
 		case *orchestration.PlanSubtaskAdded:
-			skips = f.Subtask.OnFailure == orchestration.OnFailureSkip
+			skips = f.Subtask.OnFailure.Do == orchestration.OnFailureSkip
 		case *orchestration.SubtaskStarted:
 			status = orchestration.StatusRunning
 		case *orchestration.SubtaskSucceeded, *orchestration.SubtaskFailed, *orchestration.SubtaskSkipped, *orchestration.SubtaskCanceled:

@@ -37,7 +37,7 @@ func TestReadings(t *testing.T) {
 		if read.Decode(&plans[i]) != nil || read.Decode(&problems) != nil {
 			t.Fatalf("%s has no verdict", file)
 		}
-		if len(problems) > 0 || plans[i].Check(10) != nil {
+		if len(problems) > 0 || plans[i].Check(orchestration.Rules{MaxSubtasks: 10}) != nil {
 			plans[i] = orchestration.Plan{}
 		}
 	}

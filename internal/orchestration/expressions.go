@@ -1,0 +1,62 @@
+package orchestration
+
+import "encoding/json"
+
+// Expressions checks and evaluates expressions in CEL. Package expr has them.
+//
+// The names that an expression knows: task (text), context (an object), run
+// ({"id"}), subtasks (by id: {"output", "status"}) and each subtask whose id is
+// an identifier by that id alone; in the body of a for_each item and index, in
+// that of a loop iteration and previous; in output, check.expr and until also
+// output.
+type Expressions interface {
+	// Check reports what an expression reads: an error says what is wrong with it.
+	// Names are those of the subtasks that it may name, and locals the further
+	// variables ("item", "output", …). It takes time linear in the expression.
+	Check(expression string, subtasks, locals []string) (Reads, error)
+	// Eval returns the value as JSON, objects with their keys in ascending order.
+	// The same variables always give the same value, or the same error. It is
+	// bounded by cost and by the size of what it reads and gives, never by time. An
+	// error's text is for people, bounded, and quotes no value.
+	Eval(expression string, v Variables) (json.RawMessage, error)
+}
+
+// Reads is what an expression depends on.
+type Reads struct {
+	Subtasks []string // whose output or status it reads, in ascending order
+	// Bare is set when the expression is nothing but that subtask's output, which
+	// can then be passed on unseen.
+	Bare string
+	// Kind of the value where it is known before: "bool", "string", "number",
+	// "list", "object", "null"; otherwise "".
+	Kind string
+	// Constant is the value of an expression that reads nothing; nil: it reads something.
+	Constant json.RawMessage
+	// Compared are the texts that outputs are compared to, with ==, != or in.
+	Compared []Comparison
+}
+
+// A Comparison of a subtask's output with a text.
+type Comparison struct {
+	Subtask string
+	Text    string
+}
+
+// Variables are what an expression is evaluated over.
+type Variables struct {
+	Task     string
+	Context  json.RawMessage // a JSON object; nil: {}
+	Run      string          // its id
+	Subtasks []Variable
+	Locals   map[string]json.RawMessage // item, index, iteration, previous, output
+}
+
+// A Variable is a subtask as expressions see it.
+type Variable struct {
+	ID     string
+	Status Status
+	// Output is the text as it is: where all of it is JSON it is read as such, all
+	// else is a string. Nil: none (null).
+	Output *string
+	Plain  bool // the output is a string even where it is JSON
+}
