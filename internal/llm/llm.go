@@ -20,7 +20,7 @@ import (
 // A Client performs chat completions. It is safe for concurrent use.
 //
 // The failure contract: a nil error means an answer with text that is not
-// blank. Every other end is an [*Error], including a canceled or timed-out
+// blank, or with calls of tools. Every other end is an [*Error], including a canceled or timed-out
 // context. Both carry the calls that went out, refused ones too, so that
 // nothing that may cost money goes uncounted. When Chat returns, nothing of
 // the request is on the wire any more and OnText will not be called again.
@@ -49,6 +49,7 @@ type Request struct {
 	Temperature     *float64 // nil leaves it to the endpoint
 	ReasoningEffort string   // "" leaves it to the endpoint
 	Schema          *Schema  // the shape of the answer; nil for plain text
+	Tools           []Tool   // that the model may ask to be called; nil: none
 
 	// Stream asks for the answer piece by piece. OnText, which may be nil, is
 	// then called with each piece of text in order, from one goroutine.
@@ -80,6 +81,9 @@ type Message struct {
 	Author Author
 	Text   string
 	Images []Image // only the user's messages may have any
+
+	ToolCalls []ToolCall // that an assistant asks for
+	Answers   string     // of a tool's message: the id of the call that it is the result of
 }
 
 // An Author of a message, as the chat API spells it.
@@ -87,10 +91,26 @@ type Author string
 
 // The authors of messages.
 const (
-	System    Author = "system"
-	User      Author = "user"
-	Assistant Author = "assistant"
+	System     Author = "system"
+	User       Author = "user"
+	Assistant  Author = "assistant"
+	ToolResult Author = "tool"
 )
+
+// A Tool is a function that a model may ask to be called.
+type Tool struct {
+	Name        string          // letters, digits, _ and -, at most 64
+	Description string          // for the model
+	Schema      json.RawMessage // of the arguments, a JSON Schema of an object
+}
+
+// A ToolCall is a model's wish to have a tool called. It is untrusted: the name
+// may be of no tool, and the arguments no JSON.
+type ToolCall struct {
+	ID        string // that the result is known by
+	Name      string
+	Arguments string
+}
 
 // An Image is a picture sent along with a message.
 type Image struct {
@@ -109,8 +129,9 @@ type Schema struct {
 // A Response is an answer.
 type Response struct {
 	Text      string
-	Truncated bool   // the answer was cut at the token limit
-	Calls     []Call // every call that went out for it; the last one answered
+	ToolCalls []ToolCall // that the model asks for before it answers
+	Truncated bool       // the answer was cut at the token limit
+	Calls     []Call     // every call that went out for it; the last one answered
 }
 
 // A Call is one request that went out to a provider.
