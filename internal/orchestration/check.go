@@ -1,8 +1,10 @@
 package orchestration
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -10,10 +12,25 @@ import (
 const (
 	ProblemEmpty             = "empty_plan"
 	ProblemTooMany           = "too_many_subtasks"
+	ProblemTooDeep           = "too_deep"
 	ProblemBadID             = "invalid_id"
+	ProblemReservedID        = "reserved_id"
 	ProblemDuplicateID       = "duplicate_id"
 	ProblemBlankDescription  = "blank_description"
-	ProblemUnsupportedKind   = "unsupported_kind"
+	ProblemUnknownKind       = "unknown_kind"
+	ProblemMissingKey        = "missing_key"
+	ProblemWrongKey          = "wrong_key"
+	ProblemBadValue          = "invalid_value"
+	ProblemUnknownWorker     = "unknown_worker"
+	ProblemUnknownTool       = "unknown_tool"
+	ProblemUnknownModel      = "unknown_model"
+	ProblemUnknownWorkflow   = "unknown_workflow"
+	ProblemUnknownOption     = "unknown_option"
+	ProblemUnreachable       = "unreachable"
+	ProblemUnbounded         = "unbounded_loop"
+	ProblemBadExpression     = "invalid_expression"
+	ProblemBadPattern        = "invalid_pattern"
+	ProblemBadSchema         = "invalid_schema"
 	ProblemSelfDependency    = "self_dependency"
 	ProblemUnknownDependency = "unknown_dependency"
 	ProblemFailedDependency  = "failed_dependency"
@@ -23,131 +40,206 @@ const (
 
 var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
-// Check returns what is wrong with a plan, nil when nothing is. It takes time
-// linear in the size of the plan.
+// reservedIDs are names of the plan language, which an id would hide.
+var reservedIDs = []string{"task", "context", "run", "subtasks", "item", "index", "iteration", "previous", "output"}
+
+// Check returns everything that is wrong with a plan, nil when nothing is. It
+// takes time linear in the size of the plan.
 func (p Plan) Check(rules Rules) []Problem {
-	most := rules.MaxSubtasks
+	_, problems := p.prepare(rules)
+	return problems
+}
+
+// prepare completes what a plan leaves to be understood: defaults, the order, the
+// dependencies that expressions name. The problems are all that is wrong with it.
+func (p Plan) prepare(rules Rules) (Plan, []Problem) {
 	if len(p.Subtasks) == 0 {
-		return []Problem{{"/subtasks", ProblemEmpty, "The plan has no subtasks."}}
+		return p, []Problem{{"/subtasks", ProblemEmpty, "The plan has no subtasks."}}
 	}
-	if len(p.Subtasks) > most {
-		return []Problem{{
+	if n := size(p.Subtasks, 0); n > rules.MaxSubtasks {
+		return p, []Problem{{
 			"/subtasks", ProblemTooMany,
-			fmt.Sprintf("The plan has %d subtasks; at most %d are allowed.", len(p.Subtasks), most),
+			fmt.Sprintf("The plan has %d subtasks; at most %d are allowed.", n, rules.MaxSubtasks),
 		}}
 	}
-	c := planCheck{plan: p, place: make(map[string]int, len(p.Subtasks))}
-	c.subtasks()
-	c.dependencies()
-	if len(c.problems) == 0 {
-		c.cycles()
+	c := &planCheck{rules: rules}
+	p.Subtasks = c.level(&level{at: "/subtasks", order: p.Order}, p.Subtasks)
+	p.Order = ""
+	return p, c.problems
+}
+
+// size counts subtasks, with those in bodies.
+func size(subtasks []Subtask, depth int) int {
+	n := len(subtasks)
+	for i := range subtasks {
+		if body := subtasks[i].body(); body != nil && depth < maxDepth {
+			n += size(*body, depth+1)
+		}
 	}
-	return c.problems
+	return n
 }
 
 type planCheck struct {
-	plan     Plan
-	place    map[string]int
+	rules    Rules
 	problems []Problem
 }
 
-func (c *planCheck) add(code, detail, pointer string, args ...any) {
-	c.problems = append(c.problems, Problem{fmt.Sprintf(pointer, args...), code, detail})
+// A level is the subtasks of a plan, or of a body, with the names that they know.
+type level struct {
+	at       string // where they stand: "/subtasks/3/loop/body"
+	order    Order
+	outer    *level // whose names a body knows, too; nil: none
+	owner    int    // in outer: the subtask whose body it is
+	depth    int
+	locals   []string // "item", "index", "iteration", "previous"
+	subtasks []Subtask
+	place    map[string]int
+	visible  []string // ids, the inner ones first
 }
 
-func (c *planCheck) subtasks() {
-	for i, s := range c.plan.Subtasks {
-		if first, taken := c.place[s.ID]; taken {
-			c.add(ProblemDuplicateID, fmt.Sprintf("The id %q is that of subtask %d too; each needs its own.", s.ID, first+1), "/subtasks/%d/id", i)
-		} else {
-			c.place[s.ID] = i
+func (c *planCheck) add(code, pointer, detail string, args ...any) {
+	if len(args) > 0 {
+		detail = fmt.Sprintf(detail, args...)
+	}
+	c.problems = append(c.problems, Problem{pointer, code, detail})
+}
+
+// level checks and completes the subtasks of a plan or body.
+func (c *planCheck) level(l *level, subtasks []Subtask) []Subtask {
+	l.subtasks, l.place = slices.Clone(subtasks), make(map[string]int, len(subtasks))
+	if l.order != "" && l.order != OrderParallel && l.order != OrderSequential {
+		c.add(ProblemBadValue, strings.TrimSuffix(strings.TrimSuffix(l.at, "subtasks"), "body")+"order", "The order must be parallel or sequential.")
+	}
+	for i := range l.subtasks {
+		s := &l.subtasks[i]
+		*s = completed(*s)
+		if i > 0 && l.order == OrderSequential && !slices.Contains(s.DependsOn, l.subtasks[i-1].ID) {
+			s.DependsOn = append(slices.Clip(s.DependsOn), l.subtasks[i-1].ID)
 		}
-		if !idForm.MatchString(s.ID) {
-			c.add(ProblemBadID, fmt.Sprintf("The id %q must be 1 to 64 letters, digits, _ and -, and begin with a letter or digit.", beginning(s.ID, 64)), "/subtasks/%d/id", i)
-		}
-		if strings.TrimSpace(s.Description) == "" {
-			c.add(ProblemBlankDescription, fmt.Sprintf("Subtask %s has no description: say what is to be done.", s.ID), "/subtasks/%d/description", i)
-		}
-		switch s.OnFailure.Do {
-		case "", OnFailureFail, OnFailureSkip, OnFailureFallback, OnFailureReplan:
-		default:
-			c.add(ProblemUnsupportedKind, fmt.Sprintf("Subtask %s has an on_failure that is not supported; fail, skip, fallback and replan are.", s.ID), "/subtasks/%d/on_failure", i)
-		}
-		if s.Kind != "" && s.Kind != KindWorker {
-			c.add(ProblemUnsupportedKind, fmt.Sprintf("Subtask %s is of a kind that is not supported; only \"worker\" is.", s.ID), "/subtasks/%d/kind", i)
+		c.id(l, i)
+	}
+	l.see()
+	for i := range l.subtasks {
+		c.kind(l, i)
+	}
+	for i := range l.subtasks {
+		c.dependencies(l, i)
+	}
+	for i := range l.subtasks {
+		c.expressions(l, i)
+		c.body(l, i)
+	}
+	l.keep()
+	c.cycles(l)
+	return l.subtasks
+}
+
+// completed returns a subtask with the defaults in the place of what it leaves out.
+func completed(s Subtask) Subtask {
+	s.Kind, s.After = cmp.Or(s.Kind, KindWorker), cmp.Or(s.After, AfterSucceeded)
+	if s.Kind == KindWorker {
+		s.Type = cmp.Or(strings.TrimSpace(s.Type), DefaultType)
+	}
+	s.Implied, s.Uses, s.Passes, s.Kept, s.Parent, s.Round = nil, nil, nil, false, "", 0
+	return s
+}
+
+func (c *planCheck) id(l *level, i int) {
+	s, at := &l.subtasks[i], fmt.Sprintf("%s/%d/id", l.at, i)
+	if first, taken := l.place[s.ID]; taken {
+		c.add(ProblemDuplicateID, at, "The id %q is that of subtask %d too; each needs its own.", beginning(s.ID, 64), first+1)
+	} else {
+		l.place[s.ID] = i
+	}
+	switch {
+	case !idForm.MatchString(s.ID):
+		c.add(ProblemBadID, at, "The id %q must be 1 to 64 letters, digits, _ and -, and begin with a letter or digit.", beginning(s.ID, 64))
+	case slices.Contains(reservedIDs, s.ID) || c.rules.Expressions != nil && c.rules.Expressions.Reserved(s.ID):
+		c.add(ProblemReservedID, at, "The id %q hides a name of the plan language; choose another.", s.ID)
+	}
+}
+
+// see gathers the ids that expressions at this level may name.
+func (l *level) see() {
+	for i := range l.subtasks {
+		l.visible = append(l.visible, l.subtasks[i].ID)
+	}
+	if l.outer == nil {
+		return
+	}
+	for _, id := range l.outer.visible {
+		if _, hidden := l.place[id]; !hidden {
+			l.visible = append(l.visible, id)
 		}
 	}
 }
 
-func (c *planCheck) dependencies() {
-	named := make([]int, len(c.plan.Subtasks)) // by place: the last one, from 1, that depends on it
-	for i, s := range c.plan.Subtasks {
-		for j, id := range s.DependsOn {
-			on, known := c.place[id]
-			switch {
-			case id == s.ID:
-				c.add(ProblemSelfDependency, fmt.Sprintf("Subtask %s depends on itself.", s.ID), "/subtasks/%d/depends_on/%d", i, j)
-			case !known:
-				c.add(ProblemUnknownDependency, fmt.Sprintf("Subtask %s depends on %q, which is no subtask of the plan.", s.ID, beginning(id, 64)), "/subtasks/%d/depends_on/%d", i, j)
-			case named[on] == i+1:
-				c.add(ProblemDuplicateID, fmt.Sprintf("Subtask %s names its dependency %s twice.", s.ID, id), "/subtasks/%d/depends_on/%d", i, j)
-			}
-			if known {
-				named[on] = i + 1
-			}
-		}
-	}
-}
-
-// maxCycles is how many cycles are named at most: a plan may have very many.
-const maxCycles = 10
-
-// cycles names the paths of the plan's cycles, found by a depth-first walk
-// without recursion: a plan may be deep.
-func (c *planCheck) cycles() {
-	const fresh, open, done = 0, 1, 2
-	state := make([]int, len(c.plan.Subtasks))
-	next := make([]int, len(c.plan.Subtasks)) // the dependency to follow next
-	for root := range c.plan.Subtasks {
-		if state[root] != fresh {
-			continue
-		}
-		path := []int{root}
-		state[root] = open
-		for len(path) > 0 {
-			i := path[len(path)-1]
-			deps := c.plan.Subtasks[i].DependsOn
-			if next[i] == len(deps) {
-				state[i] = done
-				path = path[:len(path)-1]
+// keep marks what a merge, an approval or the outside of a body looks into.
+func (l *level) keep() {
+	named := make([]bool, len(l.subtasks))
+	for i := range l.subtasks {
+		s := &l.subtasks[i]
+		for _, id := range s.DependsOn {
+			on, here := l.place[id]
+			if !here {
 				continue
 			}
-			on := c.place[deps[next[i]]]
-			next[i]++
-			switch state[on] {
-			case fresh:
-				state[on] = open
-				path = append(path, on)
-			case open:
-				if c.addCycle(path, on, next[i]-1); len(c.problems) == maxCycles {
-					return
-				}
+			named[on] = true
+			if (s.Kind == KindMerge || s.Kind == KindApproval) && !slices.Contains(s.Implied, id) {
+				l.subtasks[on].Kept = true
 			}
+		}
+	}
+	for i := range l.subtasks {
+		if l.depth > 0 && !named[i] {
+			l.subtasks[i].Kept = true
 		}
 	}
 }
 
-// addCycle reports the cycle that the dep-th dependency of the path's last
-// subtask closes, which is on the path.
-func (c *planCheck) addCycle(path []int, on, dep int) {
-	start := len(path) - 1
-	for path[start] != on {
-		start--
+func (c *planCheck) dependencies(l *level, i int) {
+	s := &l.subtasks[i]
+	seen := make(map[string]bool, len(s.DependsOn))
+	for j, id := range s.DependsOn {
+		at := fmt.Sprintf("%s/%d/depends_on/%d", l.at, i, j)
+		switch {
+		case id == s.ID:
+			c.add(ProblemSelfDependency, at, "Subtask %s depends on itself.", s.ID)
+		case seen[id]:
+			c.add(ProblemDuplicateID, at, "Subtask %s names its dependency %s twice.", s.ID, id)
+		default:
+			if _, here := l.place[id]; !here {
+				c.outside(l, id, false, at, fmt.Sprintf("Subtask %s depends on %q", s.ID, beginning(id, 64)))
+			}
+		}
+		seen[id] = true
 	}
-	var names []string
-	for _, i := range append(path[start:len(path):len(path)], on) {
-		names = append(names, c.plan.Subtasks[i].ID)
+}
+
+// outside has the subtask whose body l is depend on one of a level further out,
+// and keeps that one's output, if asked for. who says, in a problem, what names it.
+func (c *planCheck) outside(l *level, id string, keep bool, at, who string) {
+	for l.outer != nil {
+		owner := l.owner
+		l = l.outer
+		on, here := l.place[id]
+		switch {
+		case here && on == owner:
+			c.add(ProblemSelfDependency, at, "%s, which it is a part of.", who)
+			return
+		case here:
+			l.imply(owner, id)
+			l.subtasks[on].Kept = l.subtasks[on].Kept || keep
+			return
+		}
 	}
-	c.add(ProblemCycle, fmt.Sprintf("The subtasks wait for each other: %s.", strings.Join(names, " → ")),
-		"/subtasks/%d/depends_on/%d", path[len(path)-1], dep)
+	c.add(ProblemUnknownDependency, at, "%s, which is no subtask of the plan.", who)
+}
+
+// imply has a subtask depend on another one of its level that an expression names.
+func (l *level) imply(i int, id string) {
+	s := &l.subtasks[i]
+	if !slices.Contains(s.DependsOn, id) {
+		s.DependsOn, s.Implied = append(slices.Clip(s.DependsOn), id), append(slices.Clip(s.Implied), id)
+	}
 }

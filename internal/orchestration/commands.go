@@ -3,6 +3,7 @@ package orchestration
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Outstanding returns the commands that were issued and are not yet answered,
@@ -17,6 +18,9 @@ func (r *Run) Outstanding() []Command {
 	case r.Ending != nil:
 		for _, call := range r.inFlight() {
 			commands = append(commands, Abort{Call: call})
+		}
+		if len(commands) == 0 {
+			commands = r.undo()
 		}
 		return commands
 	}
@@ -38,7 +42,10 @@ func (r *Run) gaveUp(call Command) bool {
 
 // timers returns the timers that are awaited.
 func (r *Run) timers() []Command {
-	timers := []Command{r.timeoutTimer()}
+	var timers []Command
+	if r.Status != StatusWaiting {
+		timers = append(timers, r.timeoutTimer())
+	}
 	switch {
 	case r.Planning.Status == StatusPending:
 		timers = append(timers, r.planTimer())
@@ -48,6 +55,9 @@ func (r *Run) timers() []Command {
 	for _, s := range r.Subtasks {
 		if s.retrying() {
 			timers = append(timers, s.timer())
+		}
+		if s.Status == StatusWaiting && s.Waiting.Until != nil {
+			timers = append(timers, s.decisionTimer())
 		}
 	}
 	if r.Synthesis.Status == StatusPending {
@@ -62,9 +72,9 @@ func (r *Run) inFlight() []Command {
 	if r.Planning.Status == StatusRunning {
 		calls = append(calls, r.makePlan())
 	}
-	if r.Progress.Running > 0 {
+	if r.Calling > 0 {
 		for _, s := range r.Subtasks {
-			if s.Status == StatusRunning {
+			if s.Calling {
 				calls = append(calls, r.work(s))
 			}
 		}
@@ -77,32 +87,12 @@ func (r *Run) inFlight() []Command {
 
 func (r *Run) makePlan() MakePlan {
 	p := &r.Planning
-	c := MakePlan{Attempt: p.Attempt, Call: p.Call, Model: r.plannerModel(), Reserved: p.Reserved}
+	c := MakePlan{Attempt: p.Attempt, Call: p.Call, Model: r.plannerModel(), Reserved: p.Reserved, CacheKey: p.CacheKey}
 	if p.Repairing {
 		c.Repair = &Repair{Answer: p.Answer, Problems: p.Problems}
 	}
 	if p.Version > 0 {
 		c.Revision = r.revision()
-	}
-	return c
-}
-
-func (r *Run) work(s *SubtaskState) Work {
-	c := Work{
-		Subtask:  s.Subtask,
-		Attempt:  s.Attempts,
-		Call:     s.Call,
-		Model:    s.Model,
-		Fallback: s.FellBack,
-		Reserved: s.Reserved,
-		Worker:   s.Performer,
-		Priority: r.node(s).path,
-	}
-	if len(s.DependsOn) > 0 {
-		c.Dependencies = make([]Result, 0, len(s.DependsOn))
-	}
-	for _, on := range r.node(s).needs {
-		c.Dependencies = append(c.Dependencies, on.result())
 	}
 	return c
 }
@@ -113,11 +103,12 @@ func (r *Run) synthesize() Synthesize {
 		Call:     r.Synthesis.Call,
 		Model:    r.synthesizerModel(),
 		Reserved: r.Synthesis.Reserved,
+		CacheKey: r.Synthesis.CacheKey,
 		Analysis: r.Planning.Analysis,
 		Results:  make([]Result, 0, len(r.Subtasks)),
 	}
 	for _, s := range r.Subtasks {
-		if s.counts() {
+		if s.answers() {
 			c.Results = append(c.Results, s.result())
 		}
 	}
@@ -132,8 +123,17 @@ func (s *SubtaskState) result() Result {
 // in the plan in force, and no later version made up for its failure.
 func (s *SubtaskState) counts() bool { return s.Dropped == 0 && !s.Superseded }
 
-// lost reports whether a subtask ended without success.
-func (s *SubtaskState) lost() bool { return s.Status.Ended() && s.Status != StatusSucceeded }
+// answers reports whether the final output is made of it: it counts, is no part
+// of another one, and was not left out by a condition or for the sake of a decision,
+// nor is one.
+func (s *SubtaskState) answers() bool {
+	return s.counts() && s.Parent == "" && s.Because == "" && s.Kind != KindDecide
+}
+
+// lost reports whether a subtask ended without success, and is missed.
+func (s *SubtaskState) lost() bool {
+	return s.Status.Ended() && s.Status != StatusSucceeded && s.Because == ""
+}
 
 // retrying reports whether a subtask waits for its next attempt.
 func (s *SubtaskState) retrying() bool { return s.Status == StatusPending && s.Attempts > 0 }
@@ -142,7 +142,13 @@ func (s *SubtaskState) retrying() bool { return s.Status == StatusPending && s.A
 const timeoutName = "timeout"
 
 func (r *Run) timeoutTimer() SetTimer {
-	return SetTimer{Timer: timeoutName, At: r.StartedAt.Add(r.Spec.Limits.Timeout)}
+	return SetTimer{Timer: timeoutName, At: r.deadline()}
+}
+
+// deadline returns until when the run may take. The time in which it waited for
+// people does not count.
+func (r *Run) deadline() time.Time {
+	return r.StartedAt.Add(r.Spec.Limits.Timeout + r.Waited)
 }
 
 func (r *Run) planTimer() SetTimer {
@@ -166,11 +172,8 @@ func (r *Run) synthesisTimer() SetTimer {
 	return SetTimer{Timer: fmt.Sprintf("synthesis/%d", r.Synthesis.Attempt+1), At: r.Synthesis.RetryAt}
 }
 
-// subtaskOfTimer returns the id in a subtask's timer's name, "" in any other.
-func subtaskOfTimer(timer string) string {
-	id, found := strings.CutPrefix(timer, "subtask/")
-	if !found {
-		return ""
-	}
-	return id[:max(0, strings.LastIndexByte(id, '/'))]
+// subjectOf returns what a timer is for, and the id of a subtask that it is about.
+func subjectOf(timer string) (kind, id string) {
+	kind, rest, _ := strings.Cut(timer, "/")
+	return kind, rest[:max(0, strings.LastIndexByte(rest, '/'))]
 }

@@ -1,20 +1,35 @@
 package orchestration
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // conclude goes on when every subtask has ended: to the synthesis, or to the end.
 func (d *decision) conclude() {
 	r := d.run
 	switch {
-	case r.Progress.Succeeded == 0:
-		d.emit(0, &RunFailed{Failure: r.firstFailure(), Reason: r.reasonFor()})
+	case r.Progress.Succeeded == 0 && r.missed():
+		d.fail(r.firstFailure(), r.reasonFor())
 	case r.Spec.Synthesizer.Mode == SynthesizeNone:
-		d.succeed("")
+		d.succeed(r.last())
 	case r.lone() != nil && len(r.Spec.Synthesizer.JSONSchema) == 0:
 		d.succeed(r.lone().ID)
+	case r.nothing():
+		d.succeed("")
 	case r.Synthesis.Status == "" && !d.stopping:
 		d.startSynthesis()
 	}
+}
+
+// missed reports whether a subtask ended without success that should not have.
+func (r *Run) missed() bool {
+	return slices.ContainsFunc(r.Subtasks, func(s *SubtaskState) bool { return s.counts() && s.lost() })
+}
+
+// nothing reports whether there is nothing to make an answer of.
+func (r *Run) nothing() bool {
+	return !slices.ContainsFunc(r.Subtasks, (*SubtaskState).answers)
 }
 
 // lone returns the one subtask that the answer is made of, nil when there are
@@ -22,14 +37,37 @@ func (d *decision) conclude() {
 func (r *Run) lone() (lone *SubtaskState) {
 	for _, s := range r.Subtasks {
 		switch {
-		case !s.counts():
+		case !s.answers():
 		case lone != nil:
 			return nil
 		default:
 			lone = s
 		}
 	}
+	if lone != nil && lone.Status != StatusSucceeded {
+		return nil
+	}
 	return lone
+}
+
+// last returns the one subtask of the plan that the others lead to, "" when there
+// are several or it did not succeed: what it gives is the final output where no
+// model makes one.
+func (r *Run) last() string {
+	var last *SubtaskState
+	for _, s := range r.Subtasks {
+		if !s.answers() || slices.ContainsFunc(r.node(s).awaited, func(n *node) bool { return n.answers() }) {
+			continue
+		}
+		if last != nil {
+			return ""
+		}
+		last = s
+	}
+	if last == nil || last.Status != StatusSucceeded || r.Progress.Total == 1 {
+		return ""
+	}
+	return last.ID
 }
 
 func (d *decision) startSynthesis() { d.askSynthesizer(d.run.Synthesis.Lost) }
@@ -48,6 +86,7 @@ func (d *decision) askSynthesizer(repeats int) {
 	}
 	d.emit(r.Synthesis.Attempt+1, &SynthesisStarted{
 		Model: r.synthesizerModel(), Repeats: repeats, Fallback: r.Synthesis.FellBack, Reserved: reserved,
+		CacheKey: r.synthesisKey(),
 	})
 	d.do(r.synthesize())
 }
@@ -64,7 +103,7 @@ func (d *decision) synthesized(o Synthesized) {
 		return
 	}
 	if o.Failure = d.judge(o.Failure, o.Output); o.Failure == nil {
-		d.emit(o.Attempt, &SynthesisSucceeded{Output: o.Output, Shortened: o.Shortened, Calls: o.Calls})
+		d.emit(o.Attempt, &SynthesisSucceeded{Output: o.Output, Shortened: o.Shortened, Cached: o.Cached, Calls: o.Calls})
 	} else if d.synthesisFailed(o) {
 		return
 	}
@@ -84,7 +123,7 @@ func (d *decision) synthesisFailed(o Synthesized) bool {
 		d.emit(o.Attempt, fact)
 		return false
 	}
-	next, follows := d.retry(&r.Synthesis.Tries, o.Failure, r.fallbackOf(r.Spec.Synthesizer.Model) != "")
+	next, follows := d.retry(&r.Synthesis.Tries, o.Failure, nil, r.fallbackOf(r.Spec.Synthesizer.Model) != "")
 	if follows {
 		fact.RetryAt, fact.Again, fact.Fallback = &next.at, next.again, next.fallback
 	}
@@ -99,10 +138,7 @@ func (d *decision) synthesisFailed(o Synthesized) bool {
 		d.exhaust(tenantBudget)
 		d.succeed("")
 	default:
-		d.emit(0, &RunFailed{
-			Failure: Failure{Code: CodeSynthesisFailed, Detail: "The synthesis failed: " + o.Failure.Detail},
-			Reason:  r.reasonFor(),
-		})
+		d.fail(Failure{Code: CodeSynthesisFailed, Detail: "The synthesis failed: " + o.Failure.Detail}, r.reasonFor())
 	}
 	return true
 }
@@ -112,7 +148,7 @@ func (d *decision) succeed(answer string) {
 	r := d.run
 	partial := r.Exhausted != nil
 	for _, s := range r.Subtasks {
-		partial = partial || s.counts() && s.Status != StatusSucceeded
+		partial = partial || s.counts() && s.lost()
 	}
 	d.emit(0, &RunSucceeded{
 		Partial: partial,
@@ -130,7 +166,7 @@ func (d *decision) stop(status Status, reason Reason) {
 	ending := &RunCanceling{Status: status, Reason: reason}
 	d.emit(0, ending)
 	for _, s := range r.Subtasks {
-		if s.Status == StatusPending {
+		if !s.Status.Ended() && !s.Calling {
 			d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
 		}
 	}
@@ -143,7 +179,7 @@ func (d *decision) stop(status Status, reason Reason) {
 // end ends a run that is ending early, once nothing of it runs any more.
 func (d *decision) end() {
 	r := d.run
-	if r.Planning.Status == StatusRunning || r.Progress.Running > 0 || r.Synthesis.Status == StatusRunning {
+	if r.busy() || d.compensate() {
 		return
 	}
 	if r.Ending.Status == StatusCanceled {

@@ -93,6 +93,7 @@ type (
 		// Reason is set where a replan begins: what it is for.
 		Reason   *Reason  `json:"reason,omitempty"`
 		Fallback bool     `json:"fallback,omitempty"`
+		CacheKey string   `json:"cache_key,omitempty"` // under which a plan may be found, and is kept
 		Reserved *Reserve `json:"reserved,omitempty"`
 	}
 	// PlanSubtaskAdded brings a subtask's body.
@@ -111,9 +112,11 @@ type (
 	}
 	// PlanRepaired says that the planner mended its plan.
 	PlanRepaired struct{}
-	// PlanCreated completes a plan: the subtasks added before it are all of it.
+	// PlanCreated completes a plan: the subtasks added before it are all of it. One
+	// about a subtask tells of the part of the plan that a planner made there.
 	PlanCreated struct {
 		Version  int        `json:"version"`
+		Cached   bool       `json:"cached,omitempty"` // it was found in the cache
 		Source   PlanSource `json:"source"`
 		Analysis string     `json:"analysis,omitempty"`
 		Subtasks []string   `json:"subtasks"` // ids in plan order
@@ -122,109 +125,17 @@ type (
 	// PlanReplaced puts a revised plan in the place of the one before it. What of
 	// it is new was added before.
 	PlanReplaced struct {
-		Version  int      `json:"version"`
-		Reason   Reason   `json:"reason"`
-		Analysis string   `json:"analysis,omitempty"`
-		Subtasks []string `json:"subtasks"` // ids in plan order
-		Kept     []string `json:"kept"`
-		Added    []string `json:"added"`
-		Dropped  []string `json:"dropped"`
-		Calls    []Call   `json:"calls,omitempty"`
+		Version  int        `json:"version"`
+		Source   PlanSource `json:"source,omitempty"` // empty: the planner
+		Reason   Reason     `json:"reason"`
+		Analysis string     `json:"analysis,omitempty"`
+		Subtasks []string   `json:"subtasks"` // ids in plan order
+		Kept     []string   `json:"kept"`
+		Added    []string   `json:"added"`
+		Dropped  []string   `json:"dropped"` // with what they expanded to
+		Calls    []Call     `json:"calls,omitempty"`
 	}
 )
-
-// Facts about what people decide.
-type (
-	// PlanWaiting says that a person is to look at the plan before it is carried out.
-	PlanWaiting struct {
-		Version int     `json:"version"`
-		Waiting Waiting `json:"waiting"`
-	}
-	// PlanDecided brings the answer.
-	PlanDecided struct {
-		Version int    `json:"version"`
-		Action  Action `json:"action"`
-		Comment string `json:"comment,omitempty"`
-	}
-	// SubtaskWaiting says that a subtask waits for a person.
-	SubtaskWaiting struct {
-		Waiting Waiting `json:"waiting"`
-		// Of an attempt that failed and was escalated.
-		Failure *Failure `json:"failure,omitempty"`
-		Output  string   `json:"output,omitempty"` // that was refused, if there is one: the person may approve it
-		Calls   []Call   `json:"calls,omitempty"`
-	}
-	// SubtaskDecided brings the answer; what follows from it is the next event.
-	SubtaskDecided struct {
-		Action  Action  `json:"action"`
-		Output  *string `json:"output,omitempty"` // of an edit
-		Comment string  `json:"comment,omitempty"`
-		Expired bool    `json:"expired,omitempty"` // nobody answered in time: it is the default
-	}
-)
-
-// A Waiting says what a person is asked.
-type Waiting struct {
-	For     WaitingFor `json:"for"`
-	Message string     `json:"message"`
-	Options []Action   `json:"options"`           // that can be taken
-	Choices []string   `json:"choices,omitempty"` // what an edit may choose among, where not any text will do
-	Until   *time.Time `json:"until,omitempty"`   // when the default is taken; nil: never
-}
-
-// WaitingFor says why a person is asked.
-type WaitingFor string
-
-// The reasons to ask a person.
-const (
-	WaitingForApproval   WaitingFor = "approval"    // an approval subtask
-	WaitingForEscalation WaitingFor = "escalation"  // a subtask that failed, or a decision passed on
-	WaitingForPlanReview WaitingFor = "plan_review" // the plan
-)
-
-// An Action is what a person decides.
-type Action string
-
-// The actions.
-const (
-	ActionApprove Action = "approve" // it is good as it is
-	ActionEdit    Action = "edit"    // it is good as given with the decision
-	ActionReject  Action = "reject"  // it fails
-	ActionRetry   Action = "retry"   // it is tried once more
-)
-
-// EvaluationCompleted says how an attempt's output was judged. What follows from
-// it is the next event.
-type EvaluationCompleted struct {
-	Verdict  Verdict   `json:"verdict"`
-	Findings []Finding `json:"findings"` // one for each check that was made
-	Revision int       `json:"revision"` // how many revisions the output has had
-}
-
-// A Verdict sums up the findings of an evaluation.
-type Verdict string
-
-// The verdicts.
-const (
-	VerdictSatisfied           Verdict = "satisfied"
-	VerdictNeedsRevision       Verdict = "needs_revision"        // the worker is asked to mend it
-	VerdictMaxRevisionsReached Verdict = "max_revisions_reached" // it was, as often as it may
-	VerdictFailed              Verdict = "failed"                // and may not be, or the policy is violated
-)
-
-// A Finding is the result of one check of an output.
-type Finding struct {
-	Check  string `json:"check"`            // "json_schema", "regex", "expr" or "rubric"
-	Policy bool   `json:"policy,omitempty"` // of the request's policy
-	Passed bool   `json:"passed"`
-	Detail string `json:"detail,omitempty"` // what is to be mended
-}
-
-// SubtaskCompensated says how an attempt to undo a subtask ended.
-type SubtaskCompensated struct {
-	Failure *Failure   `json:"failure,omitempty"`  // nil: it is undone
-	RetryAt *time.Time `json:"retry_at,omitempty"` // when another attempt follows; nil: none does
-}
 
 // A PlanSource says who made a plan.
 type PlanSource string
@@ -273,18 +184,22 @@ type (
 		Output    string `json:"output"`
 		Shortened bool   `json:"shortened,omitempty"`
 		Cached    bool   `json:"cached,omitempty"`   // it was found in the cache, or in the run forked from
+		Stop      bool   `json:"stop,omitempty"`     // a decision: the run ends with what it has
+		Replan    bool   `json:"replan,omitempty"`   // a decision: the plan is revised
 		Fallback  bool   `json:"fallback,omitempty"` // it is the subtask's fallback value
 		Calls     []Call `json:"calls,omitempty"`
 	}
 	// SubtaskFailed says that the last attempt failed.
 	SubtaskFailed struct {
 		Failure Failure `json:"failure"`
+		Output  string  `json:"output,omitempty"` // that was refused, if there is one
 		Replan  bool    `json:"replan,omitempty"` // the plan is to be revised because of it
 		Calls   []Call  `json:"calls,omitempty"`
 	}
 	// SubtaskSkipped says that a subtask will not be performed, or that the run
 	// does without it.
 	SubtaskSkipped struct {
+		Because Because `json:"because,omitempty"` // it is not missed, and has not failed; empty: Failure says why
 		Failure Failure `json:"failure"`
 		Calls   []Call  `json:"calls,omitempty"`
 	}
@@ -302,12 +217,14 @@ type (
 		Model    string   `json:"model"`
 		Repeats  int      `json:"repeats,omitempty"` // the attempt whose call was lost: it is made again under its key
 		Fallback bool     `json:"fallback,omitempty"`
+		CacheKey string   `json:"cache_key,omitempty"` // under which an answer may be found, and is kept
 		Reserved *Reserve `json:"reserved,omitempty"`
 	}
 	// SynthesisSucceeded brings the final output.
 	SynthesisSucceeded struct {
 		Output    string `json:"output"`
 		Shortened bool   `json:"shortened,omitempty"`
+		Cached    bool   `json:"cached,omitempty"` // it was found in the cache
 		Calls     []Call `json:"calls,omitempty"`
 	}
 	// SynthesisFailed says that an attempt failed; another one follows at RetryAt, if set.
@@ -332,59 +249,3 @@ type (
 		Reason Reason `json:"reason"`
 	}
 )
-
-// Body returns the text that an event brings, for a [Text] that refers to it:
-// a subtask's or the synthesis's output, or an answer that was no plan.
-func (e Event) Body() string {
-	switch f := e.Fact.(type) {
-	case *SubtaskSucceeded:
-		return f.Output
-	case *SubtaskRetrying:
-		return f.Output
-	case *SubtaskWaiting:
-		return f.Output
-	case *SynthesisSucceeded:
-		return f.Output
-	case *PlanInvalid:
-		return f.Answer
-	}
-	return ""
-}
-
-// Calls returns the calls to models that an event reports.
-func (e Event) Calls() []Call {
-	switch f := e.Fact.(type) {
-	case *PlanInvalid:
-		return f.Calls
-	case *PlanCreated:
-		return f.Calls
-	case *SubtaskRetrying:
-		return f.Calls
-	case *SubtaskWaiting:
-		return f.Calls
-	case *SubtaskSucceeded:
-		return f.Calls
-	case *PlanReplaced:
-		return f.Calls
-	case *SubtaskFailed:
-		return f.Calls
-	case *SubtaskSkipped:
-		return f.Calls
-	case *SubtaskCanceled:
-		return f.Calls
-	case *SynthesisSucceeded:
-		return f.Calls
-	case *SynthesisFailed:
-		return f.Calls
-	}
-	return nil
-}
-
-// Terminal reports whether an event is the last one of its run.
-func (e Event) Terminal() bool {
-	switch e.Fact.(type) {
-	case *RunSucceeded, *RunFailed, *RunCanceled:
-		return true
-	}
-	return false
-}

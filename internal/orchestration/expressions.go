@@ -19,6 +19,8 @@ type Expressions interface {
 	// bounded by cost and by the size of what it reads and gives, never by time. An
 	// error's text is for people, bounded, and quotes no value.
 	Eval(expression string, v Variables) (json.RawMessage, error)
+	// Reserved reports whether an id would hide a word of the language itself.
+	Reserved(id string) bool
 }
 
 // Reads is what an expression depends on.

@@ -1,6 +1,10 @@
 package orchestration
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Replay folds one event of the journal into the run. It decides nothing and
 // cannot fail; events must come in order, from the first one on.
@@ -24,7 +28,11 @@ func (r *Run) fold(e Event) {
 		r.Status, r.StartedAt, r.Synthesis.Share = StatusRunning, e.Time, f.Share
 	case *RunResumed:
 		r.Starts = f.Starts
+		r.goesOn(e.Time)
+	case *RunWaiting:
+		r.Status, r.Waiting, r.WaitingSince = StatusWaiting, &f.Waiting, e.Time
 	case *RunCanceling:
+		r.goesOn(e.Time)
 		r.Status, r.Ending = StatusCanceling, f
 	case *RunSucceeded:
 		r.end(e, StatusSucceeded, f.Reason)
@@ -49,11 +57,19 @@ func (r *Run) fold(e Event) {
 func (e Event) outcome() bool {
 	switch e.Fact.(type) {
 	case *PlanInvalid, *PlanCreated, *PlanReplaced,
-		*SubtaskRetrying, *SubtaskSucceeded, *SubtaskFailed, *SubtaskSkipped, *SubtaskCanceled,
+		*SubtaskRetrying, *SubtaskSucceeded, *SubtaskFailed, *SubtaskSkipped, *SubtaskCanceled, *SubtaskCompensated,
 		*SynthesisSucceeded, *SynthesisFailed:
 		return true
 	}
 	return false
+}
+
+// goesOn notes that the run does not wait for people any more.
+func (r *Run) goesOn(now time.Time) {
+	if r.Status == StatusWaiting {
+		r.Waited += now.Sub(r.WaitingSince)
+		r.Status, r.Waiting, r.WaitingSince = StatusRunning, nil, zeroTime
+	}
 }
 
 func (r *Run) end(e Event, status Status, reason *Reason) {
@@ -98,7 +114,7 @@ func (r *Run) foldPlan(e Event) {
 			p.ReplannedAt, p.Reason, p.Problems, p.Answer, p.Tries = e.Time, f.Reason, nil, Text{}, Tries{}
 		}
 		p.Status, p.Attempt, p.RetryAt, p.Repairing = StatusRunning, e.Attempt, zeroTime, f.Repair
-		p.Asked = len(p.Wanted)
+		p.Asked, p.CacheKey = len(p.Wanted), f.CacheKey
 		for _, s := range r.Subtasks {
 			s.Told = s.lost()
 		}
@@ -106,9 +122,7 @@ func (r *Run) foldPlan(e Event) {
 	case *PlanInvalid:
 		r.foldPlanInvalid(e.Seq, f)
 	case *PlanSubtaskAdded:
-		r.index[f.Subtask.ID] = len(r.Subtasks)
-		r.Subtasks = append(r.Subtasks, &SubtaskState{Subtask: f.Subtask, Status: StatusPending})
-		r.Progress.Total++
+		r.addSubtask(f.Subtask)
 	case *PlanCreated:
 		r.adopted(PlanVersion{f.Version, f.Source, nil, f.Analysis, f.Subtasks, e.Time})
 	case *PlanReplaced:
@@ -119,7 +133,11 @@ func (r *Run) foldPlan(e Event) {
 		for _, s := range r.Subtasks {
 			s.Superseded = s.Superseded || s.Told
 		}
-		r.adopted(PlanVersion{f.Version, PlanOfPlanner, &f.Reason, f.Analysis, f.Subtasks, e.Time})
+		r.adopted(PlanVersion{f.Version, cmp.Or(f.Source, PlanOfPlanner), &f.Reason, f.Analysis, f.Subtasks, e.Time})
+	case *PlanWaiting:
+		p.Waiting = &f.Waiting
+	case *PlanDecided:
+		p.Waiting = nil
 	}
 }
 
@@ -167,7 +185,7 @@ func (r *Run) foldSynthesis(e Event) {
 	s := &r.Synthesis
 	switch f := e.Fact.(type) {
 	case *SynthesisStarted:
-		s.Status, s.Attempt, s.RetryAt, s.Share = StatusRunning, e.Attempt, zeroTime, nil
+		s.Status, s.Attempt, s.RetryAt, s.Share, s.CacheKey = StatusRunning, e.Attempt, zeroTime, nil, f.CacheKey
 		r.begun(&s.Tries, e.Attempt, f.Repeats, f.Reserved)
 	case *SynthesisSucceeded:
 		r.settled(&s.Tries)
@@ -181,49 +199,6 @@ func (r *Run) foldSynthesis(e Event) {
 			s.failed(f.Again, f.Fallback)
 		}
 	}
-}
-
-func (r *Run) foldSubtask(s *SubtaskState, e Event) {
-	was := s.Status
-	s.Totals.add(e.Calls())
-	if f, started := e.Fact.(*SubtaskStarted); started {
-		s.Status, s.Attempts, s.RetryAt = StatusRunning, e.Attempt, zeroTime
-		s.Performer, s.Model = f.Worker, f.Model
-		if s.StartedAt.IsZero() {
-			s.StartedAt = e.Time
-		}
-		r.begun(&s.Tries, e.Attempt, f.Repeats, f.Reserved)
-	} else {
-		r.settled(&s.Tries)
-		s.foldOutcome(e)
-	}
-	if f, failed := e.Fact.(*SubtaskFailed); failed && f.Replan {
-		r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
-	}
-	r.Progress.count(was, -1)
-	r.Progress.count(s.Status, +1)
-	if r.scheduled != nil {
-		r.scheduled.changed(s)
-	}
-}
-
-func (s *SubtaskState) foldOutcome(e Event) {
-	switch f := e.Fact.(type) {
-	case *SubtaskRetrying:
-		s.Status, s.RetryAt, s.Failure = StatusPending, f.RetryAt, &f.Failure
-		s.failed(f.Again, f.Fallback)
-		return
-	case *SubtaskSucceeded:
-		s.Status, s.Failure = StatusSucceeded, nil
-		s.Output, s.Shortened = textIn(e.Seq, f.Output), f.Shortened
-	case *SubtaskFailed:
-		s.Status, s.Failure = StatusFailed, &f.Failure
-	case *SubtaskSkipped:
-		s.Status, s.Failure = StatusSkipped, &f.Failure
-	case *SubtaskCanceled:
-		s.Status = StatusCanceled
-	}
-	s.EndedAt = e.Time
 }
 
 // count adds n to the subtasks that are in that status.

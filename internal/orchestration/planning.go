@@ -23,6 +23,7 @@ func (d *decision) askPlanner(repeats int, revise *Reason) {
 	fact := &PlanStarted{
 		Model: r.plannerModel(), Repair: revise == nil && len(p.Problems) > 0,
 		Repeats: repeats, Reason: revise, Fallback: revise == nil && p.FellBack, Reserved: reserved,
+		CacheKey: r.planKey(revise),
 	}
 	if revise != nil {
 		fact.Model = r.Spec.Planner.Model
@@ -61,14 +62,14 @@ func (d *decision) planned(p Planned) {
 func (d *decision) firstPlan(p Planned) {
 	if problems := d.problemsOf(p); len(problems) > 0 {
 		if d.planInvalid(p, problems) {
-			d.adopt(Plan{Subtasks: []Subtask{{ID: "T1", Description: d.run.Spec.Task}}}, PlanOfFallback, nil)
+			d.adopt(Plan{Subtasks: []Subtask{{ID: "T1", Description: d.run.Spec.Task}}}, PlanOfFallback, Planned{})
 		}
 		return
 	}
 	if d.run.Planning.Repairing {
 		d.emit(p.Attempt, &PlanRepaired{})
 	}
-	d.adopt(p.Plan, PlanOfPlanner, p.Calls)
+	d.adopt(p.Plan, PlanOfPlanner, p)
 }
 
 // unusable reports whether a failure is of the answer and not of the call: the
@@ -88,11 +89,11 @@ func (d *decision) problemsOf(p Planned) []Problem {
 	if len(p.Problems) > 0 {
 		return p.Problems
 	}
-	most := spec.Limits.MaxSubtasks
+	rules := d.run.rules()
 	if !d.run.Planning.Repairing && spec.Planner.MaxSubtasks > 0 {
-		most = min(most, spec.Planner.MaxSubtasks)
+		rules.MaxSubtasks = min(rules.MaxSubtasks, spec.Planner.MaxSubtasks)
 	}
-	return p.Plan.Check(Rules{MaxSubtasks: most})
+	return p.Plan.Check(rules)
 }
 
 // planInvalid sends an answer back to the planner once. It reports whether that
@@ -119,7 +120,7 @@ func (d *decision) planInvalid(p Planned, problems []Problem) (last bool) {
 func (d *decision) planningFailed(p Planned) {
 	r := d.run
 	fact := &PlanInvalid{Failure: *p.Failure, Calls: p.Calls}
-	next, follows := d.retry(&r.Planning.Tries, p.Failure, r.fallbackOf(r.Spec.Planner.Model) != "")
+	next, follows := d.retry(&r.Planning.Tries, p.Failure, nil, r.fallbackOf(r.Spec.Planner.Model) != "")
 	if follows {
 		fact.RetryAt, fact.Again, fact.Fallback = &next.at, next.again, next.fallback
 	}
@@ -133,7 +134,7 @@ func (d *decision) planningFailed(p Planned) {
 	case r.Planning.Version > 0:
 		d.goOn()
 	default:
-		d.emit(0, &RunFailed{Failure: *p.Failure})
+		d.fail(*p.Failure, nil)
 	}
 }
 
@@ -148,19 +149,25 @@ func (d *decision) planUnaffordable(limit string) {
 		return
 	}
 	d.emit(0, &BudgetExceeded{Limit: limit, Reason: reason})
-	d.emit(0, &RunFailed{Failure: failure, Reason: &reason})
+	d.fail(failure, &reason)
 }
 
 // adopt makes a checked plan the run's.
-func (d *decision) adopt(p Plan, source PlanSource, calls []Call) {
+func (d *decision) adopt(p Plan, source PlanSource, answer Planned) {
+	rules := d.run.rules()
+	rules.MaxSubtasks = maxSubtasks // it was checked as it is to be
+	p, _ = p.prepare(rules)
 	ids := d.add(p.Subtasks)
 	d.emit(d.run.Planning.Attempt, &PlanCreated{
 		Version:  d.run.Planning.Version + 1,
 		Source:   source,
 		Analysis: p.Analysis,
 		Subtasks: ids,
-		Calls:    calls,
+		Cached:   answer.Cached,
+		Calls:    answer.Calls,
 	})
+	d.take()
+	d.review()
 	d.advance()
 }
 
@@ -170,18 +177,10 @@ func (d *decision) add(subtasks []Subtask) []string {
 	d.events = slices.Grow(d.events, 2*len(subtasks)+1)
 	d.run.makeRoom(len(subtasks))
 	for _, s := range subtasks {
-		s = completed(s)
 		d.emitFor(s.ID, 0, &PlanSubtaskAdded{Subtask: s})
 		ids = append(ids, s.ID)
 	}
 	return ids
-}
-
-// completed returns a subtask with the defaults in the place of what it leaves out.
-func completed(s Subtask) Subtask {
-	s.Kind, s.After = KindWorker, cmp.Or(s.After, AfterSucceeded)
-	s.Type = cmp.Or(strings.TrimSpace(s.Type), DefaultType)
-	return s
 }
 
 // reasonFor says, for the result, why not all was done, or that the plan is

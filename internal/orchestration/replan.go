@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,11 +30,17 @@ func (d *decision) replan() {
 		d.do(timer)
 		return
 	}
-	failed := r.Subtask(r.Planning.Wanted[0])
-	d.askPlanner(0, &Reason{
-		Code:   failed.Failure.Code,
-		Detail: fmt.Sprintf("Subtask %s failed: %s", strings.Join(r.Planning.Wanted, ", "), failed.Failure.Detail),
-	})
+	d.askPlanner(0, r.replanReason())
+}
+
+// replanReason says what asks for a replan.
+func (r *Run) replanReason() *Reason {
+	who := strings.Join(r.Planning.Wanted, ", ")
+	first := r.Subtask(r.Planning.Wanted[0])
+	if first.Failure == nil {
+		return &Reason{Code: CodeRejected, Detail: fmt.Sprintf("The decision %s asks for another plan.", who)}
+	}
+	return &Reason{Code: first.Failure.Code, Detail: fmt.Sprintf("Subtask %s failed: %s", who, first.Failure.Detail)}
 }
 
 // goOn goes on with the plan in force once the planner has been heard, or not:
@@ -78,32 +85,42 @@ func (d *decision) revised(p Planned) {
 
 // replace puts a revised plan in force.
 func (d *decision) replace(rev revision, analysis string, calls []Call) {
+	for i := range rev.added {
+		rev.added[i] = completed(rev.added[i])
+	}
+	d.put(rev, PlanReplaced{Reason: *d.run.Planning.Reason, Analysis: analysis, Calls: calls})
+	d.review()
+	d.goOn()
+}
+
+// put puts another version of the plan in the place of the one in force.
+func (d *decision) put(rev revision, f PlanReplaced) {
 	r := d.run
 	added := d.add(rev.added)
-	subtasks := slices.Clone(rev.kept)
-	d.emit(r.Planning.Attempt, &PlanReplaced{
-		Version: r.Planning.Version + 1, Reason: *r.Planning.Reason, Analysis: analysis,
-		Subtasks: append(subtasks, added...), Kept: rev.kept, Added: added, Dropped: rev.dropped, Calls: calls,
-	})
+	f.Version = r.Planning.Version + 1
+	f.Kept, f.Added, f.Dropped = rev.kept, added, rev.dropped
+	f.Subtasks = append(slices.Clone(rev.kept), added...)
+	d.emit(r.Planning.Attempt, &f)
 	for _, id := range rev.dropped {
 		s := r.Subtask(id)
-		if s.Status == StatusRunning {
+		switch {
+		case s.Calling:
 			d.do(Abort{Call: Work{Subtask: Subtask{ID: s.ID}, Attempt: s.Attempts}})
-		} else {
+		case !s.Status.Ended():
 			d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
 		}
 	}
-	d.goOn()
 }
 
 // revision returns what the planner is told of the plan in force.
 func (r *Run) revision() *Revision {
 	rev := &Revision{Reason: *r.Planning.Reason}
 	for _, s := range r.Subtasks {
-		if s.Dropped > 0 {
+		if s.Dropped > 0 || s.Parent != "" {
 			continue
 		}
 		told := Revised{Result: s.result(), DependsOn: s.DependsOn}
+		told.Description = cmp.Or(told.Description, string(s.Kind))
 		if s.Failure != nil && s.Status.Ended() {
 			told.Failure = s.Failure.Detail
 		}

@@ -23,7 +23,7 @@ func (d *decision) resume() {
 		}
 	}
 	if r.Ending != nil {
-		d.end()
+		d.resumeEnd()
 		return
 	}
 	if len(lost) > 0 && r.Starts >= maxStarts {

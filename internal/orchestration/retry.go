@@ -1,6 +1,9 @@
 package orchestration
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Waiting before another attempt: doubled from one to the next, with jitter
 // that only adds, so that neither a provider's wish nor the backoff is undercut
@@ -12,10 +15,12 @@ const (
 	jitter     = 0.5             // at most this share is added
 )
 
-// retryDelay returns how long to wait after the attempt-th attempt failed.
-func retryDelay(attempt int, retryAfter time.Duration, random float64) time.Duration {
-	delay := firstRetry << min(max(attempt, 1)-1, 10)
-	delay = max(min(delay, lastRetry), min(retryAfter, retryMost))
+// retryDelay returns how long to wait after the attempt-th attempt failed. first is
+// how long after the first; 0: firstRetry.
+func retryDelay(attempt int, first, retryAfter time.Duration, random float64) time.Duration {
+	first = cmp.Or(first, firstRetry)
+	delay := first << min(max(attempt, 1)-1, 10)
+	delay = max(min(delay, max(first, lastRetry)), min(retryAfter, retryMost))
 	return delay + time.Duration(random*jitter*float64(delay))
 }
 
@@ -30,14 +35,17 @@ type retry struct {
 // there are attempts and the failure may pass, with the same model; then with
 // the fallback, if there is one. A call that this process cut short, because it
 // is about to stop, has not failed.
-func (d *decision) retry(t *Tries, f *Failure, fallback bool) (retry, bool) {
+func (d *decision) retry(t *Tries, f *Failure, own *Retry, fallback bool) (retry, bool) {
+	if own == nil {
+		own = new(Retry)
+	}
 	switch {
-	case d.run.Ending != nil || d.run.Exhausted != nil || f.Code == CodeBudgetExceeded:
+	case d.run.over() || f.Code == CodeBudgetExceeded:
 		return retry{}, false
 	case d.stopping && f.Code == CodeCanceled:
 		return retry{at: d.now, again: true}, true
-	case f.Retryable && t.Tried < d.run.Spec.Limits.MaxAttempts:
-		return retry{at: d.now.Add(retryDelay(t.Tried, f.RetryAfter, d.random))}, true
+	case f.Retryable && t.Tried < cmp.Or(own.MaxAttempts, d.run.Spec.Limits.MaxAttempts):
+		return retry{at: d.now.Add(retryDelay(t.Tried, time.Duration(own.Backoff), f.RetryAfter, d.random))}, true
 	case fallback && !t.FellBack:
 		return retry{at: d.now, fallback: true}, true
 	}

@@ -51,13 +51,14 @@ func (r *Run) revise(p Plan) revision {
 	}
 	for _, s := range r.Subtasks {
 		switch {
-		case s.Dropped > 0:
+		case s.Dropped > 0 || s.Parent != "":
 		case s.Status.Ended() || same[s.ID]:
 			rev.kept = append(rev.kept, s.ID)
 		default:
 			rev.dropped = append(rev.dropped, s.ID)
 		}
 	}
+	rev.dropped = r.withChildren(rev.dropped)
 	return rev
 }
 
@@ -89,8 +90,10 @@ func all(ids []string, hold func(id string) bool) bool {
 	return !slices.ContainsFunc(ids, func(id string) bool { return !hold(id) })
 }
 
+// sameContent reports whether b, by a planner, is a as it was. A planner can only
+// name what it could not have written.
 func sameContent(a, b Subtask) bool {
-	return a.Type == b.Type && strings.TrimSpace(a.Description) == strings.TrimSpace(b.Description) && slices.Equal(a.DependsOn, b.DependsOn)
+	return a.Kind != KindWorker || a.Type == b.Type && strings.TrimSpace(a.Description) == strings.TrimSpace(b.Description) && slices.Equal(a.DependsOn, b.DependsOn)
 }
 
 // freshID returns an id like that one that means nothing yet.
@@ -110,11 +113,12 @@ func (r *Run) freshID(id string, taken map[string]bool) string {
 func (rev *revision) check(r *Run) []Problem {
 	whole := Plan{Subtasks: slices.Clone(rev.added)}
 	for _, id := range rev.kept {
-		s := r.Subtask(id).Subtask
-		if r.Subtask(id).Status.Ended() {
-			s.DependsOn = nil
+		s := r.Subtask(id)
+		if s.Status.Ended() {
+			whole.Subtasks = append(whole.Subtasks, done(s))
+		} else {
+			whole.Subtasks = append(whole.Subtasks, s.Subtask)
 		}
-		whole.Subtasks = append(whole.Subtasks, s)
 	}
 	problems := whole.Check(r.rules())
 	for i := range problems {

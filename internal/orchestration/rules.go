@@ -28,6 +28,9 @@ const (
 // DefaultItems is how many items a for_each takes where it does not say.
 const DefaultItems = 100
 
+// DefaultIterations is how often a loop goes round where neither it nor the run says.
+const DefaultIterations = 4
+
 // Rules returns what the run's plans are checked against.
 func (r *Run) rules() Rules {
 	s := r.Spec

@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -29,7 +30,17 @@ type Run struct {
 	Exhausted *BudgetExceeded `json:"exhausted,omitempty"`
 	Warned    bool            `json:"warned,omitempty"` // that the budget is nearly spent
 	Held      Reserve         `json:"held"`             // of the budget, by the attempts in flight
-	Starts    int             `json:"starts,omitempty"` // of processes, in a row without an outcome
+
+	Starts int `json:"starts,omitempty"` // of processes, in a row without an outcome
+
+	// Calling counts the attempts at subtasks that are in flight.
+	Calling int `json:"calling,omitempty"`
+	// Waiting is what people are asked while nothing can go on without them, and
+	// since when.
+	Waiting      *Waiting      `json:"waiting,omitempty"`
+	WaitingSince time.Time     `json:"waiting_since,omitzero"`
+	Waited       time.Duration `json:"waited,omitempty"`  // until it went on: no part of the timeout
+	Stopped      string        `json:"stopped,omitempty"` // the decision that ended the run with what it has
 
 	Answer   string   `json:"answer,omitempty"` // the subtask whose output is the final output
 	Partial  bool     `json:"partial,omitempty"`
@@ -64,6 +75,8 @@ type Planning struct {
 	Wanted      []string      `json:"wanted,omitempty"`      // subtasks whose failures ask for a replan
 	Asked       int           `json:"asked,omitempty"`       // how many of them the planner has been told of
 	Reason      *Reason       `json:"reason,omitempty"`      // of the replan under way
+	Waiting     *Waiting      `json:"waiting,omitempty"`     // a person is to look at the plan in force
+	CacheKey    string        `json:"cache_key,omitempty"`   // of the present attempt
 	Versions    []PlanVersion `json:"versions,omitempty"`    // in order
 }
 
@@ -102,11 +115,38 @@ type SubtaskState struct {
 	Totals    Totals    `json:"totals"`
 	Tries
 
+	Calling   bool            `json:"calling,omitempty"`   // an attempt is in flight
+	Because   Because         `json:"because,omitempty"`   // of one that is skipped and not missed
+	Value     string          `json:"value,omitempty"`     // of a kept one: the output, where it is longer than Output has it
+	Hash      string          `json:"hash,omitempty"`      // of the output: SHA-256 in hex, where something may be cached
+	CacheKey  string          `json:"cache_key,omitempty"` // of the present attempt
+	Cached    bool            `json:"cached,omitempty"`    // the output was not made by this run
+	Completed int64           `json:"completed,omitempty"` // the seq of its end
+	Context   json.RawMessage `json:"scope,omitempty"`     // of a workflow: what its body sees as context
+	Items     json.RawMessage `json:"items,omitempty"`     // of a for_each
+	Rounds    int             `json:"rounds,omitempty"`    // of its body that have begun
+
+	Waiting   *Waiting  `json:"waiting,omitempty"`   // what a person is asked
+	Rework    *Rework   `json:"rework,omitempty"`    // what the next attempt is told of an output that was refused
+	Judge     *Text     `json:"judge,omitempty"`     // an output that the next attempt has only to judge
+	Verdict   Verdict   `json:"verdict,omitempty"`   // on the last output that was judged
+	Findings  []Finding `json:"findings,omitempty"`  // with it
+	Revisions int       `json:"revisions,omitempty"` // that were asked for
+	Undoing   *Undoing  `json:"undoing,omitempty"`   // its compensation, once that was tried
+
 	Dropped    int  `json:"dropped,omitempty"`    // the version of the plan that left it out
 	Told       bool `json:"told,omitempty"`       // the planner knew, when last asked, that it did not succeed
 	Superseded bool `json:"superseded,omitempty"` // it did not succeed, and a later version made up for that
 
 	node *node // in the run's schedule; nil until there is one
+}
+
+// An Undoing is what has become of a subtask's compensation.
+type Undoing struct {
+	Status   Status    `json:"status"`   // pending (for another attempt), succeeded, failed
+	Attempts int       `json:"attempts"` // that have ended
+	RetryAt  time.Time `json:"retry_at,omitzero"`
+	Failure  *Failure  `json:"failure,omitempty"` // of the last one
 }
 
 // Synthesis is how the final output comes to be.
@@ -117,7 +157,8 @@ type Synthesis struct {
 	Output    Text      `json:"output,omitzero"`
 	Shortened bool      `json:"shortened,omitempty"`
 	Failure   *Failure  `json:"failure,omitempty"`
-	Share     *Reserve  `json:"share,omitempty"` // of the budget, kept for it until it begins
+	Share     *Reserve  `json:"share,omitempty"`     // of the budget, kept for it until it begins
+	CacheKey  string    `json:"cache_key,omitempty"` // of the present attempt
 	Tries
 }
 
@@ -174,7 +215,7 @@ func (r *Run) Row() Row {
 	return Row{
 		ID: r.ID, Tenant: r.Spec.Tenant, Status: r.Status, Seq: r.Seq,
 		Task: beginning(r.Spec.Task, MaxRowTask), Labels: r.Spec.Labels, Simulated: r.Spec.Simulated,
-		Progress: r.Progress, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+		Workflow: r.Spec.workflow(), Progress: r.Progress, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 	}
 }
 

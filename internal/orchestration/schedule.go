@@ -11,9 +11,13 @@ import (
 // subtasks: fold keeps it up to date, so that no event costs a look at the whole
 // plan, and it is made anew from them when there is none.
 type schedule struct {
-	open    int   // subtasks that have not ended
-	ready   queue // whose dependencies have all ended; some may have been given up since
-	retries queue // that wait for their next attempt
+	open    int             // subtasks that have not ended
+	ready   queue           // whose dependencies have all ended; some may have been given up since
+	instant queue           // of these, those that need no call
+	retries queue           // that wait for their next attempt
+	closing []*node         // composite ones of which a round may have ended
+	added   []*SubtaskState // that have no node yet
+	nodes   int
 }
 
 // A node is a subtask with its place in the graph.
@@ -24,12 +28,20 @@ type node struct {
 	needs   []*node // its dependencies
 	awaits  int     // those that have not ended
 	awaited []*node // those that depend on it, in plan order
+
+	parent   *node   // whose body it is of; nil: none
+	children []*node // in order
+	rounds   []int   // by round, from 1: children that have not ended
 }
 
 // schedule returns the run's schedule. The plan must be complete.
 func (r *Run) schedule() *schedule {
 	if r.scheduled == nil {
-		r.scheduled = r.newSchedule()
+		r.scheduled = newSchedule()
+		r.scheduled.added = r.Subtasks
+	}
+	if len(r.scheduled.added) > 0 {
+		r.scheduled.link(r)
 	}
 	return r.scheduled
 }
@@ -40,21 +52,33 @@ func (r *Run) node(s *SubtaskState) *node {
 	return s.node
 }
 
-func (r *Run) newSchedule() *schedule {
+func newSchedule() *schedule {
 	sc := new(schedule)
 	sc.ready.before = func(a, b *node) int {
 		return cmp.Or(cmp.Compare(b.path, a.path), cmp.Compare(a.place, b.place))
 	}
+	sc.instant.before = sc.ready.before
 	sc.retries.before = func(a, b *node) int {
 		return cmp.Or(a.RetryAt.Compare(b.RetryAt), cmp.Compare(a.place, b.place))
 	}
-	nodes := make([]node, len(r.Subtasks))
-	for i, s := range r.Subtasks {
-		nodes[i] = node{SubtaskState: s, place: i, needs: make([]*node, 0, len(s.DependsOn))}
+	return sc
+}
+
+// link gives the added subtasks their places in the graph.
+func (sc *schedule) link(r *Run) {
+	first, nodes := sc.nodes, make([]node, len(sc.added))
+	for i, s := range sc.added {
+		nodes[i] = node{SubtaskState: s, place: first + i, needs: make([]*node, 0, len(s.DependsOn))}
 		s.node = &nodes[i]
 	}
+	sc.nodes += len(nodes)
+	sc.added = nil
 	for i := range nodes {
 		n := &nodes[i]
+		if n.Parent != "" {
+			n.parent = r.Subtask(n.Parent).node
+			n.parent.adopt(n)
+		}
 		if n.Dropped > 0 {
 			continue
 		}
@@ -67,19 +91,36 @@ func (r *Run) newSchedule() *schedule {
 			}
 		}
 	}
-	measurePaths(nodes)
+	measurePaths(nodes, first)
 	for i := range nodes {
-		if !nodes[i].Status.Ended() {
+		n := &nodes[i]
+		if n.parent != nil {
+			n.path += n.parent.path
+		}
+		if !n.Status.Ended() {
 			sc.open++
 		}
-		sc.enqueue(&nodes[i])
+		if n.Kind.Composite() && n.Status == StatusRunning && !n.Calling {
+			sc.closing = append(sc.closing, n)
+		}
+		sc.enqueue(n)
 	}
-	return sc
 }
 
-// measurePaths walks the plan from its ends backwards, each subtask after all
-// that depend on it.
-func measurePaths(nodes []node) {
+// adopt takes a child.
+func (n *node) adopt(child *node) {
+	n.children = append(n.children, child)
+	for len(n.rounds) <= child.Round {
+		n.rounds = append(n.rounds, 0)
+	}
+	if !child.Status.Ended() {
+		n.rounds[child.Round]++
+	}
+}
+
+// measurePaths walks the nodes, whose places begin with first, from their ends
+// backwards, each after all of them that depend on it.
+func measurePaths(nodes []node, first int) {
 	left := make([]int, len(nodes)) // dependants not yet measured
 	measured := make([]*node, 0, len(nodes))
 	for i := range nodes {
@@ -92,8 +133,11 @@ func measurePaths(nodes []node) {
 		measured = measured[1:]
 		n.path++
 		for _, on := range n.needs {
+			if on.place < first {
+				continue // it has been measured before, without this one
+			}
 			on.path = max(on.path, n.path)
-			if left[on.place]--; left[on.place] == 0 {
+			if left[on.place-first]--; left[on.place-first] == 0 {
 				measured = append(measured, on)
 			}
 		}
@@ -103,11 +147,19 @@ func measurePaths(nodes []node) {
 // changed follows a subtask to its new status.
 func (sc *schedule) changed(s *SubtaskState) {
 	n := s.node
+	if n == nil { // it has just been added
+		return
+	}
 	if !s.Status.Ended() {
 		sc.enqueue(n)
 		return
 	}
 	sc.open--
+	if p := n.parent; p != nil {
+		if p.rounds[n.Round]--; p.rounds[n.Round] == 0 {
+			sc.closing = append(sc.closing, p)
+		}
+	}
 	for _, dependant := range n.awaited {
 		dependant.awaits--
 		sc.enqueue(dependant)
@@ -120,19 +172,46 @@ func (sc *schedule) enqueue(n *node) {
 	case n.Status != StatusPending || n.awaits > 0:
 	case n.retrying():
 		heap.Push(&sc.retries, n)
-	default:
+	case n.calls():
 		heap.Push(&sc.ready, n)
+	default:
+		heap.Push(&sc.instant, n)
 	}
 }
 
-// next takes the subtask to be started next: of those that can be, the one with
-// the longest path still to go. It returns nil when there is none.
-func (sc *schedule) next(now time.Time) *SubtaskState {
+// closed takes a composite subtask of which a round has ended, nil if there is
+// none.
+func (sc *schedule) closed() *SubtaskState {
+	for len(sc.closing) > 0 {
+		n := sc.closing[0]
+		sc.closing = sc.closing[1:]
+		if n.Status == StatusRunning && !n.Calling {
+			return n.SubtaskState
+		}
+	}
+	return nil
+}
+
+// next takes the subtask to be started next: one that needs no call or, if there
+// is room for a call, of those that can be the one with the longest path still to
+// go. It returns nil when there is none.
+func (sc *schedule) next(now time.Time, room bool) *SubtaskState {
+	if n := sc.instant.take(); n != nil {
+		return n
+	}
+	if !room {
+		return nil
+	}
 	for sc.retries.Len() > 0 && !sc.retries.nodes[0].RetryAt.After(now) {
 		heap.Push(&sc.ready, heap.Pop(&sc.retries))
 	}
-	for sc.ready.Len() > 0 {
-		if n := heap.Pop(&sc.ready).(*node); n.Status == StatusPending {
+	return sc.ready.take()
+}
+
+// take takes the first node that is still to be started, nil if there is none.
+func (q *queue) take() *SubtaskState {
+	for q.Len() > 0 {
+		if n := heap.Pop(q).(*node); n.Status == StatusPending {
 			return n.SubtaskState
 		}
 	}

@@ -24,14 +24,19 @@ func (r *Run) Settles(events []Event) []Settlement {
 func commandOf(e Event) string {
 	work := Work{Subtask: Subtask{ID: e.Subtask}, Attempt: e.Attempt}
 	switch f := e.Fact.(type) {
-	case *PlanInvalid, *PlanCreated, *PlanReplaced:
+	case *PlanCreated:
+		if e.Subtask != "" {
+			return work.Key()
+		}
+		return MakePlan{Attempt: e.Attempt}.Key()
+	case *PlanInvalid, *PlanReplaced:
 		return MakePlan{Attempt: e.Attempt}.Key()
 	case *PlanStarted:
 		return ifLost(f.Repeats, MakePlan{Attempt: e.Attempt - 1})
 	case *SubtaskStarted:
 		work.Attempt--
 		return ifLost(f.Repeats, work)
-	case *SubtaskSucceeded, *SubtaskRetrying, *SubtaskFailed, *SubtaskSkipped, *SubtaskCanceled:
+	case *SubtaskSucceeded, *SubtaskRetrying, *SubtaskFailed, *SubtaskSkipped, *SubtaskCanceled, *SubtaskWaiting:
 		return work.Key()
 	case *SynthesisStarted:
 		return ifLost(f.Repeats, Synthesize{Attempt: e.Attempt - 1})

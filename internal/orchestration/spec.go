@@ -206,6 +206,14 @@ const (
 	OnFailureFallback OnFailure = "fallback"
 )
 
+// workflow returns the name of the template that the run is made of, "" if of none.
+func (s *Spec) workflow() string {
+	if s.Workflow == nil {
+		return ""
+	}
+	return s.Workflow.Name
+}
+
 // WorkerNamed returns the configured worker of that name.
 func (s *Spec) WorkerNamed(name string) (Worker, bool) {
 	for _, w := range s.Workers {

@@ -46,7 +46,9 @@ func (r *Run) Step(in Input) ([]Event, []Command, error) {
 		}
 	case r.Done():
 	default:
-		d.hear(in.Said)
+		if err := d.hear(in.Said); err != nil {
+			return nil, nil, err
+		}
 	}
 	return d.events, d.commands, nil
 }
@@ -77,37 +79,43 @@ func (d *decision) do(c Command) { d.commands = append(d.commands, c) }
 
 func (d *decision) start(s Start) error {
 	if s.Spec.Plan != nil {
-		if problems := s.Spec.Plan.Check(Rules{MaxSubtasks: s.Spec.Limits.MaxSubtasks}); len(problems) > 0 {
+		rules := Rules{MaxSubtasks: s.Spec.Limits.MaxSubtasks, Workers: s.Spec.Workers, Tools: s.Spec.Tools, Expressions: d.run.funcs.Expressions}
+		if problems := s.Spec.Plan.Check(rules); len(problems) > 0 {
 			return fmt.Errorf("the plan is invalid: %s", problems[0].Detail)
 		}
 	}
 	d.run.ID = s.ID
 	d.emit(0, &RunCreated{Spec: s.Spec})
 	if !s.Queue {
-		d.begin()
+		d.beginRun()
 	}
 	return nil
 }
 
-// begin begins a run that was accepted.
-func (d *decision) begin() {
+// beginRun begins a run that was accepted.
+func (d *decision) beginRun() {
 	r := d.run
 	if r.Status != StatusQueued {
 		return
 	}
 	d.emit(0, &RunStarted{Share: r.share()})
 	d.do(r.timeoutTimer())
-	if r.Spec.Plan == nil {
+	switch {
+	case r.Spec.Plan == nil:
 		d.startPlanning()
-		return
+	case r.Spec.Fork != nil:
+		d.adopt(*r.Spec.Plan, PlanOfFork, Planned{})
+	case r.Spec.Workflow != nil:
+		d.adopt(*r.Spec.Plan, PlanOfWorkflow, Planned{})
+	default:
+		d.adopt(*r.Spec.Plan, PlanOfCaller, Planned{})
 	}
-	d.adopt(*r.Spec.Plan, PlanOfCaller, nil)
 }
 
-func (d *decision) hear(said Said) {
+func (d *decision) hear(said Said) error {
 	switch s := said.(type) {
 	case Begin:
-		d.begin()
+		d.beginRun()
 	case Resume:
 		d.resume()
 	case Planned:
@@ -122,20 +130,31 @@ func (d *decision) hear(said Said) {
 		d.stop(StatusFailed, Reason{Code: CodeInternal, Detail: "The server met a fault of its own in this run. Its log knows more."})
 	case Cancel:
 		d.stop(StatusCanceled, Reason{Code: CodeCanceled, Detail: s.Detail})
+	case Compensated:
+		d.compensated(s)
+	case DecideSubtask:
+		if d.run.over() {
+			return ErrNotWaiting
+		}
+		return d.decideSubtask(s, false)
+	case DecidePlan:
+		return d.decidePlan(s)
 	}
+	return nil
 }
 
 // due goes on with what a timer was set for. A timer that nothing waits for
 // any more is passed over.
 func (d *decision) due(timer string) {
 	r := d.run
+	kind, id := subjectOf(timer)
 	switch {
 	case r.Ending != nil:
+		if s := r.Subtask(id); kind == "compensation" && s != nil {
+			d.end()
+		}
 	case timer == timeoutName:
-		d.stop(StatusFailed, Reason{
-			Code:   CodeTimeout,
-			Detail: fmt.Sprintf("The run's timeout of %s was reached.", r.Spec.Limits.Timeout),
-		})
+		d.timedOut()
 	case r.Planning.Status == StatusPending && timer == r.planTimer().Timer:
 		d.startPlanning()
 	case len(r.Planning.Wanted) > 0 && timer == r.replanTimer().Timer:
@@ -143,10 +162,31 @@ func (d *decision) due(timer string) {
 	case r.Synthesis.Status == StatusPending && timer == r.synthesisTimer().Timer:
 		d.startSynthesis()
 	default:
-		if s := r.Subtask(subtaskOfTimer(timer)); s != nil && s.retrying() && timer == s.timer().Timer {
+		s := r.Subtask(id)
+		switch {
+		case s == nil:
+		case kind == "subtask" && s.retrying() && timer == s.timer().Timer:
 			d.now = later(d.now, s.RetryAt) // a timer may be a little early
 			d.advance()
+		case kind == "decision" && s.Status == StatusWaiting && s.Waiting.Until != nil && timer == s.decisionTimer().Timer:
+			d.expire(s)
 		}
+	}
+}
+
+// timedOut ends a run that has taken too long. While it waits for people its time
+// does not count.
+func (d *decision) timedOut() {
+	r := d.run
+	switch {
+	case r.Status == StatusWaiting: // the timer is set again when it goes on
+	case r.Waited > 0 && d.now.Before(r.deadline()): // it was set before the run waited
+		d.do(r.timeoutTimer())
+	default:
+		d.stop(StatusFailed, Reason{
+			Code:   CodeTimeout,
+			Detail: fmt.Sprintf("The run's timeout of %s was reached.", r.Spec.Limits.Timeout),
+		})
 	}
 }
 
@@ -157,26 +197,50 @@ func (d *decision) advance() {
 		d.end()
 		return
 	}
-	if r.Done() || r.Planning.Version == 0 || r.replanning() {
-		return // what runs goes on, and nothing new starts
+	if r.Done() || r.Planning.Version == 0 {
+		return
 	}
-	for !d.stopping && r.Progress.Running < r.Spec.Limits.MaxConcurrency {
-		s := r.schedule().next(d.now)
-		if s == nil {
-			break
-		}
-		if limit := r.unaffordable(r.reserve(s)); limit != "" {
-			r.schedule().enqueue(s.node)
-			if r.Progress.Running == 0 { // otherwise what those hold back may yet do
-				d.exhaust(limit)
-			}
-			break
-		}
-		d.work(s, s.Lost)
+	for r.mayStart() && d.next() { // it may do so no more after any of them
 	}
-	if r.schedule().open == 0 {
+	switch {
+	case !r.mayStart():
+		d.rest() // what runs goes on, and nothing new starts
+	case r.schedule().open == 0:
 		d.conclude()
+	default:
+		d.rest()
 	}
+}
+
+// mayStart reports whether the plan is in force and to be carried out.
+func (r *Run) mayStart() bool {
+	return !r.Done() && r.Ending == nil && !r.replanning() && r.Planning.Waiting == nil
+}
+
+// next closes a round or begins a subtask. It reports whether there was one.
+func (d *decision) next() bool {
+	r := d.run
+	if s := r.schedule().closed(); s != nil {
+		d.closeRound(s)
+		return true
+	}
+	if d.stopping {
+		return false
+	}
+	s := r.schedule().next(d.now, r.Calling < r.Spec.Limits.MaxConcurrency)
+	if s == nil {
+		return false
+	}
+	if limit := r.unaffordable(r.reserve(s)); limit != "" && s.calls() {
+		if r.Calling > 0 { // what those hold back may yet do
+			r.schedule().enqueue(s.node)
+			return false
+		}
+		d.exhaust(limit)
+		return true
+	}
+	d.begin(s)
+	return true
 }
 
 func later(a, b time.Time) time.Time {

@@ -6,14 +6,67 @@ import (
 	"strings"
 )
 
+// begin begins a subtask whose turn has come, or skips it as its condition says.
+func (d *decision) begin(s *SubtaskState) {
+	if s.Attempts == 0 && s.When != "" {
+		value, failure := d.run.eval("when", s.When, d.run.variables(s))
+		switch {
+		case failure != nil:
+			d.subtaskFailed(s, *failure, "", nil)
+			return
+		case string(value) != "true":
+			d.emitFor(s.ID, 0, &SubtaskSkipped{Because: BecauseCondition})
+			return
+		}
+	}
+	switch {
+	case s.calls():
+		d.work(s, s.Lost)
+	case s.Kind.Composite():
+		d.compose(s)
+	case s.Kind == KindApproval:
+		d.askApproval(s)
+	default:
+		d.settle(s)
+	}
+}
+
+// calls reports whether an attempt at a subtask is a call, of a model or a tool.
+func (s *Subtask) calls() bool {
+	switch s.Kind {
+	case KindMerge, KindApproval, KindForEach, KindLoop, KindWorkflow:
+		return false
+	case KindDecide:
+		return s.Decide.By == DecideByModel
+	}
+	return true
+}
+
 // work begins an attempt at a subtask. A call that was lost is repeated under
 // the key of that attempt.
 func (d *decision) work(s *SubtaskState, repeats int) {
-	by, model := d.run.performer(s)
+	r := d.run
+	if _, failure := r.given(s); failure != nil {
+		d.subtaskFailed(s, *failure, "", nil)
+		return
+	}
+	name, model := "", ""
+	switch s.Kind {
+	case KindTool:
+	case KindPlan:
+		model = r.modelOf(r.Spec.Planner.Model, r.fallbackOf(r.Spec.Planner.Model), &s.Tries)
+	case KindDecide:
+		model = r.modelOf(r.evaluatorModel(), r.fallbackOf(r.evaluatorModel()), &s.Tries)
+	default:
+		var by Worker
+		by, model = r.performer(s)
+		name = by.Name
+	}
 	d.emitFor(s.ID, s.Attempts+1, &SubtaskStarted{
-		Worker: by.Name, Model: model, Repeats: repeats, Fallback: s.FellBack, Reserved: d.run.reserve(s),
+		Worker: name, Model: model, Repeats: repeats, Fallback: s.FellBack,
+		CacheKey: r.subtaskKey(s), Reserved: r.reserve(s),
 	})
-	d.do(d.run.work(s))
+	d.do(r.work(s))
 }
 
 // performer returns the worker that performs a subtask, the configured one that
@@ -24,48 +77,72 @@ func (r *Run) performer(s *SubtaskState) (by Worker, model string) {
 	if !ok {
 		by = r.Spec.Worker
 	}
-	return by, r.modelOf(by.Model, r.workerFallback(by), &s.Tries)
+	return by, r.modelOf(by.Model, r.workerFallback(s, by), &s.Tries)
 }
 
-func (r *Run) workerFallback(by Worker) string { return cmp.Or(by.Fallback, r.fallbackOf(by.Model)) }
+func (r *Run) workerFallback(s *SubtaskState, by Worker) string {
+	own := ""
+	if s.OnFailure.Fallback != nil {
+		own = s.OnFailure.Fallback.Model
+	}
+	return cmp.Or(own, by.Fallback, r.fallbackOf(by.Model))
+}
+
+func (r *Run) evaluatorModel() string { return cmp.Or(r.Spec.Evaluator.Model, r.Spec.Worker.Model) }
 
 // worked hears how an attempt at a subtask ended.
 func (d *decision) worked(w Worked) {
-	s := d.run.Subtask(w.Subtask)
-	if s == nil || s.Status != StatusRunning || w.Attempt != s.Attempts {
+	r := d.run
+	s := r.Subtask(w.Subtask)
+	if s == nil || !s.Calling || w.Attempt != s.Attempts {
 		return
 	}
 	failure := d.judge(w.Failure, w.Output)
+	givenUp := r.Ending != nil || r.Stopped != ""
 	switch {
-	case s.Dropped > 0, failure != nil && d.run.Ending != nil:
+	case s.Dropped > 0, givenUp && (failure != nil || s.Kind == KindPlan):
 		d.emitFor(s.ID, w.Attempt, &SubtaskCanceled{Calls: w.Calls})
-	case failure == nil:
-		d.emitFor(s.ID, w.Attempt, &SubtaskSucceeded{Output: w.Output, Shortened: w.Shortened, Calls: w.Calls})
+	case failure != nil:
+		d.attemptFailed(s, failure, w)
+	case s.Kind == KindPlan:
+		d.nested(s, w)
+	case s.Kind == KindDecide:
+		d.chosen(s, w.Output, w.Calls)
 	default:
-		if d.attemptFailed(s, failure, w.Calls) {
-			return
-		}
+		d.evaluate(s, w)
 	}
 	d.warn()
 	d.advance()
 }
 
-// attemptFailed decides what follows a failed attempt. It reports whether that
-// has ended the run, or is about to.
-func (d *decision) attemptFailed(s *SubtaskState, f *Failure, calls []Call) (ends bool) {
-	r := d.run
-	by, _ := r.performer(s)
-	fallback := s.OnFailure.Do == OnFailureFallback || r.workerFallback(by) != ""
-	if next, follows := d.retry(&s.Tries, f, fallback); follows {
+// attemptFailed decides what follows a failed attempt. Where only the output
+// could not be judged, the next one has only that to do.
+func (d *decision) attemptFailed(s *SubtaskState, f *Failure, w Worked) {
+	if next, follows := d.retry(&s.Tries, f, s.Retry, d.run.mayFallBack(s)); follows {
 		d.emitFor(s.ID, s.Attempts, &SubtaskRetrying{
-			Failure: *f, RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: calls,
+			Failure: *f, Output: w.Output, RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: w.Calls,
 		})
 		if next.at.After(d.now) {
 			d.do(s.timer())
 		}
-		return false
+		return
 	}
-	return d.subtaskFailed(s, *f, calls)
+	d.subtaskFailed(s, *f, w.Output, w.Calls)
+}
+
+// mayFallBack reports whether there is another prompt or model to try.
+func (r *Run) mayFallBack(s *SubtaskState) bool {
+	switch s.Kind {
+	case KindPlan:
+		return r.fallbackOf(r.Spec.Planner.Model) != ""
+	case KindDecide:
+		return r.fallbackOf(r.evaluatorModel()) != ""
+	case KindWorker:
+		by, _ := r.performer(s)
+		own := s.OnFailure.Fallback
+		return s.OnFailure.Do == OnFailureFallback && (own == nil || own.Value == nil || own.Prompt != "") || r.workerFallback(s, by) != ""
+	}
+	return false
 }
 
 // judge returns what is wrong with an outcome: an answer without text, or with
@@ -86,59 +163,25 @@ func (d *decision) judge(f *Failure, output string) *Failure {
 	return nil
 }
 
-// subtaskFailed goes on without a subtask's output, as its on_failure says, or
-// the run's. It reports whether that ends the run.
-func (d *decision) subtaskFailed(s *SubtaskState, f Failure, calls []Call) (ends bool) {
-	policy := s.OnFailure.Do
-	if policy == "" || policy == OnFailureFallback {
-		policy = d.run.Spec.OnFailure
-	}
-	if policy == OnFailureSkip {
-		d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Failure: f, Calls: calls})
-		return false
-	}
-	replan := policy == OnFailureReplan && d.run.mayReplan(&f)
-	d.emitFor(s.ID, s.Attempts, &SubtaskFailed{Failure: f, Replan: replan, Calls: calls})
-	switch {
-	case f.Code == CodeBudgetExceeded:
-		d.exhaust(tenantBudget)
-	case replan:
-		d.replan()
-		return false
-	}
-	d.skipDependants(s)
-	if policy == OnFailureFail {
-		d.stop(StatusFailed, Reason{Code: f.Code, Detail: fmt.Sprintf("Subtask %s failed: %s", s.ID, f.Detail)})
-		return true
-	}
-	return false
-}
-
-// skipDependants skips all that can no longer start because s did not succeed,
-// however far down the plan.
-func (d *decision) skipDependants(s *SubtaskState) {
-	lost := []*SubtaskState{s}
-	for len(lost) > 0 {
-		s, lost = lost[0], lost[1:]
-		for _, dependant := range d.run.node(s).awaited {
-			if dependant.After != AfterSucceeded || dependant.Status != StatusPending {
-				continue
-			}
-			d.emitFor(dependant.ID, 0, &SubtaskSkipped{Failure: Failure{
-				Code:   CodeDependencyFailed,
-				Detail: fmt.Sprintf("It depends on %s, which %s.", s.ID, verb(s.Status)),
-			}})
-			lost = append(lost, dependant.SubtaskState)
+// succeeded ends a subtask with its output or, where its output expression says
+// so, with what that makes of it.
+func (d *decision) succeeded(s *SubtaskState, output string, f *SubtaskSucceeded) {
+	f.Output = output
+	if s.Gives != "" && !f.Cached {
+		v := d.run.variables(s)
+		v.Locals["output"] = jsonOf(&output)
+		value, failure := d.run.eval("output", s.Gives, v)
+		if failure != nil {
+			d.subtaskFailed(s, *failure, output, f.Calls)
+			return
 		}
+		f.Output = textOf(value)
 	}
-}
-
-func verb(s Status) string {
-	switch s {
-	case StatusSkipped:
-		return "was skipped"
-	case StatusCanceled:
-		return "was canceled"
+	if most := d.run.Spec.Limits.MaxOutputBytes; len(f.Output) > most {
+		d.subtaskFailed(s, Failure{
+			Code: CodeOutputTooLarge, Detail: fmt.Sprintf("The output has %d bytes; max_output_bytes is %d.", len(f.Output), most),
+		}, "", f.Calls)
+		return
 	}
-	return "failed"
+	d.emitFor(s.ID, s.Attempts, f)
 }

@@ -1,0 +1,146 @@
+package orchestration
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+)
+
+// expand adds a round of a composite subtask's body to the run. The bodies of
+// what is added were checked with the plan. It reports whether there was room.
+func (d *decision) expand(s *SubtaskState, round int, body []Subtask) bool {
+	if len(d.run.Subtasks)+len(body) > maxSubtasks {
+		return false
+	}
+	here := make(map[string]bool, len(body))
+	for i := range body {
+		here[body[i].ID] = true
+	}
+	name := func(id string) string {
+		if here[id] {
+			return childID(s.ID, round, id)
+		}
+		return d.run.resolve(s, id).ID
+	}
+	d.run.makeRoom(len(body))
+	for _, child := range body {
+		child.Parent, child.Round = s.ID, round
+		child.DependsOn = mapped(child.DependsOn, name)
+		child.Implied = mapped(child.Implied, name)
+		child.ID = childID(s.ID, round, child.ID)
+		d.emitFor(child.ID, 0, &PlanSubtaskAdded{Subtask: child})
+	}
+	return true
+}
+
+func mapped(ids []string, name func(string) string) []string {
+	if len(ids) == 0 {
+		return nil
+	}
+	to := make([]string, len(ids))
+	for i, id := range ids {
+		to[i] = name(id)
+	}
+	return to
+}
+
+// compose begins a composite subtask that needs no call.
+func (d *decision) compose(s *SubtaskState) {
+	started, failure := d.run.composed(s)
+	d.emitFor(s.ID, s.Attempts+1, started)
+	if failure != nil {
+		d.subtaskFailed(s, *failure, "", nil)
+		return
+	}
+	d.closeRound(s)
+}
+
+// composed evaluates what a composite subtask begins with.
+func (r *Run) composed(s *SubtaskState) (*SubtaskStarted, *Failure) {
+	started := new(SubtaskStarted)
+	v := r.variables(s)
+	switch s.Kind {
+	case KindForEach:
+		items, failure := r.eval("for_each.items", s.ForEach.Items, v)
+		if failure != nil {
+			return started, failure
+		}
+		var list []json.RawMessage
+		if json.Unmarshal(items, &list) != nil {
+			return started, &Failure{Code: CodeOutputInvalid, Detail: "for_each.items did not give a list."}
+		}
+		if most := cmp.Or(s.ForEach.MaxItems, DefaultItems); len(list) > most {
+			return started, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("for_each.items gave %d items; max_items is %d.", len(list), most)}
+		}
+		started.Items = items
+	case KindWorkflow:
+		given := make(map[string]json.RawMessage)
+		_ = json.Unmarshal(s.Workflow.Defaults, &given) // an object, or nothing
+		for _, name := range names(s.Workflow.Context) {
+			value, failure := r.eval("workflow.context."+name, s.Workflow.Context[name], v)
+			if failure != nil {
+				return started, failure
+			}
+			given[name] = value
+		}
+		started.Context = encoded(given)
+	}
+	return started, nil
+}
+
+// closeRound goes on with a composite subtask when nothing of its last round, or
+// of any of a for_each's rounds, is left to be done: with another round, or to
+// its end.
+func (d *decision) closeRound(s *SubtaskState) {
+	r := d.run
+	open := r.openRounds(s)
+	switch {
+	case r.over():
+		if open == 0 {
+			d.finish(s)
+		}
+	case s.Kind == KindForEach:
+		d.nextItems(s, open)
+	case s.Kind == KindLoop && open == 0:
+		d.nextIteration(s)
+	case s.Kind == KindWorkflow && s.Rounds == 0:
+		d.round(s, s.Workflow.Body)
+	case open == 0:
+		d.finish(s)
+	}
+}
+
+// over reports whether nothing new is to be done any more.
+func (r *Run) over() bool { return r.Ending != nil || r.Exhausted != nil || r.Stopped != "" }
+
+// openRounds counts the rounds of which something is left to be done.
+func (r *Run) openRounds(s *SubtaskState) int {
+	open := 0
+	for _, n := range r.node(s).rounds {
+		if n > 0 {
+			open++
+		}
+	}
+	return open
+}
+
+// round begins the next round of a body.
+func (d *decision) round(s *SubtaskState, body []Subtask) {
+	if d.expand(s, s.Rounds+1, body) {
+		return
+	}
+	d.subtaskFailed(s, Failure{Code: CodePlanInvalid, Detail: fmt.Sprintf("The run has %d subtasks; %d more are too many.", len(d.run.Subtasks), len(body))}, "", nil)
+}
+
+// nextItems begins as many items as may be under way together.
+func (d *decision) nextItems(s *SubtaskState, open int) {
+	var items []json.RawMessage
+	_ = json.Unmarshal(s.Items, &items) // a list
+	most := cmp.Or(s.ForEach.MaxConcurrency, len(items))
+	for ; open < most && s.Rounds < len(items) && !s.Status.Ended(); open++ {
+		d.round(s, s.ForEach.Body)
+	}
+	if open == 0 && !s.Status.Ended() {
+		d.finish(s)
+	}
+}

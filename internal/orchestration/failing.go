@@ -1,0 +1,95 @@
+package orchestration
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// subtaskFailed goes on without a subtask's output, as its on_failure says, or
+// the run's. The output is one that was refused, if there is one.
+func (d *decision) subtaskFailed(s *SubtaskState, f Failure, output string, calls []Call) {
+	r := d.run
+	do := r.onFailure(s)
+	switch {
+	case r.over() || f.Code == CodeBudgetExceeded:
+	case s.OnFailure.Fallback != nil && s.OnFailure.Fallback.Value != nil:
+		d.emitFor(s.ID, s.Attempts, &SubtaskSucceeded{Output: textOf(s.OnFailure.Fallback.Value), Fallback: true, Calls: calls})
+		return
+	case do == OnFailureEscalate && f.Code != CodeRejected:
+		d.escalate(s, f, output, calls)
+		return
+	}
+	if do == OnFailureSkip {
+		d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Failure: f, Calls: calls})
+		return
+	}
+	replan := do == OnFailureReplan && s.Parent == "" && r.mayReplan(&f)
+	d.emitFor(s.ID, s.Attempts, &SubtaskFailed{Failure: f, Output: output, Replan: replan, Calls: calls})
+	switch {
+	case f.Code == CodeBudgetExceeded:
+		d.exhaust(tenantBudget)
+	case replan:
+		d.replan()
+		return
+	}
+	d.skipDependants(s)
+	if do == OnFailureFail {
+		d.stop(StatusFailed, Reason{Code: f.Code, Detail: fmt.Sprintf("Subtask %s failed: %s", s.ID, f.Detail)})
+	}
+}
+
+// onFailure returns what becomes of the run when a subtask has failed. What is
+// part of a body has no say over the run unless it says so itself; a replan is
+// asked for by the subtask of the plan that it is a part of.
+func (r *Run) onFailure(s *SubtaskState) OnFailure {
+	do := s.OnFailure.Do
+	if do == OnFailureFallback {
+		do = ""
+	}
+	if do == "" && s.Kind.Composite() && r.wantsReplan(s) {
+		return OnFailureReplan
+	}
+	if s.Parent != "" {
+		return cmp.Or(do, OnFailurePartial)
+	}
+	return cmp.Or(do, r.Spec.OnFailure)
+}
+
+// wantsReplan reports whether something of a body failed that asks for a replan.
+func (r *Run) wantsReplan(s *SubtaskState) bool {
+	for _, child := range r.node(s).children {
+		if child.Status == StatusFailed && r.onFailure(child.SubtaskState) == OnFailureReplan {
+			return true
+		}
+	}
+	return false
+}
+
+// skipDependants skips all that can no longer start because s did not succeed,
+// however far down the plan.
+func (d *decision) skipDependants(s *SubtaskState) {
+	lost := []*SubtaskState{s}
+	for len(lost) > 0 {
+		s, lost = lost[0], lost[1:]
+		for _, dependant := range d.run.node(s).awaited {
+			if dependant.After != AfterSucceeded || dependant.Status != StatusPending {
+				continue
+			}
+			d.emitFor(dependant.ID, 0, &SubtaskSkipped{Failure: Failure{
+				Code:   CodeDependencyFailed,
+				Detail: fmt.Sprintf("It depends on %s, which %s.", s.ID, verb(s.Status)),
+			}})
+			lost = append(lost, dependant.SubtaskState)
+		}
+	}
+}
+
+func verb(s Status) string {
+	switch s {
+	case StatusSkipped:
+		return "was skipped"
+	case StatusCanceled:
+		return "was canceled"
+	}
+	return "failed"
+}

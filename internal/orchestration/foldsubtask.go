@@ -1,0 +1,159 @@
+package orchestration
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// addSubtask takes a subtask into the run.
+func (r *Run) addSubtask(s Subtask) {
+	r.index[s.ID] = len(r.Subtasks)
+	state := &SubtaskState{Subtask: s, Status: StatusPending}
+	r.Subtasks = append(r.Subtasks, state)
+	r.Progress.Total++
+	if parent := r.Subtask(s.Parent); parent != nil {
+		parent.Rounds = max(parent.Rounds, s.Round)
+	}
+	if r.scheduled != nil {
+		r.scheduled.added = append(r.scheduled.added, state)
+	}
+}
+
+func (r *Run) foldSubtask(s *SubtaskState, e Event) {
+	was := s.Status
+	s.Totals.add(e.Calls())
+	switch f := e.Fact.(type) {
+	case *SubtaskStarted:
+		r.foldStarted(s, e, f)
+	case *EvaluationCompleted:
+		s.Verdict, s.Findings = f.Verdict, f.Findings
+		return
+	case *SubtaskDecided:
+		s.Waiting = nil
+		if f.Action == ActionRetry {
+			s.Tries, s.Rework, s.Judge, s.Revisions = Tries{Call: s.Call}, nil, nil, 0
+			s.Status, s.RetryAt = StatusPending, e.Time
+		}
+	case *SubtaskCompensated:
+		s.foldCompensated(f)
+		return
+	case *PlanCreated: // of a part of the plan: what it expands to is there
+		r.called(s)
+	default:
+		r.called(s)
+		r.foldOutcome(s, e)
+	}
+	r.Progress.count(was, -1)
+	r.Progress.count(s.Status, +1)
+	if r.scheduled != nil && s.Status != was {
+		r.scheduled.changed(s)
+	}
+}
+
+func (r *Run) foldStarted(s *SubtaskState, e Event, f *SubtaskStarted) {
+	s.Status, s.Attempts, s.RetryAt = StatusRunning, e.Attempt, zeroTime
+	s.Performer, s.Model, s.CacheKey = f.Worker, f.Model, f.CacheKey
+	s.Items, s.Context = f.Items, f.Context
+	if s.StartedAt.IsZero() {
+		s.StartedAt = e.Time
+	}
+	r.begun(&s.Tries, e.Attempt, f.Repeats, f.Reserved)
+	if !s.Calling && s.calls() {
+		s.Calling = true
+		r.Calling++
+	}
+}
+
+// called notes that no attempt at a subtask is in flight.
+func (r *Run) called(s *SubtaskState) {
+	r.settled(&s.Tries)
+	if s.Calling {
+		s.Calling = false
+		r.Calling--
+	}
+}
+
+func (r *Run) foldOutcome(s *SubtaskState, e Event) {
+	switch f := e.Fact.(type) {
+	case *SubtaskRetrying:
+		s.foldRetrying(e.Seq, f)
+		return
+	case *SubtaskWaiting:
+		s.Status, s.Waiting, s.Failure = StatusWaiting, &f.Waiting, f.Failure
+		s.Output = textIn(e.Seq, f.Output)
+		s.Value = keptValue(&s.Subtask, f.Output)
+		return
+	case *SubtaskSucceeded:
+		s.Status, s.Failure = StatusSucceeded, nil
+		s.Output, s.Shortened, s.Cached = textIn(e.Seq, f.Output), f.Shortened, f.Cached
+		s.FellBack = s.FellBack || f.Fallback
+		s.Value = keptValue(&s.Subtask, f.Output)
+		if r.caches() {
+			sum := sha256.Sum256([]byte(f.Output))
+			s.Hash = hex.EncodeToString(sum[:])
+		}
+		if f.Stop {
+			r.Stopped = s.ID
+		}
+		if f.Replan {
+			r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
+		}
+	case *SubtaskFailed:
+		s.Status, s.Failure = StatusFailed, &f.Failure
+		s.Output, s.Value = Text{}, ""
+		if f.Replan {
+			r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
+		}
+	case *SubtaskSkipped:
+		s.Status, s.Because, s.Failure = StatusSkipped, f.Because, nil
+		if f.Because == "" {
+			s.Failure = &f.Failure
+		}
+	case *SubtaskCanceled:
+		s.Status, s.Waiting = StatusCanceled, nil
+		if r.Stopped != "" {
+			s.Because = BecauseStopped
+		}
+	}
+	s.Rework, s.Judge, s.Completed, s.EndedAt = nil, nil, e.Seq, e.Time
+}
+
+// keptValue returns what a kept subtask holds of its output beside the text that
+// commands carry.
+func keptValue(s *Subtask, output string) string {
+	if s.Kept && len(output) > MaxWholeText {
+		return output
+	}
+	return ""
+}
+
+func (s *SubtaskState) foldRetrying(seq int64, f *SubtaskRetrying) {
+	s.Status, s.RetryAt, s.Failure = StatusPending, f.RetryAt, &f.Failure
+	s.failed(f.Again, f.Fallback)
+	switch {
+	case f.Feedback != "":
+		s.Rework, s.Judge = &Rework{Output: textIn(seq, f.Output), Feedback: f.Feedback}, nil
+		s.Revisions++
+		s.Tried = 0
+	case f.Output != "":
+		text := textIn(seq, f.Output)
+		s.Judge = &text
+	}
+}
+
+func (s *SubtaskState) foldCompensated(f *SubtaskCompensated) {
+	if s.Undoing == nil {
+		s.Undoing = new(Undoing)
+	}
+	u := s.Undoing
+	u.Attempts++
+	u.Failure, u.RetryAt = f.Failure, zeroTime
+	switch {
+	case f.Failure == nil:
+		u.Status = StatusSucceeded
+	case f.RetryAt != nil:
+		u.Status, u.RetryAt = StatusPending, *f.RetryAt
+	default:
+		u.Status = StatusFailed
+	}
+}

@@ -1,0 +1,106 @@
+package orchestration
+
+import (
+	"slices"
+	"time"
+)
+
+// given evaluates what a subtask is given by name: its input or, of a tool, its
+// arguments. An output that is passed on as it is goes by reference.
+func (r *Run) given(s *SubtaskState) ([]Value, *Failure) {
+	key, of := "input.", s.Input
+	if s.Kind == KindTool {
+		key, of = "tool.arguments.", s.Tool.Arguments
+	}
+	if s.Kind == KindPlan {
+		if _, failure := r.planTask(s); failure != nil {
+			return nil, failure
+		}
+	}
+	if len(of) == 0 {
+		return nil, nil
+	}
+	v := r.variables(s)
+	values := make([]Value, 0, len(of))
+	for _, name := range names(of) {
+		if on := r.resolve(s, s.Passes[name]); s.Passes[name] != "" && on != nil {
+			passed := Value{Name: name, Text: on.Output}
+			if on.Status != StatusSucceeded {
+				passed = Value{Name: name, Text: Text{Whole: "null", Bytes: 4}, JSON: true}
+			} else if on.Kind == KindDecide {
+				passed = jsonValue(name, encoded(on.whole()))
+			}
+			values = append(values, passed)
+			continue
+		}
+		value, failure := r.eval(key+name, of[name], v)
+		if failure != nil {
+			return nil, failure
+		}
+		values = append(values, jsonValue(name, value))
+	}
+	return values, nil
+}
+
+func jsonValue(name string, value []byte) Value {
+	return Value{Name: name, Text: Text{Whole: string(value), Bytes: len(value)}, JSON: true}
+}
+
+// planTask returns what the planner of a part of the run is to plan.
+func (r *Run) planTask(s *SubtaskState) (string, *Failure) {
+	value, failure := r.eval("plan.task", s.Plan.Task, r.variables(s))
+	return textOf(value), failure
+}
+
+// shown returns the dependencies whose outputs a subtask sees, in order: not
+// those that only its expressions name.
+func (r *Run) shown(s *SubtaskState) []*SubtaskState {
+	needs := r.node(s).needs
+	shown := make([]*SubtaskState, 0, len(needs))
+	for _, on := range needs {
+		if len(s.Implied) == 0 || !slices.Contains(s.Implied, on.ID) {
+			shown = append(shown, on.SubtaskState)
+		}
+	}
+	return shown
+}
+
+// work returns the command of a subtask's present attempt.
+func (r *Run) work(s *SubtaskState) Work {
+	c := Work{
+		Subtask:  s.Subtask,
+		Attempt:  s.Attempts,
+		Call:     s.Call,
+		Model:    s.Model,
+		Fallback: s.FellBack,
+		Reserved: s.Reserved,
+		Worker:   s.Performer,
+		Priority: r.node(s).path,
+		Rework:   s.Rework,
+		Judge:    s.Judge,
+		Timeout:  time.Duration(s.Timeout),
+		CacheKey: s.CacheKey,
+	}
+	if len(s.DependsOn) > 0 {
+		c.Dependencies = make([]Result, 0, len(s.DependsOn))
+	}
+	for _, on := range r.shown(s) {
+		c.Dependencies = append(c.Dependencies, on.result())
+	}
+	c.Inputs, _ = r.given(s) // as when the attempt began
+	if s.Parent != "" {
+		if own := r.contextOf(s); string(own) != string(r.Spec.Context) {
+			c.Context = own
+		}
+	}
+	switch s.Kind {
+	case KindPlan:
+		c.Task, _ = r.planTask(s)
+	case KindWorker:
+		c.Checks, c.Policy = slices.Clone(r.Spec.Policy), len(r.Spec.Policy)
+	}
+	if s.Check != nil {
+		c.Checks = append(c.Checks, *s.Check)
+	}
+	return c
+}

@@ -1,0 +1,184 @@
+package orchestration
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// finish ends a composite subtask of which nothing is left to be done.
+func (d *decision) finish(s *SubtaskState) {
+	r := d.run
+	output, failure := r.expanded(s)
+	switch {
+	case failure == nil:
+		d.succeeded(s, output, &SubtaskSucceeded{})
+	case r.Stopped != "":
+		d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Because: BecauseStopped})
+	default:
+		d.subtaskFailed(s, *failure, "", nil)
+	}
+}
+
+// expanded returns what a composite subtask comes to.
+func (r *Run) expanded(s *SubtaskState) (string, *Failure) {
+	if s.Kind == KindForEach {
+		return r.collected(s)
+	}
+	if failure := r.bodyFailed(s, s.Rounds); failure != nil {
+		return "", failure
+	}
+	output := r.bodyOutput(s, s.Rounds)
+	if output == nil {
+		return "null", nil
+	}
+	return *output, nil
+}
+
+// collected makes a for_each's list of what became of each item, in order. It
+// fails only when every item did.
+func (r *Run) collected(s *SubtaskState) (string, *Failure) {
+	type result struct {
+		Status Status          `json:"status"`
+		Output json.RawMessage `json:"output"`
+	}
+	var items []json.RawMessage
+	_ = json.Unmarshal(s.Items, &items) // a list
+	results := make([]result, len(items))
+	var first *Failure
+	failed := 0
+	for i := range items {
+		results[i] = result{StatusSkipped, json.RawMessage("null")}
+		if i >= s.Rounds {
+			continue
+		}
+		if failure := r.bodyFailed(s, i+1); failure != nil {
+			results[i].Status = StatusFailed
+			if failed++; first == nil {
+				first = failure
+			}
+			continue
+		}
+		results[i] = result{StatusSucceeded, jsonOf(r.bodyOutput(s, i+1))}
+	}
+	if failed > 0 && failed == len(items) {
+		return "", &Failure{Code: first.Code, Detail: "Every item failed. " + first.Detail}
+	}
+	return string(encoded(results)), nil
+}
+
+// ends returns the subtasks of a round that no other one depends on: what they
+// give is what the body gives.
+func (r *Run) ends(s *SubtaskState, round int) []*SubtaskState {
+	var ends []*SubtaskState
+	for _, child := range r.node(s).children {
+		if child.Round == round && len(child.awaited) == 0 {
+			ends = append(ends, child.SubtaskState)
+		}
+	}
+	return ends
+}
+
+// bodyFailed returns why a round has no output: one of its ends, that is missed,
+// has none. Nil: it has.
+func (r *Run) bodyFailed(s *SubtaskState, round int) *Failure {
+	for _, end := range r.ends(s, round) {
+		if end.lost() && !end.forgiven() {
+			f := Failure{Code: CodeCanceled, Detail: fmt.Sprintf("%s was given up.", end.ID)}
+			if end.Failure != nil {
+				f = Failure{Code: end.Failure.Code, Detail: fmt.Sprintf("%s %s: %s", end.ID, verb(end.Status), end.Failure.Detail)}
+			}
+			return &f
+		}
+	}
+	return nil
+}
+
+// forgiven reports whether a subtask failed and its plan does without it.
+func (s *SubtaskState) forgiven() bool {
+	return s.Status == StatusSkipped && s.OnFailure.Do == OnFailureSkip && s.Failure != nil &&
+		s.Failure.Code != CodeDependencyFailed && s.Failure.Code != CodeBudgetExceeded
+}
+
+// bodyOutput returns what a round gives: the output of the one end that
+// succeeded or, of several, an object of theirs by id. Nil: none did.
+func (r *Run) bodyOutput(s *SubtaskState, round int) *string {
+	var succeeded []*SubtaskState
+	for _, end := range r.ends(s, round) {
+		if end.Status == StatusSucceeded {
+			succeeded = append(succeeded, end)
+		}
+	}
+	switch len(succeeded) {
+	case 0:
+		return nil
+	case 1:
+		output := succeeded[0].whole()
+		return &output
+	}
+	prefix := childID(s.ID, round, "")
+	b := bytes.NewBufferString("{")
+	for i, end := range succeeded {
+		output := end.whole()
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(encoded(strings.TrimPrefix(end.ID, prefix)))
+		b.WriteByte(':')
+		b.Write(jsonOf(&output))
+	}
+	b.WriteByte('}')
+	text := b.String()
+	return &text
+}
+
+// merged makes one output of those that a merge depends on.
+func (r *Run) merged(s *SubtaskState) (string, *Failure) {
+	var outputs []string
+	for _, on := range r.shown(s) {
+		if on.Status == StatusSucceeded {
+			outputs = append(outputs, on.whole())
+		}
+	}
+	if len(outputs) == 0 {
+		return "null", nil
+	}
+	switch s.Merge {
+	case MergeReplace:
+		return outputs[len(outputs)-1], nil
+	case MergeObjects:
+		return mergeObjects(outputs)
+	}
+	return concat(outputs), nil
+}
+
+// concat joins lists to one list, and all else with an empty line between.
+func concat(outputs []string) string {
+	var all []json.RawMessage
+	for _, output := range outputs {
+		var list []json.RawMessage
+		if json.Unmarshal([]byte(output), &list) != nil || list == nil {
+			return strings.Join(outputs, "\n\n")
+		}
+		all = append(all, list...)
+	}
+	if all == nil {
+		all = []json.RawMessage{}
+	}
+	return string(encoded(all))
+}
+
+func mergeObjects(outputs []string) (string, *Failure) {
+	merged := map[string]json.RawMessage{}
+	for i, output := range outputs {
+		var object map[string]json.RawMessage
+		if json.Unmarshal([]byte(output), &object) != nil || object == nil {
+			return "", &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("Output %d of those to be merged is no JSON object.", i+1)}
+		}
+		for key, value := range object {
+			merged[key] = value
+		}
+	}
+	return string(encoded(merged)), nil // keys in ascending order
+}

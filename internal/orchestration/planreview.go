@@ -1,0 +1,132 @@
+package orchestration
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// review has the run wait until a person has looked at the plan, where the
+// request asks for that.
+func (d *decision) review() {
+	r := d.run
+	if !r.Spec.ReviewPlan {
+		return
+	}
+	d.emit(0, &PlanWaiting{Version: r.Planning.Version, Waiting: Waiting{
+		For:     WaitingForPlanReview,
+		Message: fmt.Sprintf("Version %d of the plan is to be approved before it is carried out.", r.Planning.Version),
+		Options: []Action{ActionApprove, ActionEdit, ActionReject},
+	}})
+}
+
+// decidePlan hears what a person decides of the plan.
+func (d *decision) decidePlan(in DecidePlan) error {
+	r := d.run
+	p := &r.Planning
+	if r.over() || p.Waiting == nil || in.Version != p.Version {
+		return ErrNotWaiting
+	}
+	var edited revision
+	switch in.Action {
+	case ActionApprove, ActionReject:
+	case ActionEdit:
+		var err error
+		if edited, err = r.edited(in.Plan); err != nil {
+			return err
+		}
+	default:
+		return &DecisionError{"/action", fmt.Sprintf("It can be decided by %s.", joined(p.Waiting.Options))}
+	}
+	d.resumed()
+	d.emit(0, &PlanDecided{Version: p.Version, Action: in.Action, Comment: in.Comment})
+	switch in.Action {
+	case ActionReject:
+		d.stop(StatusFailed, Reason{Code: CodeRejected, Detail: "The plan: " + rejection(DecideSubtask{Comment: in.Comment}, false)})
+	case ActionEdit:
+		d.put(edited, PlanReplaced{
+			Source: PlanOfCaller, Analysis: cmp.Or(in.Plan.Analysis, p.Analysis),
+			Reason: Reason{Code: CodeRejected, Detail: "A person edited the plan."},
+		})
+		d.goOn()
+	default:
+		d.advance()
+	}
+	return nil
+}
+
+// edited holds a person's plan against the one that waits. What has ended stays,
+// and need not be named; what is named as it was is kept; an id that is taken can
+// mean nothing else.
+func (r *Run) edited(plan *Plan) (revision, error) {
+	if plan == nil || len(plan.Subtasks) == 0 {
+		return revision{}, &DecisionError{"/plan", "An edit needs a plan."}
+	}
+	var rev revision
+	whole := *plan
+	whole.Subtasks = slices.Clone(plan.Subtasks)
+	for _, s := range r.Subtasks {
+		named := slices.ContainsFunc(plan.Subtasks, func(n Subtask) bool { return n.ID == s.ID })
+		if s.Status.Ended() && s.counts() && s.Parent == "" && !named {
+			whole.Subtasks = append(whole.Subtasks, done(s))
+		}
+	}
+	whole, problems := whole.prepare(r.rules())
+	if len(problems) > 0 {
+		return revision{}, &DecisionError{"/plan" + problems[0].Pointer, firstOf(problems)}
+	}
+	kept := map[string]bool{}
+	for i, s := range whole.Subtasks[:len(plan.Subtasks)] {
+		was := r.Subtask(s.ID)
+		switch {
+		case was == nil:
+			rev.added = append(rev.added, s)
+		case was.Dropped > 0 || !same(was.Subtask, s):
+			return revision{}, &DecisionError{fmt.Sprintf("/plan/subtasks/%d/id", i), fmt.Sprintf("The id %s means something else already: give what is new an id of its own.", s.ID)}
+		default:
+			kept[s.ID] = true
+		}
+	}
+	for _, s := range r.Subtasks {
+		switch {
+		case s.Dropped > 0 || s.Parent != "":
+		case kept[s.ID] || s.Status.Ended():
+			rev.kept = append(rev.kept, s.ID)
+		default:
+			rev.dropped = append(rev.dropped, s.ID)
+		}
+	}
+	rev.dropped = r.withChildren(rev.dropped)
+	return rev, nil
+}
+
+// done stands for a subtask that has ended, where a plan is checked that goes on
+// from it.
+func done(s *SubtaskState) Subtask {
+	return Subtask{ID: s.ID, Kind: KindWorker, Description: cmp.Or(s.Description, s.ID)}
+}
+
+// same reports whether two subtasks say the same.
+func same(a, b Subtask) bool {
+	a.Kept, b.Kept = false, false // others' expressions have a say in that
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// withChildren returns the ids with those of all that they expanded to.
+func (r *Run) withChildren(ids []string) []string {
+	all := map[string]bool{}
+	for _, id := range ids {
+		all[id] = true
+	}
+	for _, s := range r.Subtasks { // parents come before their children
+		if s.Parent != "" && all[s.Parent] && !all[s.ID] {
+			all[s.ID] = true
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}

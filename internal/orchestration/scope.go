@@ -1,0 +1,159 @@
+package orchestration
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// childID returns the id of a subtask of a body.
+func childID(parent string, round int, id string) string {
+	if parent == "" {
+		return id
+	}
+	return parent + "." + strconv.Itoa(round) + "." + id
+}
+
+// resolve returns the subtask that s knows by a name: of its own body, or of one
+// further out. Nil: there is none.
+func (r *Run) resolve(s *SubtaskState, name string) *SubtaskState {
+	for at := s; ; at = r.Subtask(at.Parent) {
+		if named := r.Subtask(childID(at.Parent, at.Round, name)); named != nil {
+			return named
+		}
+		if at.Parent == "" || r.Subtask(at.Parent).Kind == KindWorkflow {
+			return nil
+		}
+	}
+}
+
+// whole returns the whole output of a subtask, as far as the run holds it.
+func (s *SubtaskState) whole() string {
+	if s.Value != "" {
+		return s.Value
+	}
+	return s.Output.Whole
+}
+
+// variable returns a subtask as expressions see it by that name.
+func (s *SubtaskState) variable(name string) Variable {
+	v := Variable{ID: name, Status: s.Status, Plain: s.Kind == KindDecide}
+	if s.Status == StatusSucceeded {
+		output := s.whole()
+		v.Output = &output
+	}
+	return v
+}
+
+// variables returns what the expressions of a subtask are evaluated over.
+func (r *Run) variables(s *SubtaskState) Variables {
+	v := Variables{Task: r.Spec.Task, Context: r.contextOf(s), Run: r.ID, Locals: r.locals(s)}
+	for _, name := range s.Uses {
+		if on := r.resolve(s, name); on != nil {
+			v.Subtasks = append(v.Subtasks, on.variable(name))
+		}
+	}
+	return v
+}
+
+// contextOf returns the context that a subtask sees: that of the innermost
+// template that it is a part of.
+func (r *Run) contextOf(s *SubtaskState) json.RawMessage {
+	for s.Parent != "" {
+		s = r.Subtask(s.Parent)
+		if s.Kind == KindWorkflow {
+			return s.Context
+		}
+	}
+	return r.Spec.Context
+}
+
+// locals returns what a subtask of a body knows of the round that it is in. Where
+// bodies stand in bodies the inner names go first.
+func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
+	locals := map[string]json.RawMessage{}
+	set := func(name string, value json.RawMessage) {
+		if _, hidden := locals[name]; !hidden {
+			locals[name] = value
+		}
+	}
+	for s.Parent != "" {
+		round := s.Round
+		s = r.Subtask(s.Parent)
+		switch s.Kind {
+		case KindForEach:
+			set("item", s.item(round))
+			set("index", json.RawMessage(strconv.Itoa(round-1)))
+		case KindLoop:
+			set("iteration", json.RawMessage(strconv.Itoa(round)))
+			set("previous", r.previous(s, round))
+		case KindWorkflow:
+			return locals
+		}
+	}
+	return locals
+}
+
+// item returns the item of a for_each's round.
+func (s *SubtaskState) item(round int) json.RawMessage {
+	var items []json.RawMessage
+	if json.Unmarshal(s.Items, &items) != nil || round > len(items) {
+		return json.RawMessage("null")
+	}
+	return items[round-1]
+}
+
+// previous returns the output of a loop's round before that one, as JSON.
+func (r *Run) previous(s *SubtaskState, round int) json.RawMessage {
+	if round < 2 {
+		return json.RawMessage("null")
+	}
+	return jsonOf(r.bodyOutput(s, round-1))
+}
+
+// eval evaluates an expression of a subtask. What is wrong is a failure of the
+// subtask, since it follows from what others gave.
+func (r *Run) eval(key, expression string, v Variables) (json.RawMessage, *Failure) {
+	if r.funcs.Expressions == nil {
+		return nil, &Failure{Code: CodeInternal, Detail: "This server evaluates no expressions."}
+	}
+	value, err := r.funcs.Expressions.Eval(expression, v)
+	if err != nil {
+		return nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s could not be evaluated: %s", key, beginning(err.Error(), 500))}
+	}
+	return value, nil
+}
+
+// textOf returns a JSON value as an output: texts as they are, all else as JSON.
+func textOf(value json.RawMessage) string {
+	var text string
+	if len(value) > 0 && value[0] == '"' && json.Unmarshal(value, &text) == nil {
+		return text
+	}
+	return string(value)
+}
+
+// jsonOf returns an output as a JSON value: as it is where it is JSON, and as a
+// string where not. Nil is null.
+func jsonOf(output *string) json.RawMessage {
+	switch {
+	case output == nil:
+		return json.RawMessage("null")
+	case json.Valid([]byte(*output)):
+		return json.RawMessage(*output)
+	}
+	return encoded(*output)
+}
+
+// encoded writes what always can be written as JSON: texts, and values that are
+// JSON already. Texts are left as legible as they are.
+func encoded(value any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(value) != nil {
+		return json.RawMessage("null")
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
