@@ -34,6 +34,7 @@ const (
 	leastAnswer = 512  // tokens; with less there is no point in asking
 	shareOf     = 4    // the synthesis's share is this part of the budget
 	warnAt      = 0.8  // of a limit
+	toolRounds  = 8    // of a worker with tools, before it answers
 	rounding    = 1e-9 // dollars: less is a rounding error
 )
 
@@ -41,21 +42,76 @@ const (
 func (l *Limits) budgeted() bool { return l.MaxLLMCalls > 0 || l.MaxTokens > 0 || l.MaxCostUSD > 0 }
 
 // reserve returns the worst case of a subtask's next attempt, nil when the run
-// has no budget.
+// has no budget or the attempt asks no model.
 func (r *Run) reserve(s *SubtaskState) *Reserve {
-	if !r.Spec.Limits.budgeted() {
+	if !r.Spec.Limits.budgeted() || !s.calls() || s.Kind == KindTool {
 		return nil
 	}
-	by, model := r.performer(s)
-	prompt := r.commonTokens(&r.Spec.Worker.Role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System)
-	for _, on := range r.node(s).needs {
+	if s.Reserved != nil {
+		return s.Reserved // the one in flight is made again
+	}
+	role, model, by := &r.Spec.Worker.Role, r.evaluatorModel(), Worker{}
+	switch s.Kind {
+	case KindPlan:
+		role, model = &r.Spec.Planner.Role, r.Spec.Planner.Model
+	case KindDecide:
+		role = &r.Spec.Evaluator
+	default:
+		by, model = r.performer(s)
+	}
+	prompt := r.commonTokens(role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System)
+	for _, on := range r.shown(s) {
 		prompt += r.textTokens(on.Output)
+	}
+	given, _ := r.given(s)
+	for _, v := range given {
+		prompt += r.textTokens(v.Text)
+	}
+	if s.Rework != nil {
+		prompt += r.textTokens(s.Rework.Output) + r.funcs.Tokens(s.Rework.Feedback)
 	}
 	answer := by.MaxTokens
 	if answer == 0 {
 		answer = r.answerTokens(model)
 	}
-	return r.worst(model, prompt, answer)
+	return r.withTools(by, r.withRubrics(s, r.worst(model, prompt, answer), answer))
+}
+
+// withRubrics adds what the evaluator may spend on an output.
+func (r *Run) withRubrics(s *SubtaskState, worst *Reserve, output int) *Reserve {
+	rubrics := 0
+	if s.Check != nil && s.Check.Rubric != "" {
+		rubrics++
+	}
+	if s.Kind == KindWorker {
+		for _, c := range r.Spec.Policy {
+			if c.Rubric != "" {
+				rubrics++
+			}
+		}
+	}
+	for range rubrics {
+		worst.add(r.worst(r.evaluatorModel(), r.commonTokens(&r.Spec.Evaluator)+output, leastAnswer))
+	}
+	return worst
+}
+
+// withTools makes room for the rounds in which a worker calls its tools: for as
+// many as the budget allows, none if need be.
+func (r *Run) withTools(by Worker, worst *Reserve) *Reserve {
+	if len(by.Tools) == 0 {
+		return worst
+	}
+	for rounds := toolRounds; rounds > 0; rounds /= 2 {
+		whole := *worst
+		for range rounds {
+			whole.add(worst)
+		}
+		if r.unaffordable(&whole) == "" {
+			return &whole
+		}
+	}
+	return worst
 }
 
 // planReserve returns the worst case of the planner's next attempt.
