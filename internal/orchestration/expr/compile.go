@@ -1,0 +1,167 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+)
+
+// A source is an expression that was parsed. It has a program for each meaning
+// that its names have had: the same text may stand in several plans.
+type source struct {
+	text   string
+	parsed *cel.Ast
+	found  findings // with every name taken for a subtask's
+
+	mu       sync.Mutex
+	programs map[string]*program
+}
+
+// A program is an expression that is ready to be evaluated.
+type program struct {
+	findings
+	text     string
+	ast      *cel.Ast
+	program  cel.Program
+	constant cel.Program // the same within constCost, where it reads nothing
+}
+
+// maxMeanings bounds the programs of one source.
+const maxMeanings = 8
+
+// compile returns the program of an expression over the given names.
+func (e *Expressions) compile(expression string, given names) (*program, error) {
+	s, found := e.sources.get(expression)
+	if !found {
+		parsed, err := e.language.parse(expression)
+		if err != nil {
+			return nil, err
+		}
+		s = parsed
+		e.sources.put(expression, s)
+	}
+	subtasks, locals, missing := s.resolve(given)
+	if missing != nil {
+		return nil, missing
+	}
+	meaning := strings.Join(subtasks, " ") + "|" + strings.Join(locals, " ")
+	s.mu.Lock()
+	p := s.programs[meaning]
+	s.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	p, err := e.language.program(s, subtasks, locals)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.programs) >= maxMeanings {
+		clear(s.programs)
+	}
+	s.programs[meaning] = p
+	return p, nil
+}
+
+// parse reads an expression, and finds what is wrong with it whatever its names mean.
+func (l *language) parse(expression string) (*source, error) {
+	if strings.TrimSpace(expression) == "" {
+		return nil, errors.New("it is empty")
+	}
+	if len(expression) > maxLength {
+		return nil, fmt.Errorf("it is longer than %d bytes", maxLength)
+	}
+	parsed, issues := l.env.Parse(expression)
+	if issues.Err() != nil {
+		return nil, faults(issues)
+	}
+	if deeper(parsed.NativeRep().Expr(), maxDepth) {
+		return nil, fmt.Errorf("it is nested deeper than %d", maxDepth)
+	}
+	found := find(parsed.NativeRep(), named)
+	if len(found.wrong) > 0 {
+		return nil, errors.New(strings.Join(found.wrong, "; "))
+	}
+	return &source{text: expression, parsed: parsed, found: found, programs: map[string]*program{}}, nil
+}
+
+// resolve says which of the names that the source mentions are subtasks and which
+// are locals, or which of them nobody knows.
+func (s *source) resolve(given names) (subtasks, locals []string, err error) {
+	var unknown []string
+	for _, name := range s.found.free {
+		switch {
+		case slices.Contains(given.locals, name):
+			locals = append(locals, name)
+		case named(name) && slices.Contains(given.subtasks, name):
+			subtasks = append(subtasks, name)
+		case always[name] || words[name]:
+		default:
+			unknown = append(unknown, s.unknown(name, given))
+		}
+	}
+	for _, id := range s.found.ids {
+		if !slices.Contains(given.subtasks, id) {
+			unknown = append(unknown, fmt.Sprintf("there is no subtask %q", cut(id, 64)))
+		}
+	}
+	if len(unknown) == 0 {
+		return subtasks, locals, nil
+	}
+	const most = 5
+	if len(unknown) > most {
+		unknown = append(unknown[:most], fmt.Sprintf("and %d more", len(unknown)-most))
+	}
+	return nil, nil, fmt.Errorf("%s; there are %s", strings.Join(unknown, "; "), given.list())
+}
+
+// unknown says what is wrong with a name. A subtask whose id goes on with a hyphen
+// is what it was most likely meant for.
+func (*source) unknown(name string, given names) string {
+	for _, id := range given.subtasks {
+		if id == name || strings.HasPrefix(id, name+"-") {
+			return fmt.Sprintf("%s is not known: write subtasks[%q]", name, id)
+		}
+	}
+	return cut(name, 64) + " is not known"
+}
+
+// program checks the types of a source, its names being what they are now.
+func (l *language) program(s *source, subtasks, locals []string) (*program, error) {
+	env, err := l.extended(subtasks, locals)
+	if err != nil {
+		return nil, err
+	}
+	checked, issues := env.Check(s.parsed)
+	if issues.Err() != nil {
+		return nil, faults(issues)
+	}
+	p := &program{
+		text: s.text, ast: checked,
+		findings: find(s.parsed.NativeRep(), func(name string) bool { return slices.Contains(subtasks, name) }),
+	}
+	p.locals = locals
+	if p.program, err = l.plan(env, checked, maxCost); err != nil {
+		return nil, err
+	}
+	if p.readsNothing() {
+		p.constant, err = l.plan(env, checked, constCost)
+	}
+	return p, err
+}
+
+// deeper reports whether an expression is nested deeper than that.
+func deeper(e ast.Expr, depth int) bool {
+	if depth == 0 {
+		return true
+	}
+	return slices.ContainsFunc(ast.NavigateExpr(nil, e).Children(), func(c ast.NavigableExpr) bool {
+		return deeper(c, depth-1)
+	})
+}

@@ -1,0 +1,277 @@
+package expr
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// A reader makes CEL's values of JSON, and counts them.
+type reader struct{ values int }
+
+// lenient takes what encoding/json does: of a key that is there twice the last
+// one holds.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+var errNoJSON = errors.New("it is not JSON")
+
+// subtask returns what an expression sees of a subtask.
+func (r *reader) subtask(s *orchestration.Variable, output bool) ref.Val {
+	seen := map[string]any{"status": string(s.Status), "output": types.NullValue}
+	switch {
+	case s.Output == nil || !output:
+	case s.Plain:
+		seen["output"] = types.String(*s.Output)
+	default:
+		seen["output"] = r.output(*s.Output)
+	}
+	return r.object(seen)
+}
+
+// output returns a text as what JSON it is, and otherwise as a string.
+func (r *reader) output(text string) ref.Val {
+	before := r.values
+	value, err := r.parse([]byte(text))
+	if err != nil && r.values <= maxValues {
+		r.values = before
+		return types.String(text)
+	}
+	return value
+}
+
+// json returns a value that must be JSON; none at all is null.
+func (r *reader) json(raw json.RawMessage, name string) (ref.Val, error) {
+	if len(raw) == 0 {
+		return types.NullValue, nil
+	}
+	value, err := r.parse(raw)
+	if errors.Is(err, errNoJSON) {
+		return nil, fmt.Errorf("%s is not JSON", name)
+	}
+	return value, nil
+}
+
+// object returns an object of ours.
+func (r *reader) object(fields map[string]any) ref.Val {
+	entries := make(map[ref.Val]ref.Val, len(fields))
+	for name, field := range fields {
+		switch field := field.(type) {
+		case string:
+			entries[types.String(name)] = types.String(field)
+		case ref.Val:
+			entries[types.String(name)] = field
+		}
+	}
+	return ordered(types.NewRefValMap(types.DefaultTypeAdapter, entries))
+}
+
+// parse reads one value that is all of a text. Where there are too many values in
+// it, it stops and gives null; bind sees their number.
+func (r *reader) parse(raw []byte) (ref.Val, error) {
+	d := jsontext.NewDecoder(bytes.NewReader(raw), lenient...)
+	value, err := r.value(d)
+	if r.values > maxValues {
+		return types.NullValue, nil
+	}
+	if err != nil {
+		return nil, errNoJSON
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, errNoJSON
+	}
+	return value, nil
+}
+
+func (r *reader) value(d *jsontext.Decoder) (ref.Val, error) {
+	if r.values++; r.values > maxValues {
+		return nil, errNoJSON
+	}
+	token, err := d.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	switch token.Kind() {
+	case 'n':
+		return types.NullValue, nil
+	case 't', 'f':
+		return types.Bool(token.Bool()), nil
+	case '"':
+		return types.String(token.String()), nil
+	case '0':
+		return number(token.String()), nil
+	case '[':
+		return r.list(d)
+	case '{':
+		return r.members(d)
+	}
+	return nil, errNoJSON
+}
+
+func (r *reader) list(d *jsontext.Decoder) (ref.Val, error) {
+	var elements []ref.Val
+	for d.PeekKind() != ']' {
+		element, err := r.value(d)
+		if err != nil {
+			return nil, err
+		}
+		elements = append(elements, element)
+	}
+	_, err := d.ReadToken()
+	return types.NewRefValList(types.DefaultTypeAdapter, elements), err
+}
+
+func (r *reader) members(d *jsontext.Decoder) (ref.Val, error) {
+	entries := map[ref.Val]ref.Val{}
+	for d.PeekKind() != '}' {
+		key, err := r.value(d)
+		if err != nil {
+			return nil, err
+		}
+		if entries[key], err = r.value(d); err != nil {
+			return nil, err
+		}
+	}
+	_, err := d.ReadToken()
+	return ordered(types.NewRefValMap(types.DefaultTypeAdapter, entries)), err
+}
+
+// number is an int where the text is one that fits, and else a double.
+func number(text string) ref.Val {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return types.Int(n)
+	}
+	f, _ := strconv.ParseFloat(text, 64) // out of range: an infinity
+	return types.Double(f)
+}
+
+// A writer makes JSON of CEL's values.
+type writer struct{ out []byte }
+
+var (
+	errTooLarge  = fmt.Errorf("its value is larger than %d MB", maxResult>>20)
+	errNoValue   = errors.New("its value is nothing that JSON has")
+	errNotFinite = errors.New("a number in its value is infinite or undefined")
+	errSameKeys  = errors.New("an object of its value has two keys that are the same in JSON")
+)
+
+func (w *writer) value(v ref.Val) error {
+	if len(w.out) > maxResult {
+		return errTooLarge
+	}
+	switch v := v.(type) {
+	case types.Null:
+		w.out = append(w.out, "null"...)
+	case types.Bool:
+		w.out = strconv.AppendBool(w.out, bool(v))
+	case types.Int:
+		w.out = strconv.AppendInt(w.out, int64(v), 10)
+	case types.Uint:
+		w.out = strconv.AppendUint(w.out, uint64(v), 10)
+	case types.Double:
+		return w.double(float64(v))
+	case types.String:
+		return w.text(string(v))
+	case types.Bytes:
+		return w.text(base64.StdEncoding.EncodeToString(v))
+	case types.Timestamp, types.Duration:
+		text, is := v.ConvertToType(types.StringType).(types.String)
+		if !is {
+			return errNoValue
+		}
+		return w.text(string(text))
+	case *types.Optional:
+		if !v.HasValue() {
+			w.out = append(w.out, "null"...)
+			return nil
+		}
+		return w.value(v.GetValue())
+	case traits.Mapper:
+		return w.object(v)
+	case traits.Lister:
+		return w.list(v)
+	default:
+		return errNoValue
+	}
+	return nil
+}
+
+func (w *writer) double(f float64) error {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return errNotFinite
+	}
+	w.out = append(w.out, jsontext.Float(f).String()...)
+	return nil
+}
+
+func (w *writer) text(s string) error {
+	if len(w.out)+len(s) > maxResult {
+		return errTooLarge
+	}
+	out, err := jsontext.AppendQuote(w.out, strings.ToValidUTF8(s, "\uFFFD"))
+	w.out = out
+	return err
+}
+
+func (w *writer) list(l traits.Lister) error {
+	w.out = append(w.out, '[')
+	for it := l.Iterator(); it.HasNext() == types.True; {
+		if w.out[len(w.out)-1] != '[' {
+			w.out = append(w.out, ',')
+		}
+		if err := w.value(it.Next()); err != nil {
+			return err
+		}
+	}
+	w.out = append(w.out, ']')
+	return nil
+}
+
+func (w *writer) object(m traits.Mapper) error {
+	type member struct {
+		key   string
+		value ref.Val
+	}
+	var members []member
+	for it := m.Iterator(); it.HasNext() == types.True; {
+		key := it.Next()
+		value, _ := m.Find(key)
+		text, is := key.ConvertToType(types.StringType).(types.String)
+		if !is {
+			return errNoValue
+		}
+		members = append(members, member{strings.ToValidUTF8(string(text), "\uFFFD"), value})
+	}
+	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	w.out = append(w.out, '{')
+	for i, member := range members {
+		if i > 0 {
+			if member.key == members[i-1].key {
+				return errSameKeys
+			}
+			w.out = append(w.out, ',')
+		}
+		if err := w.text(member.key); err != nil {
+			return err
+		}
+		w.out = append(w.out, ':')
+		if err := w.value(member.value); err != nil {
+			return err
+		}
+	}
+	w.out = append(w.out, '}')
+	return nil
+}
