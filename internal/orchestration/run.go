@@ -171,11 +171,15 @@ func (r *Run) makeRoom(n int) {
 
 // Row returns what lists show of the run.
 func (r *Run) Row() Row {
-	return Row{
+	row := Row{
 		ID: r.ID, Tenant: r.Spec.Tenant, Status: r.Status, Seq: r.Seq,
 		Task: beginning(r.Spec.Task, MaxRowTask), Labels: r.Spec.Labels, Simulated: r.Spec.Simulated,
 		Progress: r.Progress, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 	}
+	if r.Spec.Workflow != nil {
+		row.Workflow = r.Spec.Workflow.Name
+	}
+	return row
 }
 
 // beginning returns at most max bytes of text, cut between characters.
