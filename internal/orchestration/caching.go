@@ -4,4 +4,4 @@ package orchestration
 // that they are in: each output, plan and answer that was made by a call and is
 // asked to be kept, until its time is over. What was itself found in the cache is
 // not kept anew. The run must be as it is after these events.
-func (r *Run) Caches(events []Event) []Cached { return nil }
+func (r *Run) Caches(_ []Event) []Cached { return nil }
