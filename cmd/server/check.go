@@ -83,6 +83,9 @@ func (c *Config) checkServing(bad *faults) {
 	if c.Retention < 0 {
 		bad.add(c.from("TUTTI_RETENTION"), "%s is negative", c.Retention)
 	}
+	if c.CacheBytes < 0 {
+		bad.add(c.from("TUTTI_CACHE_BYTES"), "%d is negative", c.CacheBytes)
+	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		bad.add(c.from("TUTTI_LOG_LEVEL"), "%.100q is no level; want debug, info, warn or error", c.LogLevel)
 	}

@@ -42,6 +42,7 @@ type Config struct {
 	MaxQueuedRuns  int           `flag:"max-queued-runs" env:"TUTTI_MAX_QUEUED_RUNS" yaml:"max_queued_runs" usage:"the most runs that queue; what comes then is refused with 503"`
 	ShutdownGrace  time.Duration `flag:"shutdown-grace" env:"TUTTI_SHUTDOWN_GRACE" yaml:"shutdown_grace" usage:"how long calls to models in flight may go on after SIGTERM; what they say is kept, and the rest is resumed by the next start"`
 	Retention      time.Duration `flag:"retention" env:"TUTTI_RETENTION" yaml:"retention" usage:"how long ended runs are kept, such as 720h; 0 keeps them until they are deleted"`
+	CacheBytes     int           `flag:"cache-bytes" env:"TUTTI_CACHE_BYTES" yaml:"cache_bytes" usage:"the most bytes of outputs that the cache keeps in the journal, of all tenants together; 0 keeps none"`
 
 	WebhookSecrets     secret `env:"TUTTI_WEBHOOK_SECRETS" yaml:"-" usage:"what webhooks are signed with where there are no tenants: one secret, or while it is being replaced two, with a comma between"`
 	WebhookSecretsFile string `flag:"webhook-secrets-file" env:"TUTTI_WEBHOOK_SECRETS_FILE" yaml:"webhook_secrets_file" usage:"a file with them"`
@@ -72,6 +73,7 @@ func defaults() Config {
 		MaxRuns:        1000,
 		MaxQueuedRuns:  10_000,
 		ShutdownGrace:  30 * time.Second,
+		CacheBytes:     256 << 20,
 		LogLevel:       "info",
 		sources:        map[string]string{},
 		simulator: simulator.Options{

@@ -209,10 +209,10 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 			want:    []string{"TUTTI_ADDR: :8080 can be reached from other machines, and nobody would need an API key. Give tenants keys"},
 		},
 		"journal, engine, level, slots": {
-			file: "engine: temporal\nlog_level: loud\njournal: postgres://user:pass-1@host/db\nmax_concurrency: 0",
+			file: "engine: temporal\nlog_level: loud\njournal: postgres://user:pass-1@host/db\nmax_concurrency: 0\ncache_bytes: -1",
 			want: []string{
 				"tutti.yaml: line 3: journal: postgres is not supported yet", "tutti.yaml: line 1: engine: temporal is not supported yet",
-				"tutti.yaml: line 4: max_concurrency: 0 is not between", `tutti.yaml: line 2: log_level: "loud" is no level`,
+				"tutti.yaml: line 4: max_concurrency: 0 is not between", "tutti.yaml: line 5: cache_bytes: -1 is negative", `tutti.yaml: line 2: log_level: "loud" is no level`,
 			},
 		},
 		"an address of a model": {

@@ -179,7 +179,8 @@ var errStopped = errors.New("told to stop before the journal was taken over")
 // openJournal waits for the journal if another process has it.
 func (s *server) openJournal(ctx context.Context) (journal.Journal, error) {
 	j, err := journal.Open(ctx, s.config.Journal, journal.Options{
-		Standby: func() { s.log.Warn("standing by: another process has the journal") },
+		Standby:    func() { s.log.Warn("standing by: another process has the journal") },
+		CacheBytes: int64(s.config.CacheBytes),
 	})
 	switch {
 	case err == nil:

@@ -2,11 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/journal"
 )
 
 // backup runs the command of that name.
@@ -98,4 +105,36 @@ func TestRetention(t *testing.T) {
 	if run := second.ask("GET", "/v1/runs/"+under, "").run(t); run.Status != "running" {
 		t.Errorf("the run that has not ended is %s", run.Status)
 	}
+}
+
+// What has expired in the cache is forgotten within a minute, whether or not runs are.
+func TestTheCacheIsSwept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, err := journal.Open(t.Context(), "mem:", journal.Options{CacheBytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		began := time.Now()
+		var cached []orchestration.Cached
+		for key, ttl := range map[string]time.Duration{"short": time.Second, "long": time.Hour} {
+			cached = append(cached, orchestration.Cached{Tenant: "default", Key: key, Output: "text", Expires: began.Add(ttl)})
+		}
+		if err := j.Append(t.Context(), orchestration.Commit{
+			Row:    orchestration.Row{ID: "run_1", Tenant: "default", Seq: 1},
+			Events: []orchestration.Event{{Seq: 1, Run: "run_1", Fact: &orchestration.RunStarted{}}}, Cached: cached,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		go expire(ctx, j, 0, zap.NewNop())
+		time.Sleep(expireEvery + time.Second)
+		stop()
+		synctest.Wait()
+		for key, want := range map[string]bool{"short": false, "long": true} {
+			if _, ok, err := j.Cached(t.Context(), "default", key, began); ok != want || err != nil {
+				t.Errorf("%s: %v, %v", key, ok, err)
+			}
+		}
+	})
 }

@@ -80,9 +80,7 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 	chores, stop := context.WithCancel(context.Background())
 	v.stop = stop
 	v.chores.Go(func() { wake(chores, v.webhooks, j.Owing()) })
-	if s.config.Retention > 0 {
-		v.chores.Go(func() { expire(chores, j, s.config.Retention, s.log) })
-	}
+	v.chores.Go(func() { expire(chores, j, s.config.Retention, s.log) })
 	return v, nil
 }
 

@@ -1,11 +1,238 @@
 package orchestration
 
-// Caches returns what events of the run add to the tenant's cache.
-func (r *Run) Caches(events []Event) []Cached { return nil }
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
 
-func (r *Run) caches() bool                      { return false }
-func (r *Run) subtaskKey(s *SubtaskState) string { return "" }
-func (r *Run) planKey(revise *Reason) string     { return "" }
-func (r *Run) synthesisKey() string              { return "" }
-func (r *Run) collects(s *SubtaskState) bool     { return false }
-func (d *decision) take()                        {}
+// Caches returns what those events of the run add to its tenant's cache.
+func (r *Run) Caches(events []Event) []Cached {
+	var cached []Cached
+	keep := func(e Event, key, output string, ttl time.Duration) {
+		if key != "" && ttl > 0 {
+			cached = append(cached, Cached{Tenant: r.Spec.Tenant, Key: key, Output: output, Expires: e.Time.Add(ttl)})
+		}
+	}
+	for _, e := range events {
+		s := r.Subtask(e.Subtask)
+		switch f := e.Fact.(type) {
+		case *SubtaskSucceeded:
+			if s.Kind != KindPlan && !f.Cached && !f.Fallback {
+				keep(e, s.CacheKey, f.Output, r.ttl(s))
+			}
+		case *PlanCreated:
+			switch {
+			case f.Source != PlanOfPlanner || f.Cached:
+			case s != nil:
+				keep(e, s.CacheKey, r.planText(f, s.ID), r.ttl(s))
+			default:
+				keep(e, r.Planning.CacheKey, r.planText(f, ""), time.Duration(r.Spec.Cache))
+			}
+		case *SynthesisSucceeded:
+			if !f.Cached {
+				keep(e, r.Synthesis.CacheKey, f.Output, time.Duration(r.Spec.Cache))
+			}
+		}
+	}
+	return cached
+}
+
+// planText returns a planner's plan as JSON, with the ids that the planner gave.
+func (r *Run) planText(f *PlanCreated, parent string) string {
+	prefix := ""
+	if parent != "" {
+		prefix = childID(parent, 1, "")
+	}
+	plain := func(id string) string { return strings.TrimPrefix(id, prefix) }
+	plan := Plan{Analysis: f.Analysis}
+	for _, id := range f.Subtasks {
+		s := completed(r.Subtask(id).Subtask)
+		s.ID, s.DependsOn = plain(s.ID), mapped(s.DependsOn, plain)
+		plan.Subtasks = append(plan.Subtasks, s)
+	}
+	return string(encoded(plan))
+}
+
+// ttl returns how long a subtask's output may be used again, 0 if not at all. The
+// run's own wish is for what has no effect but its output.
+func (r *Run) ttl(s *SubtaskState) time.Duration {
+	switch {
+	case s.Cache > 0:
+		return time.Duration(s.Cache)
+	case s.Compensate != nil:
+		return 0
+	case s.Kind == KindTool && !r.readOnly(s.Tool.Name):
+		return 0
+	case s.Kind == KindWorker:
+		if by, _ := r.performer(s); slices.ContainsFunc(by.Tools, func(name string) bool { return !r.readOnly(name) }) {
+			return 0
+		}
+	}
+	return time.Duration(r.Spec.Cache)
+}
+
+func (r *Run) readOnly(tool string) bool {
+	return slices.ContainsFunc(r.Spec.Tools, func(t Tool) bool { return t.Name == tool && t.ReadOnly })
+}
+
+// caches reports whether anything of the run may be cached, so that outputs are
+// hashed. Images have no hash to be told apart by, so with any nothing is.
+func (r *Run) caches() bool {
+	return (r.Spec.Cache > 0 || r.Caching) && len(r.Spec.Attachments) == 0
+}
+
+// caching reports whether a subtask, or one of its body, is to be cached.
+func (s *Subtask) caching() bool {
+	if s.Cache > 0 {
+		return true
+	}
+	body := s.body()
+	return body != nil && slices.ContainsFunc(*body, func(child Subtask) bool { return child.caching() })
+}
+
+// What keys are made of. Whatever the call of a role depends on is in it, and
+// nothing else: no ids of runs, no times.
+type (
+	keyed struct {
+		Format  int
+		Role    Role
+		Task    string
+		Context json.RawMessage
+		Of      any
+	}
+	keyedSubtask struct {
+		By        Worker
+		Evaluator Role
+		Tools     []Tool
+		Subtask   Subtask
+		Simply    bool
+		Model     string
+		Policy    []Check
+		Limit     int
+		Given     []keyedText
+		Shown     []keyedResult
+		Used      []keyedResult
+		Locals    map[string]json.RawMessage
+		Task      string
+	}
+	keyedText struct {
+		Name string
+		Text string
+		Hash string
+	}
+	keyedResult struct {
+		ID, Type, Description string
+		Status                Status
+		Hash                  string
+	}
+	keyedPlan struct {
+		Planner     Planner
+		Workers     []keyedResult
+		MaxSubtasks int
+	}
+	keyedAnswer struct {
+		Synthesizer Synthesizer
+		Analysis    string
+		Results     []keyedResult
+	}
+)
+
+// keyFormat changes when our own prompts do, so that older answers are not used.
+const keyFormat = 1
+
+func keyOf(k keyed) string {
+	k.Format = keyFormat
+	sum := sha256.Sum256(encoded(k))
+	return hex.EncodeToString(sum[:])
+}
+
+// subtaskKey returns the key of a subtask's next attempt, "" when nothing of it
+// is cached.
+func (r *Run) subtaskKey(s *SubtaskState) string {
+	if !r.caches() || r.ttl(s) == 0 {
+		return ""
+	}
+	by, model := r.performer(s)
+	of := keyedSubtask{Subtask: completed(s.Subtask), Simply: s.FellBack, Model: model, Evaluator: r.Spec.Evaluator, Limit: r.Spec.Limits.MaxOutputBytes}
+	of.Subtask.ID, of.Subtask.DependsOn, of.Subtask.Cache, of.Subtask.Timeout, of.Subtask.Retry = "", nil, 0, 0, nil
+	role := r.Spec.Worker.Role
+	switch s.Kind {
+	case KindWorker:
+		of.By, of.Policy = by, r.Spec.Policy
+	case KindPlan:
+		role = r.Spec.Planner.Role
+		of.Task, _ = r.planTask(s)
+	}
+	for _, t := range r.Spec.Tools {
+		if slices.Contains(of.By.Tools, t.Name) || s.Tool != nil && s.Tool.Name == t.Name {
+			of.Tools = append(of.Tools, t)
+		}
+	}
+	given, _ := r.given(s)
+	for _, v := range given {
+		text := keyedText{Name: v.Name, Text: v.Text.Whole}
+		if on := r.resolve(s, s.Passes[v.Name]); v.Text.Seq > 0 && on != nil {
+			text.Hash = on.Hash
+		}
+		of.Given = append(of.Given, text)
+	}
+	for _, on := range r.shown(s) {
+		of.Shown = append(of.Shown, on.keyed())
+	}
+	if s.Gives != "" || s.Check != nil && s.Check.Expr != "" {
+		of.Locals = r.locals(s)
+		for _, name := range s.Uses {
+			of.Used = append(of.Used, r.resolve(s, name).keyed())
+		}
+	}
+	return keyOf(keyed{Role: role, Task: r.Spec.Task, Context: r.contextOf(s), Of: of})
+}
+
+func (s *SubtaskState) keyed() keyedResult {
+	return keyedResult{s.ID, s.Type, s.Description, s.Status, s.Hash}
+}
+
+// planKey returns the key of the planner's next attempt. Revisions of a plan are
+// not cached.
+func (r *Run) planKey(revise *Reason) string {
+	if r.Spec.Cache == 0 || !r.caches() || revise != nil || r.Planning.Version > 0 {
+		return ""
+	}
+	of := keyedPlan{Planner: r.Spec.Planner, MaxSubtasks: r.Spec.Limits.MaxSubtasks}
+	for _, w := range r.Spec.Workers {
+		of.Workers = append(of.Workers, keyedResult{ID: w.Name, Description: w.Description})
+	}
+	of.Planner.Model = r.plannerModel()
+	return keyOf(keyed{Role: of.Planner.Role, Task: r.Spec.Task, Context: r.Spec.Context, Of: of})
+}
+
+// synthesisKey returns the key of the synthesizer's next attempt.
+func (r *Run) synthesisKey() string {
+	if r.Spec.Cache == 0 || !r.caches() {
+		return ""
+	}
+	of := keyedAnswer{Synthesizer: r.Spec.Synthesizer, Analysis: r.Planning.Analysis}
+	of.Synthesizer.Model = r.synthesizerModel()
+	for _, s := range r.Subtasks {
+		if s.answers() {
+			of.Results = append(of.Results, s.keyed())
+		}
+	}
+	return keyOf(keyed{Role: of.Synthesizer.Role, Task: r.Spec.Task, Context: r.Spec.Context, Of: of})
+}
+
+// take takes over the outputs of the run that this one was forked from.
+func (d *decision) take() {
+	if d.run.Spec.Fork == nil || d.run.Planning.Version != 1 {
+		return
+	}
+	for _, g := range d.run.Spec.Fork.Given {
+		if s := d.run.Subtask(g.Subtask); s != nil && s.Status == StatusPending {
+			d.emitFor(s.ID, 0, &SubtaskSucceeded{Output: g.Output, Cached: true})
+		}
+	}
+}

@@ -11,6 +11,7 @@ func (r *Run) addSubtask(s Subtask) {
 	state := &SubtaskState{Subtask: s, Status: StatusPending}
 	r.Subtasks = append(r.Subtasks, state)
 	r.Progress.Total++
+	r.Caching = r.Caching || s.caching()
 	if parent := r.Subtask(s.Parent); parent != nil {
 		parent.Rounds = max(parent.Rounds, s.Round)
 	}
@@ -80,6 +81,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 		return
 	case *SubtaskWaiting:
 		s.Status, s.Waiting, s.Failure = StatusWaiting, &f.Waiting, f.Failure
+		s.CacheKey = "" // a person has a say in the output
 		s.Output = textIn(e.Seq, f.Output)
 		s.Value = keptValue(&s.Subtask, f.Output)
 		return

@@ -28,9 +28,13 @@ func (r Recovery) MarshalJSON() ([]byte, error) {
 	if r.Fallback == nil {
 		return json.Marshal(r.Do)
 	}
-	return json.Marshal(struct {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // the value stays as it was written
+	err := encoder.Encode(struct {
 		Fallback *Fallback `json:"fallback"`
 	}{r.Fallback})
+	return bytes.TrimSpace(text.Bytes()), err
 }
 
 // UnmarshalJSON reads a name or an object.

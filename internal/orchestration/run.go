@@ -34,7 +34,8 @@ type Run struct {
 	Starts int `json:"starts,omitempty"` // of processes, in a row without an outcome
 
 	// Calling counts the attempts at subtasks that are in flight.
-	Calling int `json:"calling,omitempty"`
+	Calling int  `json:"calling,omitempty"`
+	Caching bool `json:"caching,omitempty"` // a subtask asks for its output to be cached
 	// Waiting is what people are asked while nothing can go on without them, and
 	// since when.
 	Waiting      *Waiting      `json:"waiting,omitempty"`
@@ -212,11 +213,15 @@ func (r *Run) makeRoom(n int) {
 
 // Row returns what lists show of the run.
 func (r *Run) Row() Row {
-	return Row{
+	row := Row{
 		ID: r.ID, Tenant: r.Spec.Tenant, Status: r.Status, Seq: r.Seq,
 		Task: beginning(r.Spec.Task, MaxRowTask), Labels: r.Spec.Labels, Simulated: r.Spec.Simulated,
 		Workflow: r.Spec.workflow(), Progress: r.Progress, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 	}
+	if r.Spec.Workflow != nil {
+		row.Workflow = r.Spec.Workflow.Name
+	}
+	return row
 }
 
 // beginning returns at most max bytes of text, cut between characters.

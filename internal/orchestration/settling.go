@@ -119,6 +119,12 @@ func (d *decision) stopEarly() {
 func (d *decision) nested(s *SubtaskState, w Worked) {
 	problems := w.Problems
 	var part Plan
+	if w.Cached && w.Plan == nil {
+		w.Plan = new(Plan)
+		if json.Unmarshal([]byte(w.Output), w.Plan) != nil {
+			problems = []Problem{{Code: ProblemEmpty, Detail: "The plan in the cache cannot be read."}}
+		}
+	}
 	if len(problems) == 0 && w.Plan != nil {
 		rules := d.run.rules()
 		if s.Plan.MaxSubtasks > 0 {

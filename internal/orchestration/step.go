@@ -44,6 +44,8 @@ func (r *Run) Step(in Input) ([]Event, []Command, error) {
 		if err := d.start(start); err != nil {
 			return nil, nil, err
 		}
+	case decides(in.Said):
+		return nil, nil, ErrNotWaiting
 	case r.Done():
 	default:
 		if err := d.hear(in.Said); err != nil {
@@ -51,6 +53,15 @@ func (r *Run) Step(in Input) ([]Event, []Command, error) {
 		}
 	}
 	return d.events, d.commands, nil
+}
+
+// decides reports whether it is a person's decision.
+func decides(said Said) bool {
+	switch said.(type) {
+	case DecideSubtask, DecidePlan:
+		return true
+	}
+	return false
 }
 
 // A decision is one Step in the making.

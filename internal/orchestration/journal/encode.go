@@ -19,7 +19,7 @@ type storedRow struct {
 	id, tenant, status         string
 	ended                      bool
 	seq                        int64
-	task, labels               string
+	task, labels, workflow     string
 	simulated                  bool
 	progress                   string
 	created, started, finished int64
@@ -31,6 +31,7 @@ type entry struct {
 	orchestration.Commit // as it will be read back
 	row                  storedRow
 	events               string // all of them: see encodeEvents
+	cached               []storedCached
 }
 
 // encode checks a commit and makes its entry.
@@ -43,7 +44,7 @@ func encode(c orchestration.Commit) (*entry, error) {
 	e := new(entry)
 	e.row = storedRow{
 		id: r.ID, tenant: r.Tenant, status: string(r.Status), ended: r.Status.Ended(),
-		seq: r.Seq, task: r.Task, simulated: r.Simulated, progress: string(appendProgress(nil, r.Progress)),
+		seq: r.Seq, task: r.Task, workflow: r.Workflow, simulated: r.Simulated, progress: string(appendProgress(nil, r.Progress)),
 		created: nanos(r.CreatedAt), started: nanos(r.StartedAt), finished: nanos(r.EndedAt),
 	}
 	if c.After == 0 {
@@ -63,6 +64,7 @@ func encode(c orchestration.Commit) (*entry, error) {
 		ev.Time, ev.Subtask = ev.Time.UTC().Round(0), strings.ToValidUTF8(ev.Subtask, "\uFFFD")
 	}
 	e.events, err = encodeEvents(c.Events)
+	e.cached = encodeCached(c.Cached)
 	e.Commit = c
 	return e, err
 }
@@ -72,6 +74,9 @@ func (e *entry) size() int {
 	size := len(e.events)
 	for _, a := range e.Attachments {
 		size += len(a)
+	}
+	for _, row := range e.cached {
+		size += len(row.output)
 	}
 	return size
 }
@@ -106,6 +111,11 @@ func check(c *orchestration.Commit) error {
 			return fmt.Errorf("delivery %q of run %q of tenant %q", d.ID, d.Run, d.Tenant)
 		}
 	}
+	for _, row := range c.Cached {
+		if row.Key == "" || row.Tenant != c.Row.Tenant {
+			return fmt.Errorf("cached under key %q of tenant %q", row.Key, row.Tenant)
+		}
+	}
 	if last := c.After + int64(len(c.Events)); c.Row.Seq != last {
 		return fmt.Errorf("row at seq %d after event %d", c.Row.Seq, last)
 	}
@@ -114,7 +124,7 @@ func check(c *orchestration.Commit) error {
 
 func (s *storedRow) decode() (orchestration.Row, error) {
 	r := orchestration.Row{
-		ID: s.id, Tenant: s.tenant, Status: orchestration.Status(s.status), Seq: s.seq, Task: s.task, Simulated: s.simulated,
+		ID: s.id, Tenant: s.tenant, Status: orchestration.Status(s.status), Seq: s.seq, Task: s.task, Workflow: s.workflow, Simulated: s.simulated,
 		CreatedAt: clock(s.created), StartedAt: clock(s.started), EndedAt: clock(s.finished),
 	}
 	var err error

@@ -1,6 +1,7 @@
 // Package journal keeps the events of all runs, and whatever must be committed
 // with them: each run's row in lists, its idempotency key, its attachments, what
-// it spent of its tenant's budget, and the webhook messages that it owes.
+// it spent of its tenant's budget, the webhook messages that it owes, and what it
+// adds to its tenant's cache.
 //
 // # What is promised
 //
@@ -93,7 +94,7 @@ type Journal interface {
 
 	// Delete removes every trace of an ended run: row, events, attachments, key
 	// and deliveries, also those that are still pending; what it spent stays
-	// spent. [orchestration.ErrNotFound] for a run of another tenant too,
+	// spent, and what it added to the cache stays there until it expires. [orchestration.ErrNotFound] for a run of another tenant too,
 	// [ErrNotEnded] for one that has not ended.
 	Delete(ctx context.Context, tenant, run string) error
 
@@ -145,6 +146,16 @@ type Journal interface {
 	// year before that.
 	Expire(ctx context.Context, endedBefore time.Time, most int) (removed int, err error)
 
+	// Cached returns what a tenant's cache has under a key, if that has not expired.
+	// The cache of all tenants is bounded by [Options.CacheBytes]: for what is
+	// written, what was written first is evicted, used or not. What is larger than
+	// an eighth of the bound is not kept at all.
+	Cached(ctx context.Context, tenant, key string, now time.Time) (output string, ok bool, err error)
+
+	// ExpireCached removes what has expired from the caches of all tenants. Others'
+	// appends go between.
+	ExpireCached(ctx context.Context, now time.Time) error
+
 	// Ready reports whether the journal can append. It is cheap as long as all
 	// is well; after a failed append it tries the storage.
 	Ready(ctx context.Context) error
@@ -159,6 +170,9 @@ type Options struct {
 	// Standby, if set, is called once if another process holds the journal and
 	// Open has to wait for it.
 	Standby func()
+	// CacheBytes is the most bytes that the cache takes: outputs, and what they are
+	// found by. 0 or less: nothing more is kept.
+	CacheBytes int64
 }
 
 // Open opens the journal that a data source name tells, by its scheme:
@@ -175,7 +189,7 @@ func Open(ctx context.Context, dsn string, o Options) (Journal, error) {
 	scheme, rest, _ := strings.Cut(dsn, ":")
 	switch {
 	case scheme == "mem" && rest == "":
-		return newMem(), nil
+		return newMem(o.CacheBytes), nil
 	case scheme == "sqlite" && rest != "":
 		return openSQLite(ctx, rest, o)
 	}

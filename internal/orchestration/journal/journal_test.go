@@ -14,11 +14,15 @@ import (
 )
 
 func TestMem(t *testing.T) {
-	journaltest.Test(t, func(t *testing.T) journal.Journal { return open(t, "mem:") })
+	journaltest.Test(t, func(t *testing.T) journal.Journal {
+		return openWith(t, "mem:", journal.Options{CacheBytes: journaltest.CacheBytes})
+	})
 }
 
 func TestSQLite(t *testing.T) {
-	journaltest.Test(t, func(t *testing.T) journal.Journal { return &twofold{open(t, newFile(t)), t} })
+	journaltest.Test(t, func(t *testing.T) journal.Journal {
+		return &twofold{openWith(t, newFile(t), journal.Options{CacheBytes: journaltest.CacheBytes}), t}
+	})
 }
 
 // twofold compares each read of events with what is stored: before it there was
@@ -81,9 +85,15 @@ func newFile(t testing.TB) string {
 	return "sqlite:" + filepath.Join(t.TempDir(), "a b?c=d&e#f%41.db")
 }
 
+// open opens a journal with a cache that is never full.
 func open(t testing.TB, dsn string) journal.Journal {
 	t.Helper()
-	j, err := journal.Open(t.Context(), dsn, journal.Options{})
+	return openWith(t, dsn, journal.Options{CacheBytes: 1 << 40})
+}
+
+func openWith(t testing.TB, dsn string, o journal.Options) journal.Journal {
+	t.Helper()
+	j, err := journal.Open(t.Context(), dsn, o)
 	if err != nil {
 		t.Fatal(err)
 	}

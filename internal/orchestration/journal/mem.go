@@ -19,6 +19,7 @@ type mem struct {
 	keys       map[memKey]memUse
 	budgets    map[memPeriod]*memBudget
 	deliveries []*orchestration.Owed // in the order of their commits
+	cache      memCache
 	closed     bool
 }
 
@@ -43,10 +44,10 @@ type memUse struct {
 	hash [32]byte
 }
 
-func newMem() *mem {
+func newMem(cacheBytes int64) *mem {
 	return &mem{
 		owing: make(chan struct{}, 1), runs: make(map[string]*memRun), keys: make(map[memKey]memUse),
-		budgets: make(map[memPeriod]*memBudget),
+		budgets: make(map[memPeriod]*memBudget), cache: newMemCache(cacheBytes),
 	}
 }
 
@@ -68,6 +69,7 @@ func (m *mem) Append(ctx context.Context, c orchestration.Commit) error {
 	}
 	m.settle(e)
 	m.owe(e)
+	m.cache.add(e)
 	m.tell(e.Row) // under mu: in the order of the commits
 	return nil
 }

@@ -107,6 +107,9 @@ func matches(r *memRun, f *orchestration.Filter) bool {
 	if len(f.Status) > 0 && !slices.Contains(f.Status, orchestration.Status(r.row.status)) {
 		return false
 	}
+	if f.Workflow != "" && r.row.workflow != f.Workflow {
+		return false
+	}
 	for name, value := range f.Labels {
 		if has, ok := r.labels[name]; !ok || has != value {
 			return false

@@ -19,7 +19,8 @@ import (
 var plenty = orchestration.Budget{Period: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), CostUSD: 1e9}
 
 // owing returns a story whose every commit owes a delivery and, but for the
-// first, settles a hold at half a dollar.
+// first, settles a hold at half a dollar. Each adds to the cache, under the id
+// of its delivery.
 func owing(run string) []orchestration.Commit {
 	commits := journaltest.Story("acme", run)
 	for i := range commits {
@@ -29,6 +30,7 @@ func owing(run string) []orchestration.Commit {
 			ID: fmt.Sprint("msg_", run, "_", last.Seq), Tenant: "acme", Run: run, Seq: last.Seq, Type: last.Type(),
 			Time: last.Time, Status: c.Row.Status, URL: "https://example.com/",
 		}}
+		c.Cached = []orchestration.Cached{{Tenant: "acme", Key: c.Deliveries[0].ID, Output: run, Expires: last.Time.Add(time.Hour)}}
 		if i > 0 {
 			c.Settled = []orchestration.Settlement{{Command: fmt.Sprint(i), CostUSD: 0.5}}
 		}

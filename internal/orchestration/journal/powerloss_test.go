@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -43,6 +44,7 @@ type kept struct {
 	Events     []orchestration.Event
 	Hash       [32]byte // of its key
 	Attachment []byte
+	Cached     string // by its last commit that did
 }
 
 // An image is what a loss of power between two moments may have left.
@@ -109,6 +111,11 @@ func record(t *testing.T) (moments []moment) {
 	for i, c := range [][]orchestration.Commit{first, second} {
 		c[0].Key = &orchestration.Key{Key: c[0].Row.ID, Hash: [32]byte{byte(i + 1)}}
 		c[0].Attachments = [][]byte{bytes.Repeat([]byte{byte(i)}, 3000)}
+		for n := range c[:len(c)-1] {
+			c[n+1].Cached = []orchestration.Cached{{
+				Tenant: "acme", Key: c[0].Row.ID, Output: strings.Repeat(fmt.Sprint(n), 3000), Expires: journaltest.Epoch.Add(time.Hour),
+			}}
+		}
 	}
 	note(nil)
 	for i := range first {
@@ -144,6 +151,8 @@ func holds(t *testing.T, j journal.Journal) []kept {
 		_, k.Hash, failed = j.Key(t.Context(), "acme", run)
 		found(failed)
 		k.Attachment, failed = j.Attachment(t.Context(), run, 0)
+		found(failed)
+		k.Cached, _, failed = j.Cached(t.Context(), "acme", run, journaltest.Epoch)
 		found(failed)
 	}
 	if err != nil {

@@ -89,7 +89,8 @@ func (r *recent) add(e *entry) {
 	run := at.Value.(*recentRun)
 	row := e.Row
 	if known { // what is written once, with the run
-		row.Task, row.Labels, row.Simulated, row.CreatedAt = run.row.Task, run.row.Labels, run.row.Simulated, run.row.CreatedAt
+		first := &run.row
+		row.Task, row.Labels, row.Workflow, row.Simulated, row.CreatedAt = first.Task, first.Labels, first.Workflow, first.Simulated, first.CreatedAt
 	}
 	run.row, run.events = row, append(run.events, e.Events...)
 	run.bytes += len(e.events)

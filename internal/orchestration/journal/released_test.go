@@ -179,7 +179,19 @@ func goOn(t *testing.T, j journal.Journal) {
 	}
 	w.settled = []orchestration.Settlement{{Command: "synthesis/1", CostUSD: 0.5}}
 	w.deliveries = []orchestration.Delivery{{ID: "msg_1", Tenant: "other", Run: w.run.ID, Time: w.now}}
+	w.cached = []orchestration.Cached{{Tenant: "other", Key: "k", Output: "A bottle.", Expires: w.now.Add(time.Hour)}}
 	w.say(orchestration.Synthesized{Attempt: 1, Output: "A bottle."})
+	if output, ok, err := j.Cached(ctx, "other", "k", w.now); output != "A bottle." || !ok || err != nil {
+		t.Errorf("cached %q, %v, error %v", output, ok, err)
+	}
+	begin := &releaseWriter{t: t, j: j, run: orchestration.New(orchestration.Funcs{}), now: w.now}
+	spec := releaseSpec("other")
+	spec.Workflow = &orchestration.Origin{Name: "report"}
+	begin.say(orchestration.Start{ID: "run_new", Spec: spec})
+	rows, err := j.Rows(ctx, "other", orchestration.Filter{Workflow: "report"})
+	if d := cmp.Diff([]orchestration.Row{begin.run.Row()}, rows); d != "" || err != nil {
+		t.Errorf("runs of the template, error %v (-want +got):\n%s", err, d)
+	}
 	row, err := j.Row(ctx, "other", w.run.ID)
 	if err != nil || row.Status != orchestration.StatusSucceeded {
 		t.Errorf("the run is %s, error %v", row.Status, err)
@@ -205,6 +217,7 @@ type releaseWriter struct {
 	attachments [][]byte
 	settled     []orchestration.Settlement
 	deliveries  []orchestration.Delivery
+	cached      []orchestration.Cached
 }
 
 func (w *releaseWriter) say(said orchestration.Said) {
@@ -215,7 +228,7 @@ func (w *releaseWriter) say(said orchestration.Said) {
 	if err != nil || len(events) == 0 {
 		w.t.Fatalf("%d events of %T, error %v", len(events), said, err)
 	}
-	c := orchestration.Commit{After: after, Events: events, Row: w.run.Row(), Settled: w.settled, Deliveries: w.deliveries}
+	c := orchestration.Commit{After: after, Events: events, Row: w.run.Row(), Settled: w.settled, Deliveries: w.deliveries, Cached: w.cached}
 	if after == 0 {
 		c.Key, c.Attachments = w.key, w.attachments
 	}

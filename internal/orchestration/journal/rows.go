@@ -19,10 +19,10 @@ type reader struct {
 	events, event            *sql.Stmt
 	attachment, key          *sql.Stmt
 	spent, due, place        *sql.Stmt
-	expired                  *sql.Stmt
+	expired, cached          *sql.Stmt
 }
 
-const rowColumns = `r.id, r.tenant, r.status, r.seq, r.progress, r.started_at, r.ended_at, r.created_at, r.simulated, r.labels, r.task`
+const rowColumns = `r.id, r.tenant, r.status, r.seq, r.progress, r.started_at, r.ended_at, r.created_at, r.simulated, r.labels, r.task, r.workflow`
 
 func openReader(ctx context.Context, path string) (*reader, error) {
 	db, err := openPool(path, readConns, readOptions)
@@ -48,6 +48,7 @@ func openReader(ctx context.Context, path string) (*reader, error) {
 		due:        prepare(dueQuery),
 		place:      prepare(`SELECT place FROM deliveries WHERE id = ? AND tenant = ?`),
 		expired:    prepare(expiredQuery),
+		cached:     prepare(`SELECT output FROM cached WHERE tenant = ? AND key = ? AND expires > ?`),
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -92,8 +93,9 @@ func (j *sqlite) Rows(ctx context.Context, tenant string, f orchestration.Filter
 
 // list returns the query for a page of rows, which reads an index that has them
 // in their order, however many runs there are: of the first label if the
-// filter has labels, of each status if it has those (SQLite merges them), of
-// the tenant otherwise. before is when the run f.Before was created.
+// filter has labels, of the workflow if it has one, of each status if it has
+// those (SQLite merges them), of the tenant otherwise. before is when the run
+// f.Before was created.
 func list(tenant string, f orchestration.Filter, before int64) (query string, args []any) {
 	names := slices.Sorted(maps.Keys(f.Labels))
 	statuses := slices.Compact(slices.Sorted(slices.Values(f.Status)))
@@ -113,6 +115,15 @@ func list(tenant string, f orchestration.Filter, before int64) (query string, ar
 			where(` AND (`+table+`.created_at, `+table+`.`+id+`) < (?, ?)`, before, f.Before)
 		}
 	}
+	ofStatus := func() {
+		if len(statuses) == 0 {
+			return
+		}
+		where(` AND r.status IN (?` + strings.Repeat(`, ?`, len(statuses)-1) + `)`)
+		for _, status := range statuses {
+			args = append(args, string(status))
+		}
+	}
 	switch {
 	case len(names) > 0:
 		where(`SELECT `+rowColumns+` FROM labels l CROSS JOIN runs r ON r.id = l.run
@@ -122,13 +133,16 @@ func list(tenant string, f orchestration.Filter, before int64) (query string, ar
 			where(` AND EXISTS (SELECT 1 FROM labels m WHERE m.tenant = l.tenant AND m.name = ? AND m.value = ?
 				AND m.created_at = l.created_at AND m.run = l.run)`, name, f.Labels[name])
 		}
-		if len(statuses) > 0 {
-			where(` AND r.status IN (?` + strings.Repeat(`, ?`, len(statuses)-1) + `)`)
-			for _, status := range statuses {
-				args = append(args, string(status))
-			}
+		if f.Workflow != "" {
+			where(` AND r.workflow = ?`, f.Workflow)
 		}
+		ofStatus()
 		where(` ORDER BY l.created_at DESC, l.run DESC`)
+	case f.Workflow != "":
+		where(`SELECT `+rowColumns+` FROM runs r WHERE r.tenant = ? AND r.workflow = ? AND r.workflow <> ''`, tenant, f.Workflow)
+		bounds("r", "id")
+		ofStatus()
+		where(` ORDER BY created_at DESC, id DESC`)
 	case len(statuses) > 0:
 		for i, status := range statuses {
 			if i > 0 {
@@ -161,7 +175,7 @@ func readRows(found *sql.Rows, err error) ([]orchestration.Row, error) {
 	err = each(found, err, func() error {
 		var s storedRow
 		if err := found.Scan(&s.id, &s.tenant, &s.status, &s.seq, &s.progress, &s.started, &s.finished, &s.created,
-			&s.simulated, &s.labels, &s.task); err != nil {
+			&s.simulated, &s.labels, &s.task, &s.workflow); err != nil {
 			return unavailable(err)
 		}
 		row, err := s.decode()

@@ -25,11 +25,12 @@ type session struct {
 	touch            *sql.Stmt
 	budgetStmts
 	deliveryStmts
+	cache cache
 
 	holding map[string]struct{} // the runs that hold something; a run may be here that does no more
 }
 
-func newSession(ctx context.Context, db *sql.DB) (*session, error) {
+func newSession(ctx context.Context, db *sql.DB, cacheBytes int64) (*session, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
@@ -47,8 +48,8 @@ func newSession(ctx context.Context, db *sql.DB) (*session, error) {
 	}
 	s.begin, s.commit = prepare(`BEGIN IMMEDIATE`), prepare(`COMMIT`)
 	s.create = prepare(`INSERT INTO runs
-		(id, tenant, status, ended, seq, progress, started_at, ended_at, created_at, simulated, labels, task)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`)
+		(id, tenant, status, ended, seq, progress, started_at, ended_at, created_at, simulated, labels, task, workflow)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`)
 	// Most commits leave the status as it is. Then no index has to be touched.
 	s.update = prepare(`UPDATE runs SET seq = ?, progress = ?, started_at = ?, ended_at = ?
 		WHERE id = ? AND tenant = ? AND seq = ? AND status = ?`)
@@ -68,6 +69,7 @@ func newSession(ctx context.Context, db *sql.DB) (*session, error) {
 	s.touch = prepare(`PRAGMA user_version = 1`)
 	s.expired = prepare(`SELECT EXISTS (SELECT 1 FROM runs WHERE id = ? AND ended = 1 AND ended_at < ?)`)
 	s.budgetStmts, s.deliveryStmts = prepareBudgets(prepare), prepareDeliveries(prepare)
+	s.cache = prepareCache(cacheBytes, prepare)
 	if err == nil {
 		s.holding, err = runsHolding(ctx, conn)
 	}
@@ -108,7 +110,10 @@ func (s *session) append(e *entry) (refused, failed error) {
 	if err := s.settle(e); err != nil {
 		return nil, err
 	}
-	return nil, s.oweAll(e)
+	if err := s.oweAll(e); err != nil {
+		return nil, err
+	}
+	return nil, s.cache.add(e)
 }
 
 // updateRun moves the row of a run on, if it is where the entry's fence says.
@@ -138,7 +143,7 @@ func (s *session) insertRun(e *entry) (refused, failed error) {
 		}
 	}
 	n, err := s.changes(s.create, r.id, r.tenant, r.status, r.ended, r.seq, r.progress,
-		r.started, r.finished, r.created, r.simulated, r.labels, r.task)
+		r.started, r.finished, r.created, r.simulated, r.labels, r.task, r.workflow)
 	if err != nil {
 		return nil, err
 	}
@@ -205,6 +210,7 @@ func (s *session) remove(run string) error {
 
 // rollback ends a failed transaction. It fails when SQLite has ended it already.
 func (s *session) rollback() error {
+	s.cache.bytes = unknown
 	_, err := s.conn.ExecContext(context.Background(), `ROLLBACK`)
 	return err
 }

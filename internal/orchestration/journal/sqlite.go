@@ -57,7 +57,7 @@ func openSQLite(ctx context.Context, file string, o Options) (_ Journal, err err
 	if err := checkFormats(ctx, j.db); err != nil {
 		return nil, err
 	}
-	connect := func(ctx context.Context) (*session, error) { return newSession(ctx, j.db) }
+	connect := func(ctx context.Context) (*session, error) { return newSession(ctx, j.db, o.CacheBytes) }
 	session, err := connect(ctx)
 	if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func fewerChecks() {
 // what was held for it.
 func appendForever(dsn string) error {
 	ctx := context.Background()
-	j, err := journal.Open(ctx, dsn, journal.Options{})
+	j, err := journal.Open(ctx, dsn, journal.Options{CacheBytes: 1 << 30})
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func TestKill(t *testing.T) {
 }
 
 // wantOwed looks for the deliveries of the commits up to a seq, and returns how
-// many of these settle something.
+// many of these settle something. What each has added to the cache is there, too.
 func wantOwed(t *testing.T, j journal.Journal, run string, seq int64) (settled float64) {
 	t.Helper()
 	var want []string
@@ -167,6 +167,9 @@ func wantOwed(t *testing.T, j journal.Journal, run string, seq int64) (settled f
 		if c.Row.Seq <= seq {
 			want = append([]string{c.Deliveries[0].ID}, want...)
 			settled += float64(len(c.Settled))
+			if got, ok, err := j.Cached(t.Context(), "acme", c.Cached[0].Key, journaltest.Epoch); got != run || !ok || err != nil {
+				t.Errorf("cached by commit %d: %q, %v, error %v", c.After, got, ok, err)
+			}
 		}
 	}
 	owed, err := j.Deliveries(t.Context(), "acme", orchestration.DeliveryFilter{Run: run})
@@ -371,6 +374,8 @@ func TestListsUseIndexes(t *testing.T) {
 		"status":   {Limit: 50, Status: statuses[:1], Before: "run_1"},
 		"statuses": {Limit: 50, Status: statuses, Before: "run_1"},
 		"labels":   {Limit: 50, Labels: labels, Before: "run_1"},
+		"workflow": {Limit: 50, Workflow: "report", Before: "run_1"},
+		"its own":  {Limit: 50, Workflow: "report", Status: statuses},
 		"both":     {Limit: 50, Labels: labels, Status: statuses},
 	} {
 		plan, err := journal.Explain(t.Context(), j, f)

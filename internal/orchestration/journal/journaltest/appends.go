@@ -52,6 +52,12 @@ func testMalformed(t *testing.T, j journal.Journal) {
 		"owes without id": func(c *orchestration.Commit) {
 			c.Deliveries = []orchestration.Delivery{{Run: "run_1", Tenant: "acme"}}
 		},
+		"caches for another": func(c *orchestration.Commit) {
+			c.Cached = []orchestration.Cached{{Tenant: "other", Key: "k"}}
+		},
+		"caches under no key": func(c *orchestration.Commit) {
+			c.Cached = []orchestration.Cached{{Tenant: "acme"}}
+		},
 		"no such number": func(c *orchestration.Commit) { c.Events[2].Fact = unencodable{} },
 	} {
 		c := Story("acme", "run_1")[0]

@@ -15,7 +15,7 @@ import (
 func testFidelity(t *testing.T, j journal.Journal) {
 	facts := must(Facts())(t)
 	s := &story{row: orchestration.Row{
-		ID: Text, Tenant: Text, Status: orchestration.Status(Text), Task: Text, Simulated: true,
+		ID: Text, Tenant: Text, Status: orchestration.Status(Text), Task: Text, Workflow: Text, Simulated: true,
 		Labels:    map[string]string{Text: Text, "": ""},
 		Progress:  orchestration.Progress{Total: 1, Running: 1 << 40, Succeeded: 3, Failed: -4, Skipped: 5},
 		CreatedAt: Epoch, StartedAt: Epoch.Add(1), EndedAt: Epoch.Add(2),
@@ -28,7 +28,9 @@ func testFidelity(t *testing.T, j journal.Journal) {
 	appendAll(t, j, c)
 	want(t, "events", must(j.Events(t.Context(), Text, 0, 0))(t), c.Events)
 	want(t, "row", must(j.Row(t.Context(), Text, Text))(t), c.Row)
-	want(t, "rows", must(j.Rows(t.Context(), Text, orchestration.Filter{Labels: c.Row.Labels}))(t), []orchestration.Row{c.Row})
+	for _, f := range []orchestration.Filter{{Labels: c.Row.Labels}, {Workflow: Text}} {
+		want(t, "rows", must(j.Rows(t.Context(), Text, f))(t), []orchestration.Row{c.Row})
+	}
 
 	// A time's zone and its monotonic reading are not kept.
 	zoned := Story("acme", "run_1")[0]

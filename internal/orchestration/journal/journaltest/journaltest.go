@@ -17,8 +17,8 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration/journal"
 )
 
-// Test tests the journals that open opens, each of which must be empty. What
-// open opens it must also close, by t.Cleanup.
+// Test tests the journals that open opens, each of which must be empty, with a
+// cache of [CacheBytes]. What open opens it must also close, by t.Cleanup.
 func Test(t *testing.T, open func(t *testing.T) journal.Journal) {
 	for name, test := range map[string]func(*testing.T, journal.Journal){
 		"story":          testStory,
@@ -48,6 +48,9 @@ func Test(t *testing.T, open func(t *testing.T) journal.Journal) {
 		"owing":          testOwing,
 		"expire":         testExpire,
 		"expire budgets": testExpireBudgets,
+		"cached":         testCached,
+		"cache bound":    testCacheBound,
+		"expire cached":  testExpireCached,
 		"like a model":   testModel,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
@@ -232,4 +235,7 @@ func testClosed(t *testing.T, j journal.Journal) {
 	wantErr(t, "redeliver", j.Redeliver(ctx, "acme", "msg", Epoch), orchestration.ErrUnavailable)
 	_, err = j.Expire(ctx, Epoch, 0)
 	wantErr(t, "expire", err, orchestration.ErrUnavailable)
+	_, _, err = j.Cached(ctx, "acme", "k", Epoch)
+	wantErr(t, "cached", err, orchestration.ErrUnavailable)
+	wantErr(t, "expire cached", j.ExpireCached(ctx, Epoch), orchestration.ErrUnavailable)
 }

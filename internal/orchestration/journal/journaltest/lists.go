@@ -33,13 +33,14 @@ func testPaging(t *testing.T, j journal.Journal) {
 		}
 		commits = append(commits, single(orchestration.Row{
 			ID: id, Tenant: "acme", Status: status, CreatedAt: Epoch.Add(time.Duration(i / 7)),
-			Labels: map[string]string{"all": "yes"},
+			Labels: map[string]string{"all": "yes"}, Workflow: "report",
 		}))
 	}
 	rand.Shuffle(runs, func(i, k int) { commits[i], commits[k] = commits[k], commits[i] })
 	appendAll(t, j, commits...)
 	for name, f := range map[string]orchestration.Filter{
 		"all":      {},
+		"workflow": {Workflow: "report"},
 		"label":    {Labels: map[string]string{"all": "yes"}},
 		"statuses": {Status: []orchestration.Status{orchestration.StatusSucceeded, orchestration.StatusFailed, orchestration.StatusFailed}},
 	} {
@@ -68,6 +69,9 @@ func testFilter(t *testing.T, j journal.Journal) {
 	at := func(minutes int) time.Time { return Epoch.Add(time.Duration(minutes) * time.Minute) }
 	row := func(minutes int, status orchestration.Status, labels ...string) {
 		r := orchestration.Row{ID: fmt.Sprint("run_", minutes), Tenant: "acme", Status: status, CreatedAt: at(minutes)}
+		if minutes%2 == 0 {
+			r.Workflow = "report"
+		}
 		for i := 0; i < len(labels); i += 2 {
 			if r.Labels == nil {
 				r.Labels = make(map[string]string)
@@ -98,6 +102,12 @@ func testFilter(t *testing.T, j journal.Journal) {
 		{orchestration.Filter{Labels: labels{"y": ""}}, nil},
 		{orchestration.Filter{Labels: labels{"env": "growth"}}, nil},
 		{orchestration.Filter{Labels: labels{"env": "prod"}, Status: statuses{orchestration.StatusFailed, orchestration.StatusRunning}}, []int{4, 3}},
+		{orchestration.Filter{Workflow: "report"}, []int{4, 2}},
+		{orchestration.Filter{Workflow: "other"}, nil},
+		{orchestration.Filter{Workflow: "report", Status: statuses{orchestration.StatusFailed, orchestration.StatusQueued}}, []int{4}},
+		{orchestration.Filter{Workflow: "report", Labels: labels{"env": "prod"}}, []int{4}},
+		{orchestration.Filter{Workflow: "report", Labels: labels{"team": "growth"}, Status: statuses{orchestration.StatusRunning}}, []int{2}},
+		{orchestration.Filter{Workflow: "report", Before: "run_4", CreatedAfter: at(1), Limit: 1}, []int{2}},
 		{orchestration.Filter{CreatedAfter: at(2)}, []int{5, 4, 3}},
 		{orchestration.Filter{CreatedBefore: at(2)}, []int{1}},
 		{orchestration.Filter{CreatedAfter: at(1), CreatedBefore: at(4), Status: statuses{orchestration.StatusRunning, orchestration.StatusFailed}}, []int{3, 2}},
@@ -153,6 +163,7 @@ func testRow(t *testing.T, j journal.Journal) {
 	for i := range commits[1:] {
 		r := &commits[i+1].Row
 		r.Task, r.Labels, r.Simulated, r.CreatedAt = "another", map[string]string{"team": "sales"}, true, Epoch.Add(1)
+		r.Workflow = "another"
 	}
 	wanted := commits[0].Row
 	for _, c := range commits {

@@ -26,6 +26,7 @@ func testModel(t *testing.T, j journal.Journal) {
 		m := &model{j: j, prefix: fmt.Sprint(trial, "-"), runs: map[string]*modelRun{}, told: map[string][]int64{}}
 		m.spent = map[modelPeriod]float64{}
 		defer m.stop()
+		m.emptyCache(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"create":    m.create,
 			"append":    m.append,
@@ -37,8 +38,10 @@ func testModel(t *testing.T, j journal.Journal) {
 			"try":       m.try,
 			"redeliver": m.redeliver,
 			"expire":    m.expire,
+			"cached":    m.expireCached,
 			"":          func(t *rapid.T) { m.checkRun(t, m.last, 3) },
 			"owed":      m.checkOwed,
+			"find":      m.checkCached,
 		})
 		m.check(t)
 		m.checkOwed(t)
@@ -54,6 +57,7 @@ type model struct {
 	wanted map[string][]int64
 	stops  []func()
 	last   string // the run that was touched last
+	cached modelCached
 	modelOwed
 }
 
@@ -69,8 +73,9 @@ var (
 		orchestration.StatusQueued, orchestration.StatusRunning, orchestration.StatusWaiting, orchestration.StatusCanceling,
 		orchestration.StatusSucceeded, orchestration.StatusFailed, orchestration.StatusCanceled,
 	}
-	modelTenants = rapid.SampledFrom([]string{"a", "b"})
-	modelLabels  = rapid.MapOfN(rapid.SampledFrom([]string{"x", "y"}), rapid.SampledFrom([]string{"1", "2"}), 0, 2)
+	modelTenants   = rapid.SampledFrom([]string{"a", "b"})
+	modelWorkflows = rapid.SampledFrom([]string{"", "", "w1", "w2"})
+	modelLabels    = rapid.MapOfN(rapid.SampledFrom([]string{"x", "y"}), rapid.SampledFrom([]string{"1", "2"}), 0, 2)
 )
 
 func (m *model) tenant(t *rapid.T) string { return m.prefix + modelTenants.Draw(t, "tenant") }
@@ -98,6 +103,7 @@ func (m *model) next(t *rapid.T, row orchestration.Row) orchestration.Commit {
 	}
 	s.commit()
 	m.owe(t, &s.commits[0])
+	m.cache(t, &s.commits[0])
 	return s.commits[0]
 }
 
@@ -105,6 +111,7 @@ func (m *model) create(t *rapid.T) {
 	row := orchestration.Row{
 		ID: m.prefix + rapid.SampledFrom([]string{"r1", "r2", "r3", "r4", "r5"}).Draw(t, "id"), Tenant: m.tenant(t),
 		Task: rapid.SampledFrom([]string{"", "a task"}).Draw(t, "task"), Labels: modelLabels.Draw(t, "labels"),
+		Workflow:  modelWorkflows.Draw(t, "workflow"),
 		CreatedAt: Epoch.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "created"))),
 	}
 	if len(row.Labels) == 0 {
@@ -152,6 +159,7 @@ func (m *model) appended(t *rapid.T, c orchestration.Commit, err error) {
 	r := m.runs[c.Row.ID]
 	r.row, r.events = c.Row, append(r.events, c.Events...)
 	m.owes(c)
+	m.caches(c)
 	if _, watched := m.told[c.Row.ID]; watched {
 		m.wanted[c.Row.ID] = append(m.wanted[c.Row.ID], c.Row.Seq)
 	}
@@ -224,8 +232,8 @@ func (m *model) list(t *rapid.T) {
 	tenant := m.tenant(t)
 	f := orchestration.Filter{
 		Status: rapid.SliceOfN(rapid.SampledFrom(modelStatuses), 0, 3).Draw(t, "statuses"),
-		Labels: modelLabels.Draw(t, "labels"),
-		Limit:  rapid.IntRange(0, 3).Draw(t, "limit"),
+		Labels: modelLabels.Draw(t, "labels"), Workflow: modelWorkflows.Draw(t, "workflow"),
+		Limit: rapid.IntRange(0, 3).Draw(t, "limit"),
 	}
 	if rapid.Bool().Draw(t, "bounded") {
 		f.CreatedAfter = Epoch.Add(time.Duration(rapid.IntRange(-1, 2).Draw(t, "after")))
@@ -243,6 +251,7 @@ func (m *model) list(t *rapid.T) {
 			}
 		}
 		return r.Tenant == tenant &&
+			(f.Workflow == "" || r.Workflow == f.Workflow) &&
 			(len(f.Status) == 0 || slices.Contains(f.Status, r.Status)) &&
 			(f.CreatedAfter.IsZero() || r.CreatedAt.After(f.CreatedAfter) && r.CreatedAt.Before(f.CreatedBefore)) &&
 			(f.Before == "" || r.CreatedAt.Before(cursor.CreatedAt) || r.CreatedAt.Equal(cursor.CreatedAt) && r.ID < cursor.ID)
