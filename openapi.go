@@ -1,4 +1,5 @@
-// Package tutti holds what the whole module shares: the HTTP contract.
+// Package tutti holds what the whole module shares: the HTTP contract, and the
+// schema of workflow templates.
 package tutti
 
 import _ "embed"

@@ -1,0 +1,50 @@
+package workflow
+
+import (
+	"io/fs"
+	"sync/atomic"
+)
+
+// A Store has the catalog of a folder that counts now. It may be used from many
+// goroutines.
+type Store struct {
+	folder fs.FS
+	rules  Rules
+	now    atomic.Pointer[Catalog]
+}
+
+// NewStore reads a folder. Every template is checked by the rules, whose Lookup
+// and Names are the store's own.
+func NewStore(folder fs.FS, rules Rules) (*Store, []Fault) {
+	s := &Store{folder: folder, rules: rules}
+	if faults := s.Reload(); faults != nil {
+		return nil, faults
+	}
+	return s, nil
+}
+
+// Reload reads the folder again. Where anything is wrong with it, it says so and
+// the catalog stays what it was.
+func (s *Store) Reload() []Fault {
+	c, faults := Load(s.folder, s.rules)
+	if c != nil {
+		s.now.Store(c)
+	}
+	return faults
+}
+
+// List returns all templates: by name, and by version in ascending order.
+func (s *Store) List() []*Template { return s.now.Load().List() }
+
+// Get returns the template of a name@version or, of a name alone, its highest
+// version.
+func (s *Store) Get(name string) (*Template, bool) { return s.now.Load().Get(name) }
+
+// Rules returns what templates and plans from elsewhere are checked by: the
+// store's rules, with its templates to be found.
+func (s *Store) Rules() Rules {
+	r := s.rules
+	r.Lookup = s.Get
+	r.Names = func() []string { return s.now.Load().names() }
+	return r
+}
