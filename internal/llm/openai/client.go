@@ -48,6 +48,7 @@ type Client struct {
 	transport http.RoundTripper
 	key       string // to keep it out of what people see
 	lessons   lessons
+	withTools lessons // of requests that have some: beside them less may be taken
 
 	firstToken, idle, whole time.Duration
 	maxBytes                int64
@@ -73,7 +74,7 @@ func New(opts Options) (*Client, error) {
 	}
 	config.HTTPClient = &doer{transport: c.transport, maxBytes: c.maxBytes}
 	c.api = api.NewClientWithConfig(config)
-	c.lessons.modern = modern
+	c.lessons.modern, c.withTools.modern = modern, modern
 	return c, nil
 }
 
@@ -97,13 +98,17 @@ func (c *Client) Chat(ctx context.Context, req *llm.Request) (*llm.Response, err
 	if ctx.Err() != nil {
 		return nil, llm.Ended(ctx)
 	}
-	known := c.lessons.of(req.Model)
+	lessons := &c.lessons
+	if len(req.Tools) > 0 {
+		lessons = &c.withTools
+	}
+	known := lessons.of(req.Model)
 	wire := known.request(req)
 	resp, failed := c.call(ctx, req, wire)
 	if failed == nil {
 		return resp, nil
 	}
-	learned, changed := c.learn(req.Model, known, wire, failed)
+	learned, changed := lessons.from(req.Model, known, wire, failed)
 	if !changed || ctx.Err() != nil || !failed.Calls[0].FirstToken.IsZero() {
 		return nil, failed // where text has come, it would come twice
 	}
@@ -114,14 +119,14 @@ func (c *Client) Chat(ctx context.Context, req *llm.Request) (*llm.Response, err
 		resp.Calls = append(refused, resp.Calls...)
 		return resp, nil
 	}
-	c.learn(req.Model, learned, wire, failed) // for the next attempt
+	lessons.from(req.Model, learned, wire, failed) // for the next attempt
 	failed.Calls = append(refused, failed.Calls...)
 	return nil, failed
 }
 
-// learn returns the features that are left after a failure, and whether it
+// from returns the features that are left after a failure, and whether it
 // changed them.
-func (c *Client) learn(model string, known features, sent api.ChatCompletionRequest, failed *llm.Error) (features, bool) {
+func (l *lessons) from(model string, known features, sent api.ChatCompletionRequest, failed *llm.Error) (features, bool) {
 	told, ok := errors.AsType[*fault](failed.Err)
 	if !ok || failed.Outcome != llm.InvalidRequest {
 		return known, false
@@ -130,7 +135,7 @@ func (c *Client) learn(model string, known features, sent api.ChatCompletionRequ
 	if left == known || told.aboutThisSchema() {
 		return left, left != known // nothing, or for this time only
 	}
-	return c.lessons.learn(model, sent, told), true
+	return l.learn(model, sent, told), true
 }
 
 // call makes one call. What it returns holds that one Call, or none where
@@ -140,7 +145,10 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire api.ChatCom
 	defer cancel()
 	ctx, abort := context.WithCancelCause(limited)
 	defer abort(nil)
-	x := &exchange{idempotencyKey: req.IdempotencyKey, abort: abort}
+	x := &exchange{idempotencyKey: req.IdempotencyKey, abort: abort, keep: startBytes}
+	if len(wire.Tools) > 0 && !wire.Stream {
+		x.keep = maxLine // it may have to be read again
+	}
 	ctx = context.WithValue(ctx, exchangeKey{}, x)
 
 	call := llm.Call{Started: time.Now(), Outcome: llm.OK}
@@ -169,32 +177,12 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire api.ChatCom
 		failed.Calls = []llm.Call{call}
 		return nil, failed
 	}
-	if req.Stream && !wire.Stream && req.OnText != nil {
+	identify(got.calls, req.Messages)
+	if req.Stream && !wire.Stream && req.OnText != nil && got.text != "" {
 		req.OnText(got.text) // the model cannot be streamed: one piece
 	}
-	return &llm.Response{Text: got.text, Truncated: got.finish == api.FinishReasonLength, Calls: []llm.Call{call}}, nil
-}
-
-// complete asks for a whole answer.
-func (c *Client) complete(ctx context.Context, x *exchange, wire api.ChatCompletionRequest) (answer, error) {
-	resp, err := c.api.CreateChatCompletion(ctx, wire)
-	if err != nil {
-		return answer{}, err
-	}
-	got := answer{usage: resp.Usage}
-	if len(resp.Choices) == 0 {
-		if told := readFault(http.StatusOK, nil, x.body.start); told != nil {
-			return got, told
-		}
-		if resp.Object == "" && resp.ID == "" && resp.Usage.TotalTokens == 0 {
-			return got, errNoAnswer
-		}
-		return got, nil // an answer without a choice is an empty one
-	}
-	choice := &resp.Choices[0]
-	got.text, got.refusal, got.finish = choice.Message.Content, choice.Message.Refusal, choice.FinishReason
-	for _, part := range choice.Message.MultiContent {
-		got.text += part.Text
-	}
-	return got, nil
+	return &llm.Response{
+		Text: got.text, ToolCalls: got.calls,
+		Truncated: got.finish == api.FinishReasonLength, Calls: []llm.Call{call},
+	}, nil
 }

@@ -50,6 +50,8 @@ func (c *Client) explain(parent, ctx context.Context, x *exchange, err error) *l
 	case errors.Is(err, errTooLarge):
 		failed.Outcome = llm.TooLarge
 		failed.Detail = fmt.Sprintf("the answer has more than %d bytes, or a line of it more than %d", c.maxBytes, maxLine)
+	case errors.Is(err, errTooManyCalls):
+		failed.Outcome, failed.Detail = llm.TooLarge, errTooManyCalls.Error()
 	case x.body == nil:
 		failed.Detail = "no connection to the endpoint" + reason(err)
 	case errors.Is(err, errBrokeOff), errors.Is(err, io.ErrUnexpectedEOF):
@@ -85,7 +87,9 @@ func (c *Client) judge(got answer) *llm.Error {
 		return &llm.Error{Outcome: llm.Refused, Status: http.StatusOK, Detail: c.clean("the model refused: " + got.refusal)}
 	case got.finish == api.FinishReasonContentFilter:
 		return &llm.Error{Outcome: llm.Refused, Status: http.StatusOK, Detail: "a content filter stopped the answer"}
-	case strings.TrimSpace(got.text) != "":
+	case len(got.calls) > 0 && got.finish == api.FinishReasonLength:
+		return &llm.Error{Outcome: llm.Truncated, Status: http.StatusOK, Detail: "the token limit was reached within the calls of tools"}
+	case strings.TrimSpace(got.text) != "", len(got.calls) > 0:
 		return nil
 	case got.finish == api.FinishReasonLength:
 		return &llm.Error{Outcome: llm.Truncated, Status: http.StatusOK, Detail: "the token limit was reached before any text came"}

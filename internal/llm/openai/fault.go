@@ -134,6 +134,8 @@ func (c *Client) blame(f *fault) *llm.Error {
 		failed.Outcome, failed.Window = llm.ContextTooLong, window
 	case f.filtered():
 		failed.Outcome = llm.Refused
+	case toolWords.MatchString(f.message):
+		failed.Outcome = llm.InvalidRequest
 	case f.status == http.StatusRequestTimeout:
 		failed.Outcome = llm.Timeout
 	case f.status == http.StatusServiceUnavailable, f.status == 529, f.status == 498:
@@ -165,6 +167,10 @@ func (f *fault) aboutThisSchema() bool {
 
 // schemaWords are how OpenAI, vLLM and llama.cpp find fault with a schema.
 var schemaWords = regexp.MustCompile(`(?i)invalid schema|provided json schema|schema conversion failed`)
+
+// toolWords are how llama.cpp says that it was not started for tools, under a
+// status that sounds as if it could be tried again.
+var toolWords = regexp.MustCompile(`(?i)tools param requires|cannot use tools`)
 
 // tooLongWords are how endpoints say that a prompt does not fit, with the
 // model's window where they name it.

@@ -23,6 +23,10 @@ func (f features) refusesEffort(value string) bool {
 
 // after returns the features that are left when the endpoint has refused what
 // was sent: all those that it named. It may be told the same twice.
+//
+// Tools are not among the features, and never left out: a model that was to
+// look something up would make it up instead, and nobody would know. An
+// endpoint that takes none has refused the request.
 func (f features) after(sent api.ChatCompletionRequest, told *fault) features {
 	named := strings.ToLower(strings.Join([]string{told.param, told.code, told.message}, " "))
 	names := func(words ...string) bool {
@@ -33,14 +37,21 @@ func (f features) after(sent api.ChatCompletionRequest, told *fault) features {
 		}
 		return false
 	}
-	if sent.ResponseFormat != nil && names("response_format", "response format", "json_schema", "json_object",
-		"structured", "grammar", "schema", "guided", "json mode") {
+	tools := len(sent.Tools) > 0 && names("tool", "function")
+	switch asked := names("response_format", "response format", "response mime type", "json_schema", "json_object",
+		"structured", "grammar", "schema", "guided", "json mode"); {
+	case sent.ResponseFormat == nil || !asked:
+	case tools && names("for function", "parameters"):
+		// It is the schema of a tool that is refused.
+	case tools:
+		f.format = inWordsAlone // no other format will be taken beside tools either
+	default:
 		f.format = max(f.format, below(sent.ResponseFormat))
 	}
 	if sent.StreamOptions != nil && names("stream_options", "include_usage") {
 		f.noStreamUsage = true
 	}
-	if sent.Stream && (told.param == "stream" || names("streaming is not supported", "does not support streaming")) {
+	if sent.Stream && (told.param == "stream" || names("streaming is not supported", "does not support streaming", "tools with stream")) {
 		f.wholeOnly = true
 	}
 	if sent.ReasoningEffort != "" && !f.refusesEffort(sent.ReasoningEffort) && len(f.refusedEfforts) < maxName &&

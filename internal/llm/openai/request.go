@@ -40,18 +40,25 @@ func (f features) request(req *llm.Request) api.ChatCompletionRequest {
 	if wire.Stream && !f.noStreamUsage {
 		wire.StreamOptions = &api.StreamOptions{IncludeUsage: true}
 	}
+	wire.Tools = tools(req.Tools)
 	if req.Schema != nil {
 		wire.ResponseFormat = f.format.of(req.Schema)
 	}
 	return wire
 }
 
+// noResult stands for a tool's empty result.
+const noResult = "(nothing)"
+
 // message writes a message: as a plain string, which every endpoint takes, and
 // in parts only where there are images.
 func message(m llm.Message) api.ChatCompletionMessage {
-	wire := api.ChatCompletionMessage{Role: string(m.Author)}
+	wire := api.ChatCompletionMessage{Role: string(m.Author), ToolCalls: asked(m.ToolCalls), ToolCallID: m.Answers}
 	if len(m.Images) == 0 {
 		wire.Content = m.Text
+		if m.Author == llm.ToolResult && m.Text == "" {
+			wire.Content = noResult // an empty one would be left out, and the message refused
+		}
 		return wire
 	}
 	if m.Text != "" {

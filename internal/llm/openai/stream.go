@@ -11,12 +11,15 @@ import (
 	"time"
 
 	api "github.com/sashabaranov/go-openai"
+
+	"github.com/tutti-run/tutti/internal/llm"
 )
 
 // An answer is what came back, whole or in part.
 type answer struct {
 	text       string
 	refusal    string
+	calls      []llm.ToolCall
 	finish     api.FinishReason
 	usage      api.Usage
 	firstToken time.Time
@@ -30,6 +33,7 @@ type chunk struct {
 		Delta struct {
 			Content   string          `json:"content"`
 			Refusal   string          `json:"refusal"`
+			ToolCalls []toolCall      `json:"tool_calls"`
 			Reasoning json.RawMessage `json:"reasoning"`         // vLLM, OpenRouter
 			Thought   json.RawMessage `json:"reasoning_content"` // DeepSeek, older vLLM
 		} `json:"delta"`
@@ -60,10 +64,24 @@ func (c *Client) stream(ctx context.Context, x *exchange, wire api.ChatCompletio
 	return got, err
 }
 
+// A gathering is what has come of a streamed answer.
+type gathering struct {
+	answer
+	text   strings.Builder
+	calls  toolCalls
+	onText func(string)
+	watch  *watch
+}
+
 // read reads a stream of server-sent events to its end.
-func read(from *body, onText func(string), watch *watch) (got answer, err error) {
-	var text strings.Builder
-	defer func() { got.text = text.String() }()
+func read(from *body, onText func(string), watch *watch) (answer, error) {
+	g := gathering{onText: onText, watch: watch}
+	err := g.read(from)
+	g.answer.text, g.answer.calls = g.text.String(), g.calls.calls()
+	return g.answer, err
+}
+
+func (g *gathering) read(from *body) error {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, maxLine)
 	chunks, done := 0, false
@@ -79,53 +97,73 @@ func read(from *body, onText func(string), watch *watch) (got answer, err error)
 		var c chunk
 		if err := json.Unmarshal(data, &c); err != nil && !c.inParts(data, err) {
 			if broken := lineError(lines); broken != nil {
-				return got, broken // it is the half of a line
+				return broken // it is the half of a line
 			}
-			return got, errNoAnswer
+			return errNoAnswer
 		}
 		if len(c.Error) > 0 && string(c.Error) != "null" {
-			return got, readFault(http.StatusOK, nil, data)
+			return readFault(http.StatusOK, nil, data)
 		}
 		chunks++
-		watch.chunk()
-		if c.Usage != nil {
-			got.usage = *c.Usage
-		}
-		for i := range c.Choices {
-			choice := &c.Choices[i]
-			if choice.Index != 0 {
-				continue
-			}
-			got.refusal += choice.Delta.Refusal
-			if choice.FinishReason != "" {
-				got.finish = choice.FinishReason
-			}
-			if len(choice.Delta.Reasoning) > len("null") || len(choice.Delta.Thought) > len("null") {
-				watch.token()
-			}
-			piece := choice.Delta.Content
-			if piece == "" {
-				continue
-			}
-			watch.token()
-			if got.firstToken.IsZero() {
-				got.firstToken = time.Now()
-			}
-			text.WriteString(piece)
-			if onText != nil {
-				onText(piece)
-			}
+		if err := g.take(&c); err != nil {
+			return err
 		}
 	}
 	switch err := lineError(lines); {
 	case err != nil:
-		return got, err
+		return err
 	case chunks == 0 && !done:
-		return got, errNoAnswer
-	case !done && got.finish == "":
-		return got, errBrokeOff
+		return errNoAnswer
+	case !done && g.finish == "":
+		return errBrokeOff
 	}
-	return got, nil
+	return nil
+}
+
+// take takes in a chunk.
+func (g *gathering) take(c *chunk) error {
+	g.watch.chunk()
+	if c.Usage != nil {
+		g.usage = *c.Usage
+	}
+	for i := range c.Choices {
+		choice := &c.Choices[i]
+		if choice.Index != 0 {
+			continue
+		}
+		said := &choice.Delta
+		g.refusal += said.Refusal
+		if choice.FinishReason != "" {
+			g.finish = choice.FinishReason
+		}
+		if len(said.Reasoning) > len("null") || len(said.Thought) > len("null") {
+			g.watch.token()
+		}
+		if said.Content != "" || len(said.ToolCalls) > 0 {
+			g.token()
+		}
+		for k := range said.ToolCalls {
+			if err := g.calls.add(&said.ToolCalls[k]); err != nil {
+				return err
+			}
+		}
+		if said.Content == "" {
+			continue
+		}
+		g.text.WriteString(said.Content)
+		if g.onText != nil {
+			g.onText(said.Content)
+		}
+	}
+	return nil
+}
+
+// token says that a part of the answer has come.
+func (g *gathering) token() {
+	g.watch.token()
+	if g.firstToken.IsZero() {
+		g.firstToken = time.Now()
+	}
 }
 
 func lineError(lines *bufio.Scanner) error {
@@ -138,7 +176,7 @@ func lineError(lines *bufio.Scanner) error {
 // inParts mends a chunk whose content is not a string but a list of parts, as
 // Mistral's reasoning models send it, and reports whether it could.
 func (c *chunk) inParts(data []byte, err error) bool {
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok || !strings.HasSuffix(wrong.Field, "content") {
 		return false
 	}
 	var parts struct {

@@ -89,6 +89,7 @@ func configure(base, key string) (config api.ClientConfig, modern bool, err erro
 type exchange struct {
 	idempotencyKey string
 	abort          context.CancelCauseFunc // ends the call
+	keep           int                     // bytes of the answer
 
 	sent   bool
 	status int   // of the answer, 0 if none came
@@ -133,7 +134,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.status = resp.StatusCode
-	x.body = &body{ReadCloser: resp.Body, left: d.maxBytes, reusable: resp.ProtoMajor == 1, abort: x.abort}
+	x.body = &body{ReadCloser: resp.Body, left: d.maxBytes, keep: x.keep, reusable: resp.ProtoMajor == 1, abort: x.abort}
 	resp.Body = x.body
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
@@ -150,6 +151,7 @@ type body struct {
 	io.ReadCloser
 	left     int64  // bytes that may still come
 	start    []byte // the first bytes, to tell what an answer is that is none
+	keep     int    // how many of them
 	ended    bool
 	reusable bool // by the next call, if this answer is read to its end
 	abort    context.CancelCauseFunc
@@ -163,7 +165,7 @@ const (
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if room := startBytes - len(b.start); room > 0 {
+	if room := b.keep - len(b.start); room > 0 {
 		b.start = append(b.start, p[:min(n, room)]...)
 	}
 	b.left -= int64(n)

@@ -173,7 +173,7 @@ func FuzzFault(f *testing.F) {
 		if failed.Window < 0 || failed.Window > maxTokens || failed.RetryAfter < 0 || failed.RetryAfter > maxRetryAfter {
 			t.Errorf("%+v", failed)
 		}
-		client.learn("m", features{}, features{}.request(everything()), failed)
+		client.lessons.from("m", features{}, features{}.request(everything()), failed)
 		if len(told.message) > maxMessage {
 			t.Errorf("a message of %d bytes is kept", len(told.message))
 		}

@@ -30,6 +30,7 @@ type call struct {
 // An answer is what is to be sent.
 type answer struct {
 	text    string
+	calls   []ToolCall
 	refusal string
 	finish  string // finish_reason
 	usage   Usage
@@ -47,6 +48,13 @@ func (c *call) measure() *apiError {
 		c.digest.add(m.Author + "\x00")
 		c.digest.add(m.Text)
 		size += len(m.Text) + 4*tokenBytes + 85*tokenBytes*m.Images // as OpenAI counts a small image
+		for _, asked := range m.ToolCalls {
+			c.digest.add(asked.Name + "\x00" + asked.Arguments)
+			size += len(asked.Name) + len(asked.Arguments)
+		}
+	}
+	for _, t := range c.body.Tools {
+		size += len(t.Function.Name) + len(t.Function.Description) + len(t.Function.Parameters)
 	}
 	if c.continues == 0 {
 		c.seed = c.digest.sum
@@ -92,7 +100,9 @@ func (c *call) perform(f Fault) {
 		c.fail(fail)
 		return
 	}
-	c.sim.ledger.edit(func() { c.record.Reply, c.record.Usage = c.answer.text, c.answer.usage })
+	c.sim.ledger.edit(func() {
+		c.record.Reply, c.record.Asked, c.record.Usage = c.answer.text, c.answer.calls, c.answer.usage
+	})
 	switch {
 	case f == Hang:
 		<-c.Context().Done()
@@ -114,16 +124,18 @@ func (c *call) decide() *apiError {
 	flaw := pick(c.sim.opts.Malformed, numFlaws, c.rng.Float64())
 	if hook := c.sim.opts.Answer; hook != nil {
 		if reply, ok := hook(c.Request); ok {
-			c.answer = answer{text: reply.Text, finish: reply.FinishReason}
+			c.answer = answer{text: reply.Text, calls: reply.ToolCalls, finish: reply.FinishReason}
 			c.finish(reply.Usage)
 			return nil
 		}
 	}
-	text, fail := c.compose(read, flaw)
-	if fail != nil {
-		return fail
+	if c.answer.calls = c.callsTools(read); c.answer.calls == nil {
+		text, fail := c.compose(read, flaw)
+		if fail != nil {
+			return fail
+		}
+		c.answer.text = c.rest(text)
 	}
-	c.answer.text = c.rest(text)
 	c.finish(nil)
 	return nil
 }
@@ -132,7 +144,7 @@ func (c *call) decide() *apiError {
 // and the wish that it be continued, else 0.
 func continued(messages []Message) int {
 	n := len(messages)
-	if n > 2 && messages[n-2].Author == "assistant" && strings.Contains(clip(messages[n-1].Text, 400), "ontinue") {
+	if n > 2 && messages[n-2].Author == "assistant" && messages[n-1].Author == "user" && strings.Contains(clip(messages[n-1].Text, 400), "ontinue") {
 		return 2
 	}
 	return 0
@@ -153,27 +165,33 @@ func (c *call) rest(text string) string {
 // finish gives the answer its end: what the fault and the token limit leave of it.
 func (c *call) finish(usage *Usage) {
 	a := &c.answer
-	if a.finish == "" {
+	if a.finish == "" && len(a.calls) > 0 {
+		a.finish = "tool_calls"
+	} else if a.finish == "" {
 		a.finish = "stop"
 	}
-	switch half := runeStart(a.text, len(a.text)/2); c.fault {
+	switch half := a.size() / 2; c.fault {
 	case Empty:
-		a.text = ""
+		a.cut(0)
 	case Truncated:
-		a.text, a.finish = a.text[:half], "length"
+		a.cut(half)
+		a.finish = "length"
 	case Filtered:
-		a.text, a.finish = a.text[:half], "content_filter"
+		a.cut(half)
+		a.finish = "content_filter"
 	case Refusal:
-		a.text, a.refusal = "", refusalText
+		a.cut(0)
+		a.refusal = refusalText
 	}
 	reasoning := c.sim.opts.ReasoningTokens
-	if c.MaxTokens > 0 && tokens(len(a.text))+reasoning > c.MaxTokens {
+	if c.MaxTokens > 0 && tokens(a.size())+reasoning > c.MaxTokens {
 		reasoning = min(reasoning, c.MaxTokens)
-		a.text, a.finish = a.text[:runeStart(a.text, (c.MaxTokens-reasoning)*tokenBytes)], "length"
+		a.cut((c.MaxTokens - reasoning) * tokenBytes)
+		a.finish = "length"
 	}
 	a.usage = Usage{
 		Prompt: c.prompt, Cached: c.cached,
-		Completion: tokens(len(a.text)+len(a.refusal)) + reasoning, Reasoning: reasoning,
+		Completion: tokens(a.size()+len(a.refusal)) + reasoning, Reasoning: reasoning,
 	}
 	if usage != nil {
 		a.usage = *usage
@@ -191,8 +209,13 @@ func (c *call) compose(r reading, flaw Flaw) (string, *apiError) {
 	switch {
 	case c.Role == Planner && (schema == nil || planned):
 		return made.write(made.plan(h), flaw), nil
+	case c.Role == Worker && len(r.wish.answers) > 0:
+		if made.wantsJSON {
+			return made.given(), nil
+		}
+		return made.respond(made.given()), nil
 	case schema != nil:
-		text, err := valueFor(schema, c.Role == Evaluator)
+		text, err := valueFor(schema, made.aim(schema))
 		if err != nil {
 			return "", invalid("", "response_format",
 				fmt.Sprintf("Invalid schema for response_format '%.64s': %v", c.Schema, err))

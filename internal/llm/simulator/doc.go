@@ -26,7 +26,13 @@
 // "Description:", outputs of other subtasks in <output id="T1" type="…">, a
 // synthesizer's in <result id="T1" type="…">, the workers on offer in
 // <workers>, and how many subtasks are wanted ("at least 2", "2-3 approaches").
-// It answers within <response> where the prompt shows that.
+// It answers within <response> where the prompt shows that. A part of a run
+// that is planned by itself, with <dependencies> in the prompt, gets a small plan.
+//
+// A worker that is shown <feedback>, on what stands in <refused> or on its last
+// answer, revises it: the text says "(revision 1)", and one more than that where
+// the refused one said so too. An evaluator is satisfied with what follows
+// <output>, and chooses the first option of a schema's enum or of <option>…</option>.
 //
 // # Directives
 //
@@ -36,16 +42,31 @@
 //	[[sim out=2000]]                  each worker answers with 2,000 bytes of text
 //	[[sim latency=100ms]]             each call that sees this takes as long, whatever Options say
 //
-// The keys may stand in one directive. Shapes are fan (the default: no
+//	[[sim json={"items": [1, 2]}]]    a worker answers with just this, be it what a schema asks for or not
+//	[[sim tool=search args={"q": "x"}]]   a worker that has this tool calls it, then answers and quotes the result
+//	[[sim unsatisfied=2]]             an evaluator refuses an output and its first revision: two in all
+//	[[sim option="none of them"]]     an evaluator chooses this option, if it is one
+//
+// The keys may stand in one directive. A value is JSON where it begins like a
+// string, an object or an array; others end at a blank. Shapes are fan (the default: no
 // dependencies), chain, diamond (one, then all but the last side by side, then
-// the last) and random (each after up to three earlier ones). A planner hands
-// out and latency on within the descriptions of its subtasks, so they reach
-// the workers even where those do not see the task. Bounds: 1,000 subtasks,
-// 4 MiB, 10 minutes; what goes beyond is cut to the bound.
+// the last) and random (each after up to three earlier ones). Several tools in
+// one directive are called at once, those of several directives one directive
+// after the other. The JSON of several directives is for an answer and its
+// revisions in turn; the last one is kept, and an object then says which
+// revision it is: "revision": 2. An evaluator counts by these marks, so it needs
+// no memory.
+//
+// What stands in a <subtask>, a <rubric> or a <question> goes before what the
+// rest of the prompt says, and json and tool count only there, if there is one.
+// A planner hands out, latency, json and tool on within the descriptions of its
+// subtasks, so they reach the workers even where those do not see the task.
+// Bounds: 1,000 subtasks or refusals, 4 MiB, 10 minutes; what goes beyond is cut
+// to the bound. A directive has at most 4 kB.
 //
 // # Limitations
 //
-// A token is four bytes. Tools, n, stop, seed and logprobs are ignored.
+// A token is four bytes. tool_choice, n, stop, seed and logprobs are ignored.
 // Schemas' patterns, not, if, contains, dependent* and unevaluated* are not
 // looked at. The API key is not checked.
 package simulator

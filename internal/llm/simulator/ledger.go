@@ -14,7 +14,8 @@ type Record struct {
 	Status   int               // 0 where no answer was sent, or is not yet
 	Answered bool              // the answer was sent to its end; whether it arrived, only the caller knows
 	Fault    Fault
-	Reply    string // the text decided upon, even where a fault kept part of it back
+	Reply    string     // the text decided upon, even where a fault kept part of it back
+	Asked    []ToolCall // the calls of tools decided upon, likewise
 	Usage    Usage
 }
 

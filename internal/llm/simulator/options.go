@@ -76,6 +76,7 @@ const (
 	Temperature   Feature = "temperature" // any but 1
 	MaxTokens     Feature = "max_tokens"  // max_completion_tokens is taken
 	StreamOptions Feature = "stream_options"
+	Tools         Feature = "tools"
 )
 
 // A CacheMode says from when on the prefix of a prompt counts as cached.
@@ -96,7 +97,8 @@ type Request struct {
 	Role      Role
 	Model     string
 	Messages  []Message
-	Schema    string // the name in response_format.json_schema, "" where none is asked for
+	Schema    string   // the name in response_format.json_schema, "" where none is asked for
+	Tools     []string // the names of those on offer
 	Stream    bool
 	MaxTokens int         // max_completion_tokens or max_tokens, 0 where none is given
 	Header    http.Header // as it came, with the API key
@@ -118,15 +120,25 @@ func (r Request) Prompt() string {
 
 // A Message is one turn of the conversation. Its text parts are joined by newlines.
 type Message struct {
-	Author string // "system", "user", …
-	Text   string
-	Images int
+	Author    string // "system", "user", …
+	Text      string
+	Images    int
+	ToolCalls []ToolCall // that an assistant asked for
+	Answers   string     // of a tool's result: the id of the call
+}
+
+// A ToolCall is the wish to have a tool called.
+type ToolCall struct {
+	ID        string
+	Name      string
+	Arguments string // JSON
 }
 
 // A Reply is an answer that [Options.Answer] has decided.
 type Reply struct {
 	Text         string
-	FinishReason string // "" means "stop"
+	ToolCalls    []ToolCall
+	FinishReason string // "" means "stop", or "tool_calls" where there are some
 	Usage        *Usage // nil has it counted
 }
 

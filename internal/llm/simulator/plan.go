@@ -37,7 +37,12 @@ var (
 	closing = struct{ kind, does string }{"writer", "Write it up, building on the work so far: "}
 )
 
-const defaultSubtasks = 3
+// How many subtasks a plan has where nothing is said of it: one for all of a
+// run, or for a part.
+const (
+	defaultSubtasks = 3
+	nestedSubtasks  = 2
+)
 
 // hints are what a planner's schema says about the plan.
 type hints struct {
@@ -79,7 +84,11 @@ func (c *composer) size(h hints) (n int, shape string) {
 	}
 	least, most := wanted(c.around())
 	least, most = max(least, h.least), min(cmp.Or(most, maxSubtasks), cmp.Or(h.most, maxSubtasks))
-	return max(1, min(max(defaultSubtasks, least), most)), c.wish.shape
+	usual := defaultSubtasks
+	if c.shows("<dependencies>") || c.shows("<inputs>") {
+		usual = nestedSubtasks
+	}
+	return max(1, min(max(usual, least), most)), c.wish.shape
 }
 
 // dependencies of subtask i of n.

@@ -15,9 +15,11 @@ type reading struct {
 }
 
 func read(role Role, messages []Message) reading {
-	r := reading{role: role, messages: messages, wish: directives(messages)}
+	r := reading{role: role, messages: messages}
+	order := r.order()
+	r.wish.take(order, true)
+	r.wish.take(messages, false)
 	if role == Worker {
-		order := r.order()
 		r.task = first(order, "description", "Guidelines:", "Description:", "Subtask:", "Instructions:")
 		r.style = clip(first(order, "type", "Style:", "Type:"), 60)
 	}
@@ -30,14 +32,22 @@ func read(role Role, messages []Message) reading {
 	return r
 }
 
-// order is what a worker is to do: the last <subtask> of a message of the
-// user's, so that one in the task or in an output does not count; without any,
-// all messages.
+// orders are the elements that say what is to be done.
+var orders = map[Role][]string{
+	Worker:    {"<subtask>"},
+	Evaluator: {"<rubric>", "<question>"},
+}
+
+// order is what a worker or an evaluator is to do: the last element of its
+// orders in a message of the user's, so that one in the task or in an output
+// does not count; without any, all messages.
 func (r *reading) order() []Message {
-	const open = "<subtask>"
-	for _, m := range r.messages {
-		if i := strings.LastIndex(m.Text, open); i >= 0 && m.Author == "user" {
-			return []Message{{Author: m.Author, Text: m.Text[i+len(open):]}}
+	for _, open := range orders[r.role] {
+		for _, m := range r.messages {
+			if i := strings.LastIndex(m.Text, open); i >= 0 && m.Author == "user" {
+				text, _, _ := strings.Cut(m.Text[i+len(open):], "</"+open[1:])
+				return []Message{{Author: m.Author, Text: text}}
+			}
 		}
 	}
 	return r.messages
@@ -60,67 +70,6 @@ func first(messages []Message, element string, labels ...string) string {
 		}
 	}
 	return ""
-}
-
-// elementText returns the text of the first <name …>…</name> that has any. One
-// that begins with a part of a subtask is a prompt's example of a plan, and
-// does not count.
-func elementText(text, name string) string {
-	for {
-		_, rest, found := strings.Cut(text, "<"+name)
-		if !found {
-			return ""
-		}
-		if rest == "" || rest[0] != '>' && rest[0] != ' ' {
-			text = rest // another name that begins like this one
-			continue
-		}
-		_, rest, _ = strings.Cut(rest, ">")
-		inner, after, found := strings.Cut(rest, "</"+name+">")
-		if !found {
-			return ""
-		}
-		if inner = strings.TrimSpace(inner); inner != "" && !isExample(inner) {
-			return inner
-		}
-		text = after
-	}
-}
-
-func isExample(inner string) bool {
-	for _, part := range []string{"<type>", "<description>", "<id>"} {
-		if strings.HasPrefix(inner, part) {
-			return true
-		}
-	}
-	return false
-}
-
-// labeled returns what follows label at the start of a line, up to the next
-// line that is blank or has a label of its own.
-func labeled(text, label string) string {
-	for at := 0; ; {
-		i := strings.Index(text[at:], label)
-		if i < 0 {
-			return ""
-		}
-		at += i + len(label)
-		if before := strings.TrimRight(text[:at-len(label)], " \t"); before != "" && before[len(before)-1] != '\n' {
-			continue
-		}
-		var out []string
-		for line := range strings.Lines(text[at:]) {
-			line = strings.TrimSpace(line)
-			word, _, found := strings.Cut(line, ":")
-			if len(out) > 0 && (line == "" || found && word != "" && !strings.ContainsAny(word, " \t")) {
-				break
-			}
-			if line != "" {
-				out = append(out, line)
-			}
-		}
-		return strings.Join(out, " ")
-	}
 }
 
 // lastParagraph returns the last paragraph of the user's first message, where
@@ -173,6 +122,18 @@ func (r *reading) around() string {
 	return b.String()
 }
 
+// last returns the user's text from the last start of an element on, as what is
+// to be judged stands at the end.
+func (r *reading) last(open string) string {
+	for i := len(r.messages) - 1; i >= 0; i-- {
+		text := r.messages[i].Text
+		if at := strings.LastIndex(text, open); at >= 0 && r.messages[i].Author == "user" {
+			return text[at:]
+		}
+	}
+	return ""
+}
+
 // A source is another subtask's output, as a prompt shows it.
 type source struct {
 	id, kind, words string
@@ -201,43 +162,4 @@ func (r *reading) sources(name string) []source {
 		}
 	}
 	return out
-}
-
-func attribute(tag, name string) string {
-	_, rest, found := strings.Cut(tag, " "+name+`="`)
-	if !found {
-		return ""
-	}
-	value, _, _ := strings.Cut(rest, `"`)
-	return clip(value, 64)
-}
-
-// clip makes one line of text, without markup, directives and the simulator's
-// own mark, of at most n bytes; what is cut off ends in an ellipsis.
-func clip(text string, n int) string {
-	text = text[:min(len(text), 4*n+400)] // enough to have n bytes left
-	text = strings.ReplaceAll(text, simulated, "")
-	for {
-		before, rest, found := strings.Cut(text, directiveOpen)
-		if !found {
-			break
-		}
-		_, after, _ := strings.Cut(rest, directiveClose)
-		text = before + after
-	}
-	text = strings.Map(func(r rune) rune {
-		if strings.ContainsRune("<>{}\"`\uFFFD", r) || r < ' ' {
-			return ' '
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) <= n {
-		return strings.TrimRight(text, ". ")
-	}
-	cut := runeStart(text, n)
-	if i := strings.LastIndexByte(text[:cut], ' '); i > n/2 {
-		cut = i
-	}
-	return strings.TrimRight(text[:cut], ",;:. ") + "…"
 }

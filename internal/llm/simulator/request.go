@@ -26,13 +26,16 @@ type chatRequest struct {
 	MaxTokens           *int           `json:"max_tokens"`
 	MaxCompletionTokens *int           `json:"max_completion_tokens"`
 	Temperature         *float64       `json:"temperature"`
+	Tools               []chatTool     `json:"tools"`
 
 	digest [sha256.Size]byte // of the body, if there is a ledger
 }
 
 type chatMessage struct {
-	Role    string  `json:"role"`
-	Content content `json:"content"`
+	Role       string         `json:"role"`
+	Content    content        `json:"content"`
+	ToolCalls  []chatToolCall `json:"tool_calls"`
+	ToolCallID string         `json:"tool_call_id"`
 }
 
 type streamOptions struct {
@@ -132,6 +135,9 @@ func (r *chatRequest) check(unsupported []Feature) *apiError {
 			return fail
 		}
 	}
+	if fail := r.checkTools(); fail != nil {
+		return fail
+	}
 	if r.ResponseFormat.Type == "json_object" && !r.mentionsJSON() {
 		return invalid("", "messages",
 			"'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.")
@@ -156,6 +162,10 @@ func (r *chatRequest) lacks(f Feature) *apiError {
 		if r.MaxTokens != nil {
 			return invalid("unsupported_parameter", "max_tokens",
 				"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.")
+		}
+	case Tools:
+		if len(r.Tools) > 0 {
+			return invalid("", "tools", "tools is not supported with this model.")
 		}
 	case StreamOptions:
 		if r.StreamOptions != nil {

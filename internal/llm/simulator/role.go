@@ -1,14 +1,22 @@
 package simulator
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // A Role is what a call asks the simulator to be. It is told, in this order, by
-//   - the name of the JSON Schema asked for: "plan" is a planner, "verdict" an evaluator;
+//   - the name of the JSON Schema asked for: "plan" is a planner, "verdict" and
+//     "decision" are an evaluator;
 //   - the first of the marks "You are the planner", "You are the synthesizer",
 //     "You are the evaluator", "You are a worker" in the messages;
-//   - what a prompt without marks asks for or holds: "<tasks>", "subtasks" in
-//     quotes, or a "<task>" with a "<description>" is a planner's, "<results>" a
-//     synthesizer's, and anything else a worker's.
+//   - the JSON Schema's properties: "satisfied" and "feedback", or "option", are
+//     an evaluator's;
+//   - what a prompt without marks asks for or holds: "<rubric>", or "<question>"
+//     with "<option", is an evaluator's, "<tasks>", "subtasks" in quotes, or a
+//     "<task>" with a "<description>" a planner's, "<results>" a synthesizer's,
+//     and anything else a worker's.
 type Role string
 
 // The roles.
@@ -29,17 +37,20 @@ var marks = []struct {
 	{"a worker", Worker},
 }
 
-func roleOf(schema string, messages []Message) Role {
-	switch schema {
+func roleOf(name string, schema jsontext.Value, messages []Message) Role {
+	switch name {
 	case "plan":
 		return Planner
-	case "verdict":
+	case "verdict", "decision":
 		return Evaluator
 	}
 	for _, m := range messages {
 		if role := marked(m.Text); role != "" {
 			return role
 		}
+	}
+	if v := judgment(schema); v.verdict || len(v.options) > 0 {
+		return Evaluator
 	}
 	return hinted(messages)
 }
@@ -73,6 +84,8 @@ func hinted(messages []Message) Role {
 		return false
 	}
 	switch {
+	case has("<rubric>"), has("<question>") && has("<option"):
+		return Evaluator
 	case has("<tasks>"), has(`"subtasks"`):
 		return Planner
 	case has("<results>"):

@@ -23,9 +23,13 @@ func TestRoles(t *testing.T) {
 		{"tasks without a list", "", user("<task><description>…</description></task>"), Planner},
 		{"results", "", user("<task>Sing</task> <results></results>"), Synthesizer},
 		{"a task in tags", "", user("Do this: <task>Sing</task>"), Worker},
+		{"a rubric", "", user("<task>Sing</task><rubric>x</rubric><description>y</description>"), Evaluator},
+		{"a question", "", user("<task>Sing</task><question>Which?</question><option>a</option>"), Evaluator},
+		{"a question alone", "", user("<question>Which?</question>"), Worker},
+		{"decision's schema", "decision", user("You are a worker"), Evaluator},
 		{"nothing", "", nil, Worker},
 	} {
-		if got := roleOf(tc.schema, tc.messages); got != tc.want {
+		if got := roleOf(tc.schema, nil, tc.messages); got != tc.want {
 			t.Errorf("%s: %s", tc.name, got)
 		}
 	}

@@ -120,8 +120,10 @@ var formats = map[string]string{
 func (b *builder) text(s flat, name string, nth int) error {
 	format, _ := s["format"].(string)
 	text, ok := formats[format]
-	if !ok {
-		text = simulated
+	if !ok && name == "feedback" && b.feedback != "" {
+		text = b.feedback
+	} else if !ok {
+		text = simulated + b.mark
 		if name = clip(strings.ReplaceAll(name, "_", " "), 60); name != "" {
 			text += " " + name
 		}

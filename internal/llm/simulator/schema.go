@@ -26,17 +26,24 @@ type builder struct {
 	root  any
 	out   []byte
 	steps int
-	// approve makes the value a kind verdict: true, and the largest number allowed.
-	approve bool
+	aim
+}
+
+// An aim is what a value is to say where its schema lets it.
+type aim struct {
+	approve  bool   // a kind verdict: true, and the largest number allowed
+	feedback string // the text of a property of that name
+	option   string // the choice of one
+	mark     string // begins the texts
 }
 
 // valueFor returns a value of the schema as JSON text.
-func valueFor(schema jsontext.Value, approve bool) (string, error) {
+func valueFor(schema jsontext.Value, a aim) (string, error) {
 	var root any
 	if err := json.Unmarshal(schema, &root); err != nil {
 		return "", err
 	}
-	b := &builder{root: root, approve: approve}
+	b := &builder{root: root, aim: a}
 	if err := b.value(root, "", 0, 0); err != nil {
 		return "", err
 	}
@@ -68,6 +75,9 @@ func (b *builder) flatValue(s flat, name string, nth, depth int) error {
 		return b.literal(c)
 	}
 	if enum, ok := s["enum"].([]any); ok && len(enum) > 0 {
+		if name == "option" && slices.Contains(enum, any(b.option)) {
+			return b.literal(b.option)
+		}
 		return b.literal(enum[nth%len(enum)])
 	}
 	switch kind := s.kind(depth); kind {

@@ -68,7 +68,7 @@ func TestValuesOfSchemas(t *testing.T) {
 		`{"type":"object","required":["x"],"additionalProperties":{"type":"integer"}}`:           `{"x":0}`,
 		`{"oneOf":[{"type":"string","minLength":5,"maxLength":2},{"type":"integer","const":2}]}`: `2`,
 	} {
-		got, err := valueFor([]byte(schema), false)
+		got, err := valueFor([]byte(schema), aim{})
 		if err != nil || got != want {
 			t.Errorf("%s: %s, %v", schema, got, err)
 			continue
@@ -92,7 +92,7 @@ func TestSchemasWithoutAValue(t *testing.T) {
 		`{"allOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"allOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/a"}]}}}`,
 		`{"type":"array","minItems":1000,"items":{"type":"array","minItems":1000,"items":{"type":"array","minItems":1000}}}`,
 	} {
-		if got, err := valueFor([]byte(schema), false); err == nil {
+		if got, err := valueFor([]byte(schema), aim{}); err == nil {
 			t.Errorf("%s: %.100s", schema, got)
 		}
 	}
@@ -108,7 +108,7 @@ func TestVerdictApproves(t *testing.T) {
 		"score":{"type":"integer","minimum":0,"maximum":10},"feedback":{"type":"string"}}}`
 	req := ask("Judge this.")
 	req.ResponseFormat = jsonSchema("verdict", schema)
-	if got := text(t, c, req); got != `{"pass":true,"score":10,"feedback":"[simulated] feedback"}` {
+	if got := text(t, c, req); got != `{"pass":true,"score":10,"feedback":"[simulated] Nothing to object to."}` {
 		t.Error(got)
 	}
 }
@@ -193,7 +193,7 @@ func TestValuesSatisfyTheirSchemas(t *testing.T) {
 			t.Fatalf("%v", err)
 		}
 		for _, approve := range []bool{false, true} {
-			value, err := valueFor(schema, approve)
+			value, err := valueFor(schema, aim{approve: approve})
 			if err != nil {
 				t.Fatalf("%v: %s", err, schema)
 			}

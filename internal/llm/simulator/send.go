@@ -72,7 +72,7 @@ func (c *call) sendHTML() {
 
 // total is the time that the whole answer takes.
 func (c *call) total() time.Duration {
-	more := max(0, tokens(len(c.answer.text))-1)
+	more := max(0, tokens(c.answer.size())-1)
 	return c.pace.latency + c.pace.first + time.Duration(more)*c.pace.interval
 }
 
@@ -81,7 +81,7 @@ func (c *call) sendWhole() {
 	if !c.wait(c.total()) {
 		return
 	}
-	body := c.appendWhole(make([]byte, 0, len(c.answer.text)+len(c.answer.text)/8+800))
+	body := c.appendWhole(make([]byte, 0, c.answer.size()+c.answer.size()/8+800))
 	h := c.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Request-Id", "req_"+c.id())
@@ -128,10 +128,23 @@ func (c *call) appendHead(b []byte, object string) []byte {
 func (c *call) appendWhole(b []byte) []byte {
 	b = c.appendHead(b, "chat.completion")
 	b = append(b, `{"index":0,"message":{"role":"assistant","content":`...)
-	if c.answer.refusal != "" {
+	if c.answer.refusal != "" || len(c.answer.calls) > 0 && c.answer.text == "" {
 		b = append(b, "null"...)
 	} else {
 		b = quote(b, c.answer.text)
+	}
+	for i, asked := range c.answer.calls {
+		if i == 0 {
+			b = append(b, `,"tool_calls":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, '{')
+		b = asked.append(b, asked.Arguments)
+		b = append(b, '}')
+	}
+	if len(c.answer.calls) > 0 {
+		b = append(b, ']')
 	}
 	b = append(b, `,"refusal":`...)
 	b = quoteOrNull(b, c.answer.refusal)
@@ -140,6 +153,17 @@ func (c *call) appendWhole(b []byte) []byte {
 	b = append(b, `}],"usage":`...)
 	b = c.answer.usage.append(b)
 	return append(b, "}\n"...)
+}
+
+// append appends the members of a call, with these arguments.
+func (t ToolCall) append(b []byte, arguments string) []byte {
+	b = append(b, `"id":`...)
+	b = quote(b, t.ID)
+	b = append(b, `,"type":"function","function":{"name":`...)
+	b = quote(b, t.Name)
+	b = append(b, `,"arguments":`...)
+	b = quote(b, arguments)
+	return append(b, '}')
 }
 
 func (u Usage) append(b []byte) []byte {

@@ -122,9 +122,15 @@ func (s *Simulator) newCall(w http.ResponseWriter, r *http.Request, body *chatRe
 		req.Schema = body.ResponseFormat.JSONSchema.Name
 	}
 	for i, m := range body.Messages {
-		req.Messages[i] = Message{Author: m.Role, Text: m.Content.text, Images: m.Content.images}
+		req.Messages[i] = Message{
+			Author: m.Role, Text: m.Content.text, Images: m.Content.images,
+			ToolCalls: toolCallsOf(m.ToolCalls), Answers: m.ToolCallID,
+		}
 	}
-	req.Role = roleOf(req.Schema, req.Messages)
+	for _, t := range body.Tools {
+		req.Tools = append(req.Tools, t.Function.Name)
+	}
+	req.Role = roleOf(req.Schema, body.schema(), req.Messages)
 	const stream = 0x7475747469 // any: it keeps these draws apart from those of the answers
 	return &call{
 		sim: s, w: w, body: body, record: s.ledger.open(req, body.digest), Request: req, continues: continued(req.Messages),

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -45,7 +46,7 @@ func (s *stream) send() {
 	if c.pace.first > 0 {
 		s.flush()
 	}
-	if !c.wait(c.pace.first) || !s.pieces() {
+	if !c.wait(c.pace.first) || !s.pieces() || !s.calls() {
 		return
 	}
 	switch c.fault {
@@ -65,6 +66,46 @@ func (s *stream) send() {
 	s.end()
 }
 
+// breaks says whether a fault ends the answer in its middle.
+func (f Fault) breaks() bool { return f == Reset || f == Cut || f == StreamError }
+
+// calls sends the calls of tools, or the half of the first that a fault lets
+// through: each one's name, then its arguments in pieces. It returns false when
+// the caller has gone.
+func (s *stream) calls() bool {
+	c := s.c
+	for i, asked := range c.answer.calls {
+		index := `"tool_calls":[{"index":` + strconv.Itoa(i) + ","
+		s.member(string(asked.append([]byte(index), "")) + "}]")
+		s.flush()
+		if i == 0 {
+			c.sent()
+		}
+		text := asked.Arguments
+		if c.fault.breaks() {
+			text = text[:runeStart(text, len(text)/2)]
+		}
+		for text != "" {
+			if !c.wait(time.Duration(s.perChunk()) * c.pace.interval) {
+				return false
+			}
+			end := runeStart(text, s.perChunk()*tokenBytes)
+			s.member(index + `"function":{"arguments":` + string(quote(nil, text[:end])) + "}}]")
+			s.flush()
+			text = text[end:]
+		}
+		if c.fault.breaks() {
+			break
+		}
+	}
+	return true
+}
+
+func (s *stream) perChunk() int { return max(1, s.c.sim.opts.ChunkTokens) }
+
+// member adds a chunk whose delta has one member.
+func (s *stream) member(text string) { s.delta(text, "", "") }
+
 // pieces sends the text, or the half of it that a fault lets through. It
 // returns false when the caller has gone.
 func (s *stream) pieces() bool {
@@ -73,11 +114,10 @@ func (s *stream) pieces() bool {
 	if c.answer.refusal != "" {
 		key, text = `"refusal":`, c.answer.refusal
 	}
-	switch c.fault {
-	case Reset, Cut, StreamError:
+	if c.fault.breaks() {
 		text = text[:runeStart(text, len(text)/2)]
 	}
-	perChunk := max(1, c.sim.opts.ChunkTokens)
+	perChunk := s.perChunk()
 	sent := 0
 	for mark := perChunk * tokenBytes; sent < len(text); mark += perChunk * tokenBytes {
 		end := runeStart(text, mark)

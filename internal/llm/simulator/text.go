@@ -75,7 +75,7 @@ func (c *composer) topic(n int) string {
 func (c *composer) work() string {
 	topic := c.topic(120)
 	var b strings.Builder
-	b.WriteString(simulated + " ")
+	b.WriteString(simulated + c.mark() + " ")
 	if c.style != "" {
 		b.WriteString("As " + c.style + ", on ")
 	} else {
@@ -88,6 +88,10 @@ func (c *composer) work() string {
 	}
 	if ids := names(c.sources("output")); ids != "" {
 		b.WriteString(" It builds on " + ids + ".")
+	}
+	b.WriteString(c.quoteTools())
+	if wanted := clip(first(c.messages, "feedback"), 200); wanted != "" {
+		b.WriteString(" It is revised to meet “" + wanted + "”.")
 	}
 	text := b.String()
 	if c.wish.out > 0 {
@@ -142,11 +146,6 @@ func names(sources []source) string {
 		return strings.Join(ids[:n-1], ", ") + " and " + ids[n-1]
 	}
 	return strings.Join(ids, "")
-}
-
-// judge is an evaluator's answer where no schema is asked for.
-func (c *composer) judge() string {
-	return `{"pass":true,"score":1,"feedback":"` + simulated + ` nothing to object to"}`
 }
 
 // asked puts text into a JSON object where the request demands one.
