@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -16,6 +17,8 @@ type Options struct {
 	Client llm.Client
 	Texts  Texts
 	Holds  Holds       // asked for runs that their tenants' budgets pay for; nil: there are none
+	Tools  Tools       // called for workers and subtasks; nil: there are none
+	Cache  Cache       // asked for what was made before; nil: nothing is kept
 	Logger *zap.Logger // told of panics, without their values; nil: nobody
 }
 
@@ -39,9 +42,12 @@ type Agent struct {
 	client   llm.Client
 	texts    Texts
 	holds    Holds
+	tools    Tools
+	cache    Cache
 	log      *zap.Logger
 	windows  windows
 	pictures pictures
+	flights  flights
 }
 
 // New returns an Agent.
@@ -49,30 +55,30 @@ func New(o Options) *Agent {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	return &Agent{client: o.Client, texts: o.Texts, holds: o.Holds, log: o.Logger}
+	return &Agent{client: o.Client, texts: o.Texts, holds: o.Holds, tools: o.Tools, cache: o.Cache, log: o.Logger}
 }
 
-// Perform carries out a command and returns its outcome, a Planned, a Worked or
-// a Synthesized, however it went; a command of another kind gets nil. Nothing of
-// it runs any more then. When ctx ends, so does the command, as canceled.
+// Perform carries out a command and returns its outcome, a Planned, a Worked, a
+// Synthesized or a Compensated, however it went; a command of another kind gets
+// nil. Nothing of it runs any more then. When ctx ends, so does the command, as
+// canceled.
 func (a *Agent) Perform(ctx context.Context, of orchestration.Performance) orchestration.Said {
 	p := &performance{Agent: a, Performance: of}
+	if of.Spec != nil {
+		p.timeout = of.Spec.Limits.SubtaskTimeout
+	}
 	switch c := of.Command.(type) {
 	case orchestration.MakePlan:
-		said := orchestration.Planned{Attempt: c.Attempt}
-		said.Failure = p.contain(func() *orchestration.Failure { return p.plan(ctx, c, &said) })
-		said.Calls = p.calls
-		return said
+		p.begin(c.Attempt, c.Reserved)
+		return p.planned(ctx, c)
 	case orchestration.Work:
-		said := orchestration.Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt}
-		said.Failure = p.contain(func() *orchestration.Failure { return p.work(ctx, c, &said) })
-		said.Calls = p.calls
-		return said
+		p.begin(c.Attempt, c.Reserved)
+		return p.worked(ctx, c)
 	case orchestration.Synthesize:
-		said := orchestration.Synthesized{Attempt: c.Attempt}
-		said.Failure = p.contain(func() *orchestration.Failure { return p.synthesize(ctx, c, &said) })
-		said.Calls = p.calls
-		return said
+		p.begin(c.Attempt, c.Reserved)
+		return p.synthesized(ctx, c)
+	case orchestration.Compensate:
+		return p.compensated(ctx, c)
 	}
 	return nil
 }
@@ -87,15 +93,25 @@ type performance struct {
 	worker  string // the configured one, if one
 	model   orchestration.Model
 	attempt int
-	reserve *orchestration.Reserve // what it may spend; nil: any amount
+	timeout time.Duration // of a dialog, or of all those of a Work together; 0: ctx alone bounds it
+	started time.Time     // of a Work: its first slot
 
 	mu    sync.Mutex // a synthesis has several dialogs at once
+	purse *purse     // what it may spend; nil: any amount
+	held  int        // holds so far
 	calls []orchestration.Call
 }
 
-// cast says who performs it, and what it may spend.
-func (p *performance) cast(role llm.Role, model string, attempt int, reserve *orchestration.Reserve) {
-	p.role, p.model, p.attempt, p.reserve = role, p.Spec.Model(model), attempt, reserve
+func (p *performance) begin(attempt int, reserve *orchestration.Reserve) {
+	p.attempt = attempt
+	if reserve != nil {
+		p.purse = &purse{left: *reserve}
+	}
+}
+
+// cast says who performs it from now on.
+func (p *performance) cast(role llm.Role, worker, model string) {
+	p.role, p.worker, p.model = role, worker, p.Spec.Model(model)
 }
 
 // room splits what is left to a call: what its prompt may take (negative: any
@@ -103,15 +119,15 @@ func (p *performance) cast(role llm.Role, model string, attempt int, reserve *or
 // That is the model's window or, where it is less, what the attempt may spend.
 func (p *performance) room(wanted int) (budget, answer int) {
 	budget, answer = budgetOf(p.windows.of(p.model), wanted)
-	r := p.reserve
-	if r == nil {
+	if p.purse == nil {
 		return budget, answer
 	}
-	if budget < 0 || budget > r.PromptTokens {
-		budget = r.PromptTokens
+	free := p.purse.free()
+	if budget < 0 || budget > free.PromptTokens {
+		budget = free.PromptTokens
 	}
-	if answer == 0 || answer > r.AnswerTokens {
-		answer = r.AnswerTokens
+	if answer == 0 || answer > free.AnswerTokens {
+		answer = free.AnswerTokens
 	}
 	return budget, answer
 }

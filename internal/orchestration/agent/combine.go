@@ -29,7 +29,7 @@ func (f *finale) gather(ctx context.Context) ([]llm.Message, *orchestration.Fail
 		if room < minShare {
 			return nil, tooLong("the task and its context do not fit the synthesizer model's context window")
 		}
-		if level > maxLevels || f.p.reserve != nil { // a budget pays for one call
+		if level > maxLevels || f.p.purse != nil { // a budget pays for one call
 			break
 		}
 		before := weight(f.draft.items)
@@ -136,7 +136,7 @@ func (f *finale) partial(ctx context.Context, level int, g part) (item, *orchest
 	if failure != nil {
 		return item{}, f.judged(failure)
 	}
-	if strings.TrimSpace(text) == "" {
+	if isBlankText(text) {
 		return item{}, invalidOutput("the model's answer is blank", true)
 	}
 	if shortened {

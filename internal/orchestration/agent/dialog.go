@@ -21,14 +21,15 @@ type dialog struct {
 	show    *deltas     // nil: nobody listens
 	name    string      // begins the idempotency keys: unique in the run
 	number  int         // of calls so far
-	started time.Time   // the first of them
+	started *time.Time  // the first of them
 }
 
 // dialog begins a conversation of the performance.
 func (p *performance) dialog(role orchestration.Role, messages []llm.Message) *dialog {
 	return &dialog{
-		p:    p,
-		name: p.Run + "/" + orchestration.CallKey(p.Command),
+		p:       p,
+		name:    p.Run + "/" + orchestration.CallKey(p.Command),
+		started: new(time.Time),
 		request: llm.Request{
 			Role: p.role, Model: p.model.Name, Messages: messages,
 			ReasoningEffort: role.ReasoningEffort,
@@ -66,8 +67,18 @@ func replied(messages []llm.Message, answer, ours string) []llm.Message {
 // ask returns the model's answer to the conversation. One that was cut off at
 // the token limit is continued once.
 func (d *dialog) ask(ctx context.Context) (string, *orchestration.Failure) {
+	resp, failure := d.turn(ctx)
+	if failure != nil {
+		return "", failure
+	}
+	return d.finish(ctx, resp)
+}
+
+// turn has the model answer the conversation, or ask for tools where it has any.
+// What it writes is shown only where it must be the answer.
+func (d *dialog) turn(ctx context.Context) (*llm.Response, *orchestration.Failure) {
 	request := d.request
-	if d.show != nil {
+	if d.show != nil && len(request.Tools) == 0 {
 		request.OnText = d.show.write
 	}
 	resp, err := d.call(ctx, &request)
@@ -75,16 +86,24 @@ func (d *dialog) ask(ctx context.Context) (string, *orchestration.Failure) {
 		if outcomeOf(err) == llm.ContextTooLong {
 			d.p.learn(err, &request)
 		}
-		return "", failureOf(ctx, d.p.role, err)
+		return nil, failureOf(ctx, d.p.role, err)
 	}
-	text := resp.Text
+	return resp, nil
+}
+
+// finish returns the whole answer that a response begins.
+func (d *dialog) finish(ctx context.Context, resp *llm.Response) (string, *orchestration.Failure) {
+	text, shown := resp.Text, len(resp.Text)
+	if len(d.request.Tools) > 0 {
+		shown = 0
+	}
 	if resp.Truncated {
 		var failure *orchestration.Failure
 		if text, failure = d.continued(ctx, text); failure != nil {
 			return "", failure
 		}
-		d.show.write(text[len(resp.Text):])
 	}
+	d.show.write(text[shown:])
 	d.show.end()
 	return text, nil
 }
@@ -97,9 +116,9 @@ const continueWords = "Your answer was cut off. Continue it exactly where it sto
 func (d *dialog) continued(ctx context.Context, part string) (string, *orchestration.Failure) {
 	request := d.request
 	request.Messages = replied(request.Messages, part, continueWords)
-	request.Schema = nil
+	request.Schema, request.Tools = nil, nil
 	window := d.p.windows.of(d.p.model)
-	if d.spent() {
+	if d.spent(&request) {
 		return "", truncated("the answer was cut off at the token limit that the run's budget sets, and there is nothing left to continue it")
 	}
 	if strings.TrimSpace(ReadAnswer(part)) == "" || window > 0 && spent(request.Messages) >= window {
@@ -117,29 +136,38 @@ func (d *dialog) continued(ctx context.Context, part string) (string, *orchestra
 
 // call sends a request of the conversation in the time that is left to it.
 func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response, error) {
-	request.Timeout = d.p.Spec.Limits.SubtaskTimeout
-	if request.Timeout > 0 && !d.started.IsZero() {
-		request.Timeout -= time.Since(d.started)
-		if request.Timeout <= 0 {
-			return nil, &llm.Error{Outcome: llm.Timeout, Detail: "no time was left to go on"}
-		}
+	left, ok := d.left()
+	if !ok {
+		return nil, &llm.Error{Outcome: llm.Timeout, Detail: "no time was left to go on"}
 	}
+	request.Timeout = left
 	d.number++
 	request.IdempotencyKey = d.name + "/" + strconv.Itoa(d.number)
+	d.p.limit(request)
 	if err := d.hold(ctx, request); err != nil {
 		return nil, err
 	}
 	resp, err := d.p.client.Chat(ctx, request)
 	calls := llm.Calls(resp, err)
-	d.p.record(calls)
+	d.p.record(calls, spentOn(request))
 	if d.started.IsZero() && len(calls) > 0 {
-		d.started = calls[0].Started
+		*d.started = calls[0].Started
 	}
 	return resp, err
 }
 
-// spent reports whether the attempt may make no more calls.
-func (d *dialog) spent() bool { return d.p.reserve != nil && d.number >= d.p.reserve.Calls }
+// left returns the time that is left to the conversation, 0 for any, and whether
+// there is some.
+func (d *dialog) left() (time.Duration, bool) {
+	if d.p.timeout <= 0 || d.started.IsZero() {
+		return d.p.timeout, true
+	}
+	left := d.p.timeout - time.Since(*d.started)
+	return left, left > 0
+}
+
+// spent reports whether the attempt cannot pay for the request.
+func (d *dialog) spent(request *llm.Request) bool { return !d.p.affords(1, spentOn(request)) }
 
 // unboundedAnswer is what is held back for an answer of no set length, in tokens.
 const unboundedAnswer = 8192
@@ -151,12 +179,12 @@ func (d *dialog) hold(ctx context.Context, request *llm.Request) error {
 		return nil
 	}
 	usage := orchestration.Usage{
-		PromptTokens:     spent(request.Messages),
+		PromptTokens:     spentOn(request),
 		CompletionTokens: cmp.Or(request.MaxTokens, unboundedAnswer),
 	}
 	err := p.holds.Hold(ctx, orchestration.Hold{
 		Tenant: p.Spec.Tenant, Run: p.Run, Command: p.Command.Key(),
-		Call: d.number, CostUSD: p.model.Price.Cost(usage),
+		Call: p.nextHold(), CostUSD: p.model.Price.Cost(usage),
 	})
 	switch {
 	case err == nil:
@@ -167,6 +195,14 @@ func (d *dialog) hold(ctx context.Context, request *llm.Request) error {
 		return llm.Ended(ctx)
 	}
 	return errHold
+}
+
+// nextHold numbers the holds of a command, over all its dialogs.
+func (p *performance) nextHold() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held++
+	return p.held
 }
 
 var (

@@ -24,6 +24,20 @@ func spent(messages []llm.Message) int {
 	n := 0
 	for _, m := range messages {
 		n += tokens(m.Text) + messageTokens + len(m.Images)*imageTokens
+		for _, call := range m.ToolCalls {
+			n += tokens(call.Name) + tokens(call.Arguments) + messageTokens
+		}
+	}
+	return n
+}
+
+// spentOn estimates what a request takes of a window.
+func spentOn(request *llm.Request) int { return spent(request.Messages) + toolTokens(request.Tools) }
+
+func toolTokens(tools []llm.Tool) int {
+	n := 0
+	for _, t := range tools {
+		n += tokens(t.Name) + tokens(t.Description) + tokens(string(t.Schema)) + messageTokens
 	}
 	return n
 }
@@ -35,6 +49,9 @@ func within(messages []llm.Message, budget int) bool {
 	}
 	size := 0
 	for _, m := range messages {
+		if len(m.ToolCalls) > 0 {
+			return spent(messages) <= budget
+		}
 		size += len(m.Text) + messageTokens + len(m.Images)*imageTokens
 	}
 	return size <= budget || spent(messages) <= budget

@@ -114,10 +114,12 @@ func tooLong(detail string) *orchestration.Failure {
 	return &orchestration.Failure{Code: orchestration.CodeContextTooLong, Detail: detail}
 }
 
-// record adds calls to those of the attempt.
-func (p *performance) record(calls []llm.Call) {
+// record adds calls to those of the attempt, and pays for them: where the
+// provider does not say what a prompt took, what was estimated.
+func (p *performance) record(calls []llm.Call, estimate int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.purse.pay(calls, estimate)
 	for _, c := range calls {
 		usage := orchestration.Usage{
 			PromptTokens:     c.Usage.Prompt,

@@ -24,10 +24,35 @@ var planSchema = &llm.Schema{Name: "plan", JSON: json.RawMessage(`{"type":"objec
 // maxAnswer bounds, in bytes, what is kept of a planner's answer for its repair.
 const maxAnswer = 32 << 10
 
-// plan performs a MakePlan.
+// planned performs a MakePlan. Answers that mend or revise another one are made
+// anew each time.
+func (p *performance) planned(ctx context.Context, c orchestration.MakePlan) orchestration.Planned {
+	said := orchestration.Planned{Attempt: c.Attempt}
+	key := c.CacheKey
+	if c.Repair != nil || c.Revision != nil {
+		key = ""
+	}
+	failure := p.once(ctx, key, func(output string) bool {
+		var plan orchestration.Plan
+		if json.Unmarshal([]byte(output), &plan) != nil {
+			return false
+		}
+		said.Plan, said.Answer, said.Cached = plan, answerKept(output), true
+		return true
+	}, func() (string, bool) {
+		said.Failure = p.contain(func() *orchestration.Failure { return p.plan(ctx, c, &said) })
+		output, err := json.Marshal(said.Plan)
+		return string(output), said.Failure == nil && len(said.Problems) == 0 && err == nil
+	})
+	said.Failure = cmp.Or(failure, said.Failure)
+	said.Calls = p.calls
+	return said
+}
+
+// plan makes a plan.
 func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *orchestration.Planned) *orchestration.Failure {
 	role := p.Spec.Planner.Role
-	p.cast(llm.Planner, cmp.Or(c.Model, role.Model), c.Attempt, c.Reserved)
+	p.cast(llm.Planner, "", cmp.Or(c.Model, role.Model))
 	images, done, failure := p.images(ctx)
 	if failure != nil {
 		return failure
@@ -37,13 +62,7 @@ func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *
 	if failure != nil {
 		return failure
 	}
-	d := p.dialog(role, messages)
-	_, d.request.MaxTokens = p.room(0)
-	d.request.Stream = p.model.Stream != orchestration.StreamNever
-	if role.Prompt == "" { // a caller's prompt may ask for another form
-		d.request.Schema = planSchema
-	}
-	text, failure := d.ask(ctx)
+	text, failure := p.planner(messages).ask(ctx)
 	if failure != nil {
 		if failure.Code == orchestration.CodeContextTooLong {
 			_, tooLong := p.planMessages(ctx, c, images)
@@ -51,10 +70,43 @@ func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *
 		}
 		return failure
 	}
-	said.Plan, said.Problems = ReadPlan(text, p.Spec.Limits.MaxSubtasks) // the core holds the plan to the planner's own bound
-	said.Answer = text[:runeStart(text, min(len(text), maxAnswer))]
+	said.Plan, said.Problems = p.readPlan(text)
+	said.Answer = answerKept(text)
 	return nil
 }
+
+// planner begins a conversation with the planner.
+func (p *performance) planner(messages []llm.Message) *dialog {
+	role := p.Spec.Planner.Role
+	d := p.dialog(role, messages)
+	_, d.request.MaxTokens = p.room(0)
+	d.request.Stream = p.model.Stream != orchestration.StreamNever
+	if role.Prompt == "" { // a caller's prompt may ask for another form
+		d.request.Schema = planSchema
+	}
+	return d
+}
+
+// readPlan reads a plan, which may name a worker that there is not: the default
+// one then performs the subtask, in that style. The core holds the plan to the
+// planner's own bound.
+func (p *performance) readPlan(text string) (orchestration.Plan, []orchestration.Problem) {
+	plan, problems := ReadPlan(text, p.Spec.Limits.MaxSubtasks)
+	for i := range plan.Subtasks {
+		s := &plan.Subtasks[i]
+		if _, known := p.Spec.WorkerNamed(s.Worker); s.Worker == "" || known {
+			continue
+		}
+		if !hasStyle(s.Type) {
+			s.Type = s.Worker
+		}
+		s.Worker = ""
+	}
+	return plan, problems
+}
+
+// answerKept is what is kept of a planner's answer for its repair.
+func answerKept(answer string) string { return answer[:runeStart(answer, min(len(answer), maxAnswer))] }
 
 // planMessages is the conversation with the planner: the task and, for a
 // repair, what it answered and what is wrong with that.
@@ -79,29 +131,54 @@ func (p *performance) planMessages(ctx context.Context, c orchestration.MakePlan
 	if failure != nil {
 		return nil, failure
 	}
-	answer = answer[:runeStart(answer, min(len(answer), maxAnswer))]
-	repair := replied(messages, answer, repairWords(c.Repair.Problems, p.Spec.Planner.Prompt != ""))
-	if !within(repair, budget) {
-		room := budget - spent(repair) + tokens(answer)
-		if room < minShare {
-			return nil, tooLong("the planner's conversation does not fit its model's context window")
-		}
-		repair = replied(messages, shorten(answer, room), repair[len(repair)-1].Text)
+	return p.repair(messages, answer, problemLines(c.Repair.Problems), budget)
+}
+
+// repair adds to the conversation with the planner its answer, and what is wrong
+// with that.
+func (p *performance) repair(messages []llm.Message, answer, faults string, budget int) ([]llm.Message, *orchestration.Failure) {
+	answer = answerKept(answer)
+	repair := replied(messages, answer, repairWords(faults, p.Spec.Planner.Prompt != ""))
+	if within(repair, budget) {
+		return repair, nil
 	}
-	return repair, nil
+	room := budget - spent(repair) + tokens(answer)
+	if room < minShare {
+		return nil, tooLong("the planner's conversation does not fit its model's context window")
+	}
+	return replied(messages, shorten(answer, room), repair[len(repair)-1].Text), nil
 }
 
 // plannerOpened begins the conversation with the planner.
 func plannerOpened(spec *orchestration.Spec, images []llm.Image) ([]llm.Message, *orchestration.Failure) {
-	system := cmp.Or(spec.Planner.System, plannerSystem)
+	d, failure := plannerDraft(spec, nil)
+	if failure != nil {
+		return nil, failure
+	}
+	d.images = images
+	return d.messages(nil), nil
+}
+
+// plannerDraft is the planner's prompt, with material to plan on where a part of
+// a run is to be planned.
+func plannerDraft(spec *orchestration.Spec, items []item) (*draft, *orchestration.Failure) {
+	d := &draft{system: cmp.Or(spec.Planner.System, plannerSystem), items: items, times: 1}
 	if spec.Planner.Prompt == "" {
-		return opening(system, plannerUser(spec), images), nil
+		d.user = func(items []item) string { return plannerUser(spec, items) }
+		return d, nil
 	}
 	f, failure := readForm(spec.Planner.Prompt, plannerNames, spec.Context)
 	if failure != nil {
 		return nil, failure
 	}
-	return opening(system, f.fill(plannerValues(spec)), images), nil
+	d.user = func(items []item) string {
+		text := f.fill(plannerValues(spec))
+		if words := material(items); words != "" {
+			text += "\n\n" + strings.TrimSpace(words)
+		}
+		return text
+	}
+	return d, nil
 }
 
 // How many problems a planner is told of, and how much of each.
@@ -110,10 +187,9 @@ const (
 	maxProblemDetail = 500
 )
 
-// repairWords tells the planner what is wrong with its plan.
-func repairWords(problems []orchestration.Problem, ownPrompt bool) string {
+// problemLines lists problems, as far as a planner is told of them.
+func problemLines(problems []orchestration.Problem) string {
 	var b strings.Builder
-	b.WriteString("Your plan cannot be used:\n")
 	for i, problem := range problems {
 		if i == maxProblems {
 			fmt.Fprintf(&b, "- and %d more\n", len(problems)-maxProblems)
@@ -125,6 +201,13 @@ func repairWords(problems []orchestration.Problem, ownPrompt bool) string {
 		}
 		b.WriteString(shortly(problem.Detail, maxProblemDetail) + "\n")
 	}
+	return b.String()
+}
+
+// repairWords tells the planner what is wrong with its plan.
+func repairWords(faults string, ownPrompt bool) string {
+	var b strings.Builder
+	b.WriteString("Your plan cannot be used:\n" + faults)
 	b.WriteString("\nAnswer again with the whole plan, mended: all subtasks, also those that were right. ")
 	if ownPrompt {
 		b.WriteString("Keep to the form that you were asked for first. If none was, use this one:\n")

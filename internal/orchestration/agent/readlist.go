@@ -28,6 +28,22 @@ const (
 
 var planIDForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
+// languageNames mean something in the plan language's expressions, where an id
+// like them would hide it.
+var languageNames = func() map[string]bool {
+	names := map[string]bool{}
+	for name := range strings.FieldsSeq(`task context run subtasks item index iteration previous output
+		true false null in as has all exists exists_one map filter size
+		string int uint double bool bytes type list dyn duration timestamp matches contains startsWith endsWith
+		break const continue else for function if import let loop package namespace return var void while`) {
+		names[name] = true
+	}
+	return names
+}()
+
+// mayBeID reports whether a planner's id can stay as it is.
+func mayBeID(id string) bool { return planIDForm.MatchString(id) && !languageNames[id] }
+
 // A planList is a list of subtasks found in an answer: the plan, or a decoy.
 type planList struct {
 	named bool // under a key or tag that says what it is
@@ -122,7 +138,7 @@ func (l *planList) settle() []orchestration.Subtask {
 }
 
 func (l *planList) final(item planItem) bool {
-	if len(item.problems) > 0 || !planIDForm.MatchString(item.id) || l.given[item.id] {
+	if len(item.problems) > 0 || !mayBeID(item.id) || l.given[item.id] {
 		return false
 	}
 	for _, id := range item.dependsOn {
@@ -165,13 +181,14 @@ func (l *planList) plan() (orchestration.Plan, []orchestration.Problem) {
 }
 
 // rename returns the id of each item, what became of the ids that were written,
-// and the problems of renaming, by item. An id that has the form is kept; others
+// and the problems of renaming, by item. An id that has the form, and no meaning in
+// the plan language, is kept; others
 // become T and their place or, where that is taken, the next free number. A
 // subtask without an id may be depended on by the number of its place, too.
 func (l *planList) rename() (ids []string, final map[string]string, clashes map[int][]orchestration.Problem) {
 	ids, final, clashes = make([]string, len(l.items)), map[string]string{}, map[int][]orchestration.Problem{}
 	for i, item := range l.items {
-		if planIDForm.MatchString(item.id) {
+		if mayBeID(item.id) {
 			ids[i], final[item.id] = item.id, item.id
 		}
 	}

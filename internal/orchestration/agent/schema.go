@@ -217,6 +217,7 @@ func tame(v any) bool {
 type violation struct {
 	pointer string // into the answer
 	detail  string // may quote the answer
+	rule    string // the same without a word of the answer; empty: the detail quotes nothing
 }
 
 // check returns where value breaks the schema, at most maxProblems places; nil
@@ -224,15 +225,15 @@ type violation struct {
 func (s *jsonSchema) check(value json.RawMessage) (violations []violation) {
 	defer func() {
 		if recover() != nil {
-			violations = []violation{{"", "the answer is too involved to be checked against the schema"}}
+			violations = []violation{{detail: "the answer is too involved to be checked against the schema"}}
 		}
 	}()
 	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(value))
 	if err != nil {
-		return []violation{{"", "the answer is not valid JSON"}}
+		return []violation{{detail: "the answer is not valid JSON"}}
 	}
 	if !tame(instance) {
-		return []violation{{"", "the answer has a number that is too large"}}
+		return []violation{{detail: "the answer has a number that is too large"}}
 	}
 	s.effort = leastEffort + effortPerByte*len(value)
 	var failed *jsonschema.ValidationError
@@ -243,7 +244,7 @@ func (s *jsonSchema) check(value json.RawMessage) (violations []violation) {
 		violations = leaves(failed, nil, message.NewPrinter(language.English))
 	}
 	if len(violations) == 0 {
-		violations = []violation{{"", "the answer does not satisfy the schema"}}
+		violations = []violation{{detail: "the answer does not satisfy the schema"}}
 	}
 	return violations
 }
@@ -254,7 +255,9 @@ func leaves(e *jsonschema.ValidationError, found []violation, p *message.Printer
 		return found
 	}
 	if len(e.Causes) == 0 && e.ErrorKind != nil {
-		return append(found, violation{pointerTo(e.InstanceLocation), shortly(e.ErrorKind.LocalizedString(p), maxDescription)})
+		return append(found, violation{
+			pointer: pointerTo(e.InstanceLocation), detail: shortly(e.ErrorKind.LocalizedString(p), maxDescription), rule: ruleOf(e.ErrorKind),
+		})
 	}
 	for _, cause := range e.Causes {
 		found = leaves(cause, found, p)

@@ -7,11 +7,34 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// An item is an element of a section: the output or the result of a subtask.
+// An item is an element of a section: the output or the result of a subtask, an
+// input, or an output that was refused.
 type item struct {
 	id, kind string
 	status   orchestration.Status // shown where it is set
 	text     string               // already harmless in its section
+	in       place
+}
+
+// A place is where an item stands in a prompt.
+type place int
+
+const (
+	inOutputs place = iota // among dependencies or results
+	inInputs               // among inputs, its id being the name
+	inPrompt               // an input for which the caller's prompt has a placeholder
+	inRefused              // on its own: what is to be revised
+)
+
+// at returns the items of a place.
+func at(in place, items []item) []item {
+	var there []item
+	for _, it := range items {
+		if it.in == in {
+			there = append(there, it)
+		}
+	}
+	return there
 }
 
 // section writes items between tags: <results><result id="T1" …>…</result></results>.
@@ -34,7 +57,33 @@ func section(b *strings.Builder, name, element string, items []item) {
 
 // outputs is the section {dependencies}: empty when there are none.
 func outputs(items []item) string {
-	return sectionText("dependencies", "output", items)
+	return sectionText("dependencies", "output", at(inOutputs, items))
+}
+
+// inputs is the section of named values: empty when there are none.
+func inputs(items []item) string {
+	items = at(inInputs, items)
+	if len(items) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("<inputs>\n")
+	for _, it := range items {
+		b.WriteString(`<input name="` + attribute(it.id) + "\">\n" + it.text + "\n</input>\n")
+	}
+	b.WriteString("</inputs>")
+	return b.String()
+}
+
+// material is what there is to build on, each section with a blank line after it.
+func material(items []item) string {
+	text := ""
+	for _, section := range []string{outputs(items), inputs(items)} {
+		if section != "" {
+			text += section + "\n\n"
+		}
+	}
+	return text
 }
 
 // results is the section {results}.
@@ -65,6 +114,8 @@ var (
 	resultTags  = []string{"</result", "</results", "<result id"}
 	planTags    = []string{"</plan"}
 	subtaskTags = []string{"</description", "</subtask"}
+	inputTags   = []string{"</input", "</inputs", "<input name"}
+	reworkTags  = []string{"</refused", "</feedback"}
 )
 
 // harmless returns text with the "<" of those tags, in capitals or not, turned

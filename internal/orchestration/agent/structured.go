@@ -34,13 +34,13 @@ func (p *performance) structured(ctx context.Context, d *dialog, raw json.RawMes
 		return "", failure
 	}
 	value, violations := read(schema, answer)
-	if len(violations) > 0 && d.spent() {
-		failure = violated(violations)
-		failure.Retryable = true // the core knows what is left for another attempt
-		return "", failure
-	}
 	if len(violations) > 0 {
 		d.reply(answer[:runeStart(answer, min(len(answer), maxAnswer))], revisionWords(violations))
+		if d.spent(&d.request) {
+			failure = violated(violations)
+			failure.Retryable = true // the core knows what is left for another attempt
+			return "", failure
+		}
 		if answer, failure = d.ask(ctx); failure != nil {
 			if failure.Code == orchestration.CodeContextTooLong {
 				return "", violated(violations)
@@ -54,27 +54,41 @@ func (p *performance) structured(ctx context.Context, d *dialog, raw json.RawMes
 	return value, nil
 }
 
-// read returns an answer as compact JSON, or what is wrong with it. What is
-// checked is what every reader will see: an object names nothing twice, since
-// some would take the first and some the last, and half a surrogate is U+FFFD.
+// read returns an answer as compact JSON, or what is wrong with it.
 func read(schema *jsonSchema, answer string) (string, []violation) {
 	found, err := ReadJSON(answer)
 	if err != nil {
-		return "", []violation{{"", shortly(err.Error(), maxDescription)}}
+		return "", []violation{{detail: shortly(err.Error(), maxDescription)}}
 	}
-	value, err := jsontext.AppendFormat(nil, found, jsontext.AllowInvalidUTF8(true))
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return "", []violation{{"", "an object of the answer names a member twice"}}
-	}
-	if err != nil {
-		return "", []violation{{"", "the answer is not valid JSON"}}
+	value, violations := strictly(string(found))
+	if len(violations) > 0 {
+		return "", violations
 	}
 	return string(value), schema.check(value)
 }
 
+// strictly returns JSON in its compact form. What is checked is what every reader
+// will see: an object names nothing twice, since some would take the first and
+// some the last, and half a surrogate is U+FFFD.
+func strictly(text string) (json.RawMessage, []violation) {
+	value, err := jsontext.AppendFormat(nil, []byte(text), jsontext.AllowInvalidUTF8(true))
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return nil, []violation{{detail: "an object of the answer names a member twice"}}
+	case err != nil:
+		return nil, []violation{{detail: "the answer is not valid JSON"}}
+	}
+	return value, nil
+}
+
 func revisionWords(violations []violation) string {
+	return "Your answer does not satisfy the JSON Schema:\n" + violationLines(violations) +
+		"\nAnswer again with the whole JSON, mended, and with nothing else."
+}
+
+// violationLines lists violations for the model that wrote what breaks the schema.
+func violationLines(violations []violation) string {
 	var b strings.Builder
-	b.WriteString("Your answer does not satisfy the JSON Schema:\n")
 	for _, v := range violations {
 		b.WriteString("- ")
 		if v.pointer != "" {
@@ -82,7 +96,6 @@ func revisionWords(violations []violation) string {
 		}
 		b.WriteString(v.detail + "\n")
 	}
-	b.WriteString("\nAnswer again with the whole JSON, mended, and with nothing else.")
 	return b.String()
 }
 

@@ -10,10 +10,26 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// synthesize performs a Synthesize.
+// synthesized performs a Synthesize.
+func (p *performance) synthesized(ctx context.Context, c orchestration.Synthesize) orchestration.Synthesized {
+	said := orchestration.Synthesized{Attempt: c.Attempt}
+	failure := p.once(ctx, c.CacheKey, func(output string) bool {
+		said.Output, said.Cached = output, true
+		p.showWhole("", output)
+		return true
+	}, func() (string, bool) {
+		said.Failure = p.contain(func() *orchestration.Failure { return p.synthesize(ctx, c, &said) })
+		return said.Output, said.Failure == nil && !isBlankText(said.Output)
+	})
+	said.Failure = cmp.Or(failure, said.Failure)
+	said.Calls = p.calls
+	return said
+}
+
+// synthesize makes the final output.
 func (p *performance) synthesize(ctx context.Context, c orchestration.Synthesize, said *orchestration.Synthesized) *orchestration.Failure {
 	role := p.Spec.Synthesizer.Role
-	p.cast(llm.Synthesizer, cmp.Or(c.Model, role.Model), c.Attempt, c.Reserved)
+	p.cast(llm.Synthesizer, "", cmp.Or(c.Model, role.Model))
 	f, failure := p.newFinale(ctx, c)
 	if failure != nil {
 		return failure
@@ -34,6 +50,8 @@ func (p *performance) synthesize(ctx context.Context, c orchestration.Synthesize
 	}
 	return f.judged(failure)
 }
+
+func isBlankText(text string) bool { return strings.TrimSpace(text) == "" }
 
 func (p *performance) plain(ctx context.Context, d *dialog) (string, *orchestration.Failure) {
 	text, failure := d.ask(ctx)

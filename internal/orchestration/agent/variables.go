@@ -27,18 +27,19 @@ type PromptFault struct {
 }
 
 // CheckPrompts returns what is wrong with a run's own prompts, nil when nothing
-// is: a name that is neither ours nor a key of context (missing_prompt_variable,
-// the name in the detail), a key of context that hides one of our names in a
+// is: a name that is neither ours nor a key of context nor, in the workers', an
+// input of every worker subtask of the given plan (missing_prompt_variable, the
+// name in the detail), a key of context that hides one of our names in a
 // prompt that uses it (the same code), and what is no placeholder at all
 // (invalid_request, the place in the detail).
 func CheckPrompts(spec *orchestration.Spec) []PromptFault {
 	keys := contextKeys(spec.Context)
-	faults := checkPrompt("/planner/prompt", spec.Planner.Prompt, plannerNames, keys)
-	faults = append(faults, checkPrompt("/worker/prompt", spec.Worker.Prompt, workerNames, keys)...)
-	return append(faults, checkPrompt("/synthesizer/prompt", spec.Synthesizer.Prompt, synthesizerNames, keys)...)
+	faults := checkPrompt("/planner/prompt", spec.Planner.Prompt, plannerNames, keys, nil)
+	faults = append(faults, checkPrompt("/worker/prompt", spec.Worker.Prompt, workerNames, keys, commonInputs(spec.Plan))...)
+	return append(faults, checkPrompt("/synthesizer/prompt", spec.Synthesizer.Prompt, synthesizerNames, keys, nil)...)
 }
 
-func checkPrompt(pointer, prompt string, ours []string, keys map[string]bool) []PromptFault {
+func checkPrompt(pointer, prompt string, ours []string, keys, inputs map[string]bool) []PromptFault {
 	t, misuses := parseTemplate(prompt)
 	var faults []PromptFault
 	for _, m := range misuses {
@@ -56,7 +57,7 @@ func checkPrompt(pointer, prompt string, ours []string, keys map[string]bool) []
 		case own && given:
 			faults = append(faults, PromptFault{pointer, codeMissingVariable, fmt.Sprintf(
 				"the prompt uses {%s}, which the key %q of context hides; give that key another name", shown, shown)})
-		case !own && !given:
+		case !own && !given && !inputs[p.name]:
 			faults = append(faults, PromptFault{pointer, codeMissingVariable, fmt.Sprintf(
 				"the prompt uses {%s}, which is not given: it is no key of context, and none of %s", shown, strings.Join(ours, ", "))})
 		}
@@ -80,17 +81,31 @@ type form struct {
 // readForm reads a prompt that may use our names and the keys of context. It
 // fails where [CheckPrompts] finds a fault.
 func readForm(prompt string, ours []string, context json.RawMessage) (form, *orchestration.Failure) {
+	t, failure := readTemplate(prompt)
+	if failure != nil {
+		return form{}, failure
+	}
+	f := form{t, contextValues(context, t)}
+	return f, f.complete(func(name string) bool { return slices.Contains(ours, name) })
+}
+
+func readTemplate(prompt string) (template, *orchestration.Failure) {
 	t, misuses := parseTemplate(prompt)
 	if len(misuses) > 0 {
-		return form{}, unusable(misuses[0].String())
+		return nil, unusable(misuses[0].String())
 	}
-	values := contextValues(context, t)
-	for _, p := range t {
-		if _, given := values[p.name]; p.name != "" && given == slices.Contains(ours, p.name) {
-			return form{}, unusable(fmt.Sprintf("{%s} is not given, or given twice", shortly(p.name, 100)))
+	return t, nil
+}
+
+// complete fails unless each name of the prompt is either in context or is given
+// by others.
+func (f form) complete(others func(name string) bool) *orchestration.Failure {
+	for _, p := range f.template {
+		if _, given := f.values[p.name]; p.name != "" && given == others(p.name) {
+			return unusable(fmt.Sprintf("{%s} is not given, or given twice", shortly(p.name, 100)))
 		}
 	}
-	return form{t, values}, nil
+	return nil
 }
 
 // fill puts the values in. Those of ours are not expanded either.

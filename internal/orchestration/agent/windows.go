@@ -53,5 +53,5 @@ func (p *performance) learn(err error, request *llm.Request) {
 	if errors.As(err, &failed) {
 		named = failed.Window
 	}
-	p.windows.lower(p.model.Name, named, spent(request.Messages)+request.MaxTokens)
+	p.windows.lower(p.model.Name, named, spentOn(request)+request.MaxTokens)
 }

@@ -3,20 +3,83 @@ package agent
 import (
 	"cmp"
 	"context"
-	"strings"
 
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// work performs a Work.
+// worked performs a Work. A revision, or a second look at an output, is made in
+// any case.
+func (p *performance) worked(ctx context.Context, c orchestration.Work) orchestration.Worked {
+	said := orchestration.Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt}
+	key := c.CacheKey
+	if c.Rework != nil || c.Judge != nil {
+		key = ""
+	}
+	failure := p.once(ctx, key, func(output string) bool { return p.reuse(c, output, &said) }, func() (string, bool) {
+		said.Failure = p.contain(func() *orchestration.Failure { return p.work(ctx, c, &said) })
+		good := said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings)
+		return said.Output, good
+	})
+	said.Failure = cmp.Or(failure, said.Failure)
+	said.Calls = p.calls
+	return said
+}
+
+// reuse takes an output that was made before.
+func (p *performance) reuse(c orchestration.Work, output string, said *orchestration.Worked) bool {
+	if c.Subtask.Kind == orchestration.KindPlan {
+		plan, problems := p.readPlan(output)
+		if len(problems) > 0 {
+			return false
+		}
+		said.Plan = &plan
+	} else {
+		p.showWhole(c.Subtask.ID, output)
+	}
+	said.Output, said.Cached = output, true
+	return true
+}
+
+// work makes the output of a subtask and checks it.
 func (p *performance) work(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
+	if c.Timeout > 0 {
+		p.timeout = c.Timeout
+	}
+	if c.Judge != nil {
+		output, failure := p.text(ctx, *c.Judge)
+		if failure != nil {
+			return failure
+		}
+		if said.Output = output; len(schemasOf(c.Checks)) == 0 {
+			p.showWhole(c.Subtask.ID, output)
+		}
+		return p.check(ctx, c, said)
+	}
+	switch c.Subtask.Kind {
+	case orchestration.KindPlan:
+		return p.planPart(ctx, c, said)
+	case orchestration.KindDecide:
+		return p.decide(ctx, c, said)
+	case orchestration.KindTool:
+		if failure := p.useTool(ctx, c, said); failure != nil {
+			return failure
+		}
+	default:
+		if failure := p.employ(ctx, c, said); failure != nil {
+			return failure
+		}
+	}
+	return p.check(ctx, c, said)
+}
+
+// employ has a worker make the output.
+func (p *performance) employ(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
 	w, ok := p.Spec.Worker, true
 	if c.Worker != "" {
 		w, ok = p.Spec.WorkerNamed(c.Worker)
 	}
-	p.worker = c.Worker
-	p.cast(llm.Worker, cmp.Or(c.Model, w.Model), c.Attempt, c.Reserved)
+	p.cast(llm.Worker, c.Worker, cmp.Or(c.Model, w.Model))
 	if !ok {
 		return &orchestration.Failure{Code: orchestration.CodeInternal, Detail: "the run knows no worker of that name"}
 	}
@@ -25,19 +88,26 @@ func (p *performance) work(ctx context.Context, c orchestration.Work, said *orch
 		return failure
 	}
 	defer done()
-	o, failure := p.workOrder(ctx, c, w, images)
+	p.keepForChecks(c)
+	box := p.toolbox(w)
+	o, failure := p.workOrder(ctx, c, w, images, box)
 	if failure != nil {
 		return failure
 	}
 	said.Shortened = o.shortened
 	d := p.dialog(w.Role, o.messages)
+	d.started = &p.started
 	d.request.MaxTokens, d.request.Temperature = o.answer, w.Temperature
 	d.request.Place.Priority = c.Priority
-	d.listen(c.Subtask.ID)
-	text, failure := d.ask(ctx)
+	if schemas := schemasOf(c.Checks); len(schemas) == 1 && o.tools == nil {
+		d.request.Schema = &llm.Schema{Name: "answer", JSON: schemas[0]}
+	} else if len(schemas) == 0 { // one with a schema is shown when it is known to be JSON
+		d.listen(c.Subtask.ID)
+	}
+	text, failure := d.askWith(ctx, o.tools, box)
 	if failure != nil {
 		if failure.Code == orchestration.CodeContextTooLong {
-			_, tooLong := p.workOrder(ctx, c, w, images)
+			_, tooLong := p.workOrder(ctx, c, w, images, box)
 			failure.Retryable = tooLong == nil
 		}
 		return failure
@@ -50,125 +120,51 @@ func (p *performance) work(ctx context.Context, c orchestration.Work, said *orch
 // again if need be, so that a call that waits for its slot holds them once.
 type order struct {
 	messages  []llm.Message
-	answer    int // the tokens that the answer may take; 0: as the endpoint likes
+	tools     []llm.Tool // that it may ask for
+	answer    int        // the tokens that the answer may take; 0: as the endpoint likes
 	shortened bool
 }
 
-func (p *performance) workOrder(ctx context.Context, c orchestration.Work, w orchestration.Worker, images []llm.Image) (order, *orchestration.Failure) {
-	items := make([]item, len(c.Dependencies))
-	for i, dep := range c.Dependencies {
-		text, failure := p.text(ctx, dep.Output)
-		if failure != nil {
+func (p *performance) workOrder(ctx context.Context, c orchestration.Work, w orchestration.Worker, images []llm.Image, box *toolbox) (order, *orchestration.Failure) {
+	var f *form
+	if p.Spec.Worker.Prompt != "" && !c.Fallback {
+		var failure *orchestration.Failure
+		if f, failure = p.workerForm(c); failure != nil {
 			return order{}, failure
 		}
-		items[i] = item{id: dep.ID, kind: dep.Type, text: harmless(text, outputTags)}
-		if dep.Status != orchestration.StatusSucceeded {
-			items[i].status, items[i].text = dep.Status, "There is no output."
-		}
 	}
-	d, failure := p.workDraft(c, w, items)
+	items, failure := p.items(ctx, c, f)
 	if failure != nil {
 		return order{}, failure
 	}
-	d.images = images
-	budget, answer := p.room(w.MaxTokens)
-	messages, shortened, ok := d.fit(budget)
-	if !ok {
+	o := order{tools: box.offer()}
+	var budget int
+	budget, o.answer = p.room(w.MaxTokens)
+	fit := func(budget int) (ok bool) {
+		d := p.workDraft(c, w, f, items, len(o.tools) > 0)
+		d.images = images
+		o.messages, o.shortened, ok = d.fit(budget)
+		return ok
+	}
+	if len(o.tools) > 0 && fit(roomBeside(budget, p.purse != nil, o.tools)) {
+		return o, nil
+	}
+	o.tools = nil
+	if !fit(budget) {
 		return order{}, tooLong("the task, its context and the subtask's description do not fit the worker model's context window")
 	}
-	return order{messages, answer, shortened}, nil
+	return o, nil
 }
 
-// workDraft is the worker's prompt. All workers of a run have one system
-// message; what makes this one special stands at the end.
-func (p *performance) workDraft(c orchestration.Work, w orchestration.Worker, items []item) (*draft, *orchestration.Failure) {
-	d := &draft{system: cmp.Or(p.Spec.Worker.System, workerSystem), items: items, times: 1}
-	if c.Fallback {
-		d.user = func(items []item) string { return simpleUser(p.Spec, c.Subtask, items) }
-		return d, nil
+// roomBeside is the part of a budget that a prompt may take when tools go with
+// it. Where the attempt may not spend more, half is for what they say, which has
+// to be sent, too. Too little room is none, not any.
+func roomBeside(budget int, spends bool, tools []llm.Tool) int {
+	if budget < 0 {
+		return budget
 	}
-	special := ""
-	if c.Worker != "" {
-		special = w.System
+	if spends {
+		budget /= 2
 	}
-	if p.Spec.Worker.Prompt == "" {
-		d.user = func(items []item) string { return workerUser(p.Spec, c.Subtask, special, items) }
-		return d, nil
-	}
-	f, failure := readForm(p.Spec.Worker.Prompt, workerNames, p.Spec.Context)
-	if failure != nil {
-		return nil, failure
-	}
-	times := f.template.count("dependencies")
-	d.times = max(1, times)
-	d.user = func(items []item) string {
-		section := outputs(items)
-		text := f.fill(workerValues(p.Spec, c.Subtask, section))
-		if times == 0 && section != "" {
-			text += "\n\n" + section
-		}
-		if special != "" {
-			text += "\n\n" + roleWords(c.Subtask.Type, special)
-		}
-		return text
-	}
-	return d, nil
-}
-
-// workerUser is our own worker's prompt.
-func workerUser(spec *orchestration.Spec, s orchestration.Subtask, special string, items []item) string {
-	var b strings.Builder
-	size := len(workerOpening) + len(spec.Task) + len(spec.Context) + len(special) + len(s.Description) + 512
-	section := outputs(items)
-	b.Grow(size + len(section))
-	premise(&b, workerOpening, spec)
-	if section != "" {
-		b.WriteString(section + "\n\n")
-	}
-	if words := roleWords(s.Type, special); words != "" {
-		b.WriteString(words + "\n\n")
-	}
-	b.WriteString("<subtask>\n")
-	if hasStyle(s.Type) {
-		b.WriteString("<type>" + attribute(s.Type) + "</type>\n")
-	}
-	b.WriteString("<description>" + harmless(s.Description, subtaskTags) + "</description>\n</subtask>\n\nWrite the result between <response> and </response>.")
-	return b.String()
-}
-
-// simpleUser is the prompt of a fallback: the least that a smaller model needs,
-// or one that could not do with ours.
-func simpleUser(spec *orchestration.Spec, s orchestration.Subtask, items []item) string {
-	var b strings.Builder
-	premise(&b, simpleOpening, spec)
-	if section := outputs(items); section != "" {
-		b.WriteString(section + "\n\n")
-	}
-	b.WriteString("<subtask>\n" + harmless(s.Description, subtaskTags) + "\n</subtask>\n\nWrite the result.")
-	return b.String()
-}
-
-func hasStyle(kind string) bool { return kind != "" && kind != orchestration.DefaultType }
-
-// roleWords says in which role or style the subtask is to be done.
-func roleWords(kind, special string) string {
-	switch {
-	case special != "" && hasStyle(kind):
-		return "Your role is “" + attribute(kind) + "”:\n" + special
-	case special != "":
-		return "Your role:\n" + special
-	case hasStyle(kind):
-		return "Your role, or the style to work in, is “" + attribute(kind) + "”."
-	}
-	return ""
-}
-
-// workerValues are the values of a worker's names.
-func workerValues(spec *orchestration.Spec, s orchestration.Subtask, dependencies string) map[string]string {
-	return map[string]string{
-		"original_task":    spec.Task,
-		"task_type":        cmp.Or(s.Type, orchestration.DefaultType),
-		"task_description": s.Description,
-		"dependencies":     dependencies,
-	}
+	return max(0, budget-toolTokens(tools))
 }

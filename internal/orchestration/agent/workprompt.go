@@ -1,0 +1,243 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// maxFeedback bounds, in bytes, what a worker is told of why its output was refused.
+const maxFeedback = 16 << 10
+
+// items are what a worker is to build on: the outputs that it depends on, its
+// inputs and, for a revision, what it is to revise.
+func (p *performance) items(ctx context.Context, c orchestration.Work, f *form) ([]item, *orchestration.Failure) {
+	items := make([]item, 0, len(c.Dependencies)+len(c.Inputs)+1)
+	for _, dep := range c.Dependencies {
+		text, failure := p.text(ctx, dep.Output)
+		if failure != nil {
+			return nil, failure
+		}
+		it := item{id: dep.ID, kind: dep.Type, text: harmless(text, outputTags)}
+		if dep.Status != orchestration.StatusSucceeded {
+			it.status, it.text = dep.Status, "There is no output."
+		}
+		items = append(items, it)
+	}
+	for _, v := range c.Inputs {
+		text, failure := p.text(ctx, v.Text)
+		if failure != nil {
+			return nil, failure
+		}
+		it := item{id: v.Name, in: inInputs, text: inWords(text)}
+		if f != nil && f.template.count(v.Name) > 0 {
+			it.in = inPrompt
+		} else {
+			it.text = harmless(it.text, inputTags)
+		}
+		items = append(items, it)
+	}
+	if c.Rework != nil {
+		text, failure := p.text(ctx, c.Rework.Output)
+		if failure != nil {
+			return nil, failure
+		}
+		items = append(items, item{in: inRefused, text: harmless(text, reworkTags)})
+	}
+	return items, nil
+}
+
+// inWords is a value as prompts have it: strings as they are, others as JSON.
+func inWords(value string) string {
+	var text string
+	if strings.HasPrefix(value, `"`) && json.Unmarshal([]byte(value), &text) == nil {
+		return text
+	}
+	return value
+}
+
+// workerForm is the caller's prompt for workers. A name in it may be one of ours,
+// an input's or a key of context: of the subtask's own or, where that has none,
+// of the run's.
+func (p *performance) workerForm(c orchestration.Work) (*form, *orchestration.Failure) {
+	t, failure := readTemplate(p.Spec.Worker.Prompt)
+	if failure != nil {
+		return nil, failure
+	}
+	f := &form{t, contextValues(p.Spec.Context, t)}
+	for name, value := range contextValues(c.Context, t) {
+		if !slices.Contains(workerNames, name) {
+			f.values[name] = value
+		}
+	}
+	given := map[string]bool{}
+	for _, v := range c.Inputs {
+		given[v.Name] = !slices.Contains(workerNames, v.Name)
+		if given[v.Name] {
+			delete(f.values, v.Name)
+		}
+	}
+	return f, f.complete(func(name string) bool {
+		if _, ok := f.values[name]; ok {
+			return slices.Contains(workerNames, name)
+		}
+		// Subtasks that a planner added later may lack an input that the plan's all have.
+		return given[name] || slices.Contains(workerNames, name) || inputsOf(p.Spec.Plan)[name] > 0
+	})
+}
+
+// workDraft is the worker's prompt. All workers of a run have one system
+// message; what makes this one special stands at the end.
+func (p *performance) workDraft(c orchestration.Work, w orchestration.Worker, f *form, items []item, tools bool) *draft {
+	d := &draft{system: cmp.Or(p.Spec.Worker.System, workerSystem), items: items, times: 1}
+	o := wording{spec: p.specOf(c), subtask: c.Subtask, tools: tools, answer: answerWords(schemasOf(c.Checks))}
+	if c.Worker != "" {
+		o.special = w.System
+	}
+	if c.Rework != nil {
+		o.feedback = c.Rework.Feedback
+	}
+	switch {
+	case c.Fallback:
+		if fallback := c.Subtask.OnFailure.Fallback; fallback != nil && fallback.Prompt != "" {
+			o.subtask.Description = fallback.Prompt
+		}
+		d.user = o.simple
+	case f == nil:
+		d.user = o.ours
+	default:
+		d.times = f.most(items)
+		d.user = func(items []item) string { return o.own(f, items) }
+	}
+	return d
+}
+
+// most returns how often an item stands in the prompt at most.
+func (f *form) most(items []item) int {
+	times := max(1, f.template.count("dependencies"))
+	for _, it := range at(inPrompt, items) {
+		times = max(times, f.template.count(it.id))
+	}
+	return times
+}
+
+// A wording is what a worker's prompt says beside its items.
+type wording struct {
+	spec     *orchestration.Spec
+	subtask  orchestration.Subtask
+	special  string // the specialist's own system text
+	feedback string // why an output was refused
+	tools    bool   // there are some
+	answer   string // how to answer, beside what the prompt itself says of it
+}
+
+// answerWords asks for JSON that satisfies the schemas.
+func answerWords(schemas []json.RawMessage) string {
+	words := ""
+	for _, schema := range schemas {
+		words += schemaWords(schema)
+	}
+	return words
+}
+
+// ours is our own worker's prompt.
+func (o *wording) ours(items []item) string {
+	var b strings.Builder
+	spec, s, built := o.spec, o.subtask, material(items)
+	b.Grow(len(workerOpening) + len(spec.Task) + len(spec.Context) + len(built) + len(o.special) + len(s.Description) + 1024)
+	premise(&b, workerOpening, spec)
+	b.WriteString(built)
+	if words := roleWords(s.Type, o.special); words != "" {
+		b.WriteString(words + "\n\n")
+	}
+	if o.tools {
+		b.WriteString(toolWords + "\n\n")
+	}
+	b.WriteString("<subtask>\n")
+	if hasStyle(s.Type) {
+		b.WriteString("<type>" + attribute(s.Type) + "</type>\n")
+	}
+	b.WriteString("<description>" + harmless(s.Description, subtaskTags) + "</description>\n</subtask>\n\n")
+	b.WriteString(o.revision(items))
+	if o.answer == "" {
+		b.WriteString("Write the result between <response> and </response>.")
+	} else {
+		b.WriteString("Write the result." + o.answer)
+	}
+	return b.String()
+}
+
+// simple is the prompt of a fallback: the least that a smaller model needs, or
+// one that could not do with ours.
+func (o *wording) simple(items []item) string {
+	var b strings.Builder
+	premise(&b, simpleOpening, o.spec)
+	b.WriteString(material(items))
+	b.WriteString("<subtask>\n" + harmless(o.subtask.Description, subtaskTags) + "\n</subtask>\n\n" + o.revision(items) + "Write the result." + o.answer)
+	return b.String()
+}
+
+// own is a caller's prompt. What it has no placeholder for follows it.
+func (o *wording) own(f *form, items []item) string {
+	values := map[string]string{}
+	for _, it := range at(inPrompt, items) {
+		values[it.id] = it.text
+	}
+	section := outputs(items)
+	for name, value := range workerValues(o.spec, o.subtask, section) {
+		values[name] = value
+	}
+	parts := []string{f.fill(values)}
+	if f.template.count("dependencies") == 0 {
+		parts = append(parts, section)
+	}
+	parts = append(parts, inputs(items))
+	if o.special != "" {
+		parts = append(parts, roleWords(o.subtask.Type, o.special))
+	}
+	parts = append(parts, strings.TrimSpace(o.revision(items)))
+	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
+	return strings.Join(parts, "\n\n") + o.answer
+}
+
+// revision asks for an output that was refused to be revised.
+func (o *wording) revision(items []item) string {
+	refused := at(inRefused, items)
+	if len(refused) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("<refused>\n" + refused[0].text + "\n</refused>\n\n")
+	element(&b, "feedback", harmless(shortly(o.feedback, maxFeedback), reworkTags))
+	b.WriteString(reworkWords + "\n\n")
+	return b.String()
+}
+
+func hasStyle(kind string) bool { return kind != "" && kind != orchestration.DefaultType }
+
+// roleWords says in which role or style the subtask is to be done.
+func roleWords(kind, special string) string {
+	switch {
+	case special != "" && hasStyle(kind):
+		return "Your role is “" + attribute(kind) + "”:\n" + special
+	case special != "":
+		return "Your role:\n" + special
+	case hasStyle(kind):
+		return "Your role, or the style to work in, is “" + attribute(kind) + "”."
+	}
+	return ""
+}
+
+// workerValues are the values of a worker's names.
+func workerValues(spec *orchestration.Spec, s orchestration.Subtask, dependencies string) map[string]string {
+	return map[string]string{
+		"original_task":    spec.Task,
+		"task_type":        cmp.Or(s.Type, orchestration.DefaultType),
+		"task_description": s.Description,
+		"dependencies":     dependencies,
+	}
+}
