@@ -26,7 +26,7 @@ func TestCheck(t *testing.T) {
 		"two cycles":   {planOf([]string{"a<b", "b<a", "c<d", "d<c"}), []string{"/subtasks/1/depends_on/0 cycle a → b → a", "/subtasks/3/depends_on/0 cycle c → d → c"}},
 		"all at once":  {planOf([]string{"a<a", "a<z"}), []string{"/subtasks/1/id duplicate_id", "/subtasks/0/depends_on/0 self_dependency", "/subtasks/1/depends_on/0 unknown_dependency"}},
 		"blank":        {Plan{Subtasks: []Subtask{{ID: "a", Description: " \n"}}}, []string{"/subtasks/0/description blank_description"}},
-		"unknown kind": {Plan{Subtasks: []Subtask{{ID: "a", Kind: "magic", Description: "x"}}}, []string{"/subtasks/0/kind unsupported_kind"}},
+		"unknown kind": {Plan{Subtasks: []Subtask{{ID: "a", Kind: "magic", Description: "x"}}}, []string{"/subtasks/0/kind unknown_kind"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			problems := test.plan.Check(Rules{MaxSubtasks: 4})

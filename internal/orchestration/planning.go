@@ -43,6 +43,7 @@ func (d *decision) planned(p Planned) {
 	if planning.Status != StatusRunning || p.Attempt != planning.Attempt {
 		return
 	}
+	p.Plan = d.run.styled(p.Plan)
 	switch {
 	case d.run.Ending != nil:
 		d.emit(p.Attempt, &PlanInvalid{Failure: canceledWith(d.run.Ending), Calls: p.Calls})
@@ -56,6 +57,19 @@ func (d *decision) planned(p Planned) {
 		d.firstPlan(p)
 	}
 	d.warn()
+}
+
+// styled takes the workers that a planner names and nobody configured as styles
+// of the default one.
+func (r *Run) styled(p Plan) Plan {
+	p.Subtasks = slices.Clone(p.Subtasks)
+	for i := range p.Subtasks {
+		s := &p.Subtasks[i]
+		if _, known := r.Spec.WorkerNamed(s.Worker); s.Worker != "" && !known {
+			s.Type, s.Worker = s.Worker, ""
+		}
+	}
+	return p
 }
 
 // firstPlan takes an answer to the first question.

@@ -99,7 +99,7 @@ func (d *planDraft) done(place int) planItem {
 	}
 	if kind := d.texts[fieldKind]; kind != "" && !strings.EqualFold(kind, string(orchestration.KindWorker)) {
 		item.kind = cutText(kind, maxPlanName)
-		item.fault("/kind", orchestration.ProblemUnsupportedKind,
+		item.fault("/kind", orchestration.ProblemUnknownKind,
 			fmt.Sprintf("Subtask %d is of a kind that is not supported; only \"worker\" is.", place))
 	}
 	switch n := len(item.description); {
