@@ -176,7 +176,7 @@ func TestDecideWhenTheLoopEnds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				j := open(t)
 				failure, created := orchestration.ErrUnavailable, false
-				if want == orchestration.ErrNotFound {
+				if what == "let go" {
 					failure = orchestration.ErrConflict
 				}
 				d := drive(t, &wrapped{Journal: j, append: func(c orchestration.Commit) error {
@@ -191,7 +191,7 @@ func TestDecideWhenTheLoopEnds(t *testing.T) {
 				synctest.Wait()
 				taken, refused := deciding(t, d, run, taken), deciding(t, d, run, refused) // the second while the first is appended
 				wantNone(t, "taken", taken)
-				if want == ErrClosed {
+				if what == "closed" {
 					d.Close()
 				} else {
 					time.Sleep(time.Second)
