@@ -85,8 +85,18 @@ func lost(call orchestration.Command) orchestration.Said {
 		return orchestration.Planned{Attempt: c.Attempt, Failure: failure}
 	case orchestration.Work:
 		return orchestration.Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt, Failure: failure}
+	case orchestration.Compensate:
+		return orchestration.Compensated{Subtask: c.Subtask, Attempt: c.Attempt, Failure: failure}
 	case orchestration.Synthesize:
 		return orchestration.Synthesized{Attempt: c.Attempt, Failure: failure}
 	}
 	return nil
+}
+
+// unfinished reports whether it is a compensation that was cut short, as nothing
+// but a process that stops does. It has no outcome then: it is made again after the
+// next start, under its key.
+func unfinished(said orchestration.Said) bool {
+	c, ok := said.(orchestration.Compensated)
+	return ok && c.Failure != nil && c.Failure.Code == orchestration.CodeCanceled
 }

@@ -4,7 +4,7 @@ import "github.com/tutti-run/tutti/internal/orchestration"
 
 // An admission says how many runs there are.
 type admission struct {
-	begun    int            // that have begun, or are about to
+	begun    int            // that have begun, or are about to, and do not wait for a person
 	joining  int            // that are about to queue
 	queue    queue          // of those that have not begun
 	suspects []*loop        // that are yet to be taken up: see tryOut
@@ -100,7 +100,7 @@ func (d *Driver) beginNext() {
 }
 
 // launch has a run's loop begin with inputs. The lock is held, and the run is
-// among those that have begun.
+// among those that have begun, unless it waits for a person.
 func (d *Driver) launch(l *loop, first ...orchestration.Said) {
 	l.init(d)
 	d.runs[l.id] = l
@@ -108,11 +108,30 @@ func (d *Driver) launch(l *loop, first ...orchestration.Said) {
 		l.drive(first)
 		d.mu.Lock()
 		delete(d.runs, l.id)
-		d.begun--
+		if !l.waits {
+			d.begun--
+		}
 		d.gone(l.tenant)
 		d.mu.Unlock()
 		d.beginNext()
 	})
+}
+
+// keepPlace has a run that begins to wait for a person give its place to another one,
+// and one that goes on take a place, even if there is none.
+func (l *loop) keepPlace() {
+	d, waits := l.driver, l.run.Status == orchestration.StatusWaiting
+	if waits == l.waits {
+		return
+	}
+	d.mu.Lock()
+	if l.waits = waits; waits {
+		d.begun--
+	} else {
+		d.begun++
+	}
+	d.mu.Unlock()
+	d.beginNext()
 }
 
 // isStopping reports whether nothing new may start.

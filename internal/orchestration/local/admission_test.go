@@ -175,3 +175,48 @@ func TestARefusedStartLeavesItsRoom(t *testing.T) {
 		}
 	})
 }
+
+// A run that waits for a person gives its place to one that queues, and takes one
+// again when it goes on, though there is none.
+func TestAWaitingRunTakesNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		d := narrow(t, j, silent)
+		want := func(what string, begun, queued int) {
+			t.Helper()
+			synctest.Wait()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if d.begun != begun || d.queue.size != queued {
+				t.Errorf("%s: %d have a place and %d queue, want %d and %d", what, d.begun, d.queue.size, begun, queued)
+			}
+		}
+		first, second, third := start(t, d), start(t, d), start(t, d)
+		want("at first", 1, 2)
+		// The loops are idle: the test acts in their place.
+		is := func(run string, status orchestration.Status) {
+			d.runs[run].run.Status = status
+			d.runs[run].keepPlace()
+			d.runs[run].keepPlace()
+		}
+		is(first, orchestration.StatusWaiting)
+		want("one waits", 1, 1)
+		if got := status(t, j, second); got != orchestration.StatusRunning {
+			t.Errorf("the second run is %s", got)
+		}
+		is(first, orchestration.StatusRunning)
+		want("it goes on", 2, 1)
+		is(first, orchestration.StatusWaiting)
+		want("it waits again", 1, 1)
+		if err := d.Cancel(t.Context(), second, ""); err != nil {
+			t.Fatal(err)
+		}
+		want("the second one has ended", 1, 0)
+		is(third, orchestration.StatusWaiting)
+		want("all wait", 0, 0)
+		start(t, d)
+		want("another one", 1, 0)
+		d.Close()
+		want("closed", 0, 0)
+	})
+}

@@ -33,8 +33,9 @@ type Journal interface {
 	Unfinished(ctx context.Context) ([]orchestration.Row, error)
 }
 
-// An Agent performs a MakePlan, Work or Synthesize and returns its outcome,
-// however it ends. It returns soon after ctx was canceled.
+// An Agent performs a MakePlan, Work, Compensate or Synthesize and returns its
+// outcome, however it ends. It returns soon after ctx was canceled, with a failure
+// of CodeCanceled if that cut it short.
 type Agent interface {
 	Perform(ctx context.Context, p orchestration.Performance) orchestration.Said
 }
@@ -52,8 +53,9 @@ type Options struct {
 	// after them. It must not keep the run.
 	Appended func(run *orchestration.Run, events []orchestration.Event)
 
-	// MaxRuns is how many runs are begun at once; 0: any number. What is accepted
-	// beyond queues.
+	// MaxRuns is how many runs are at work at once; 0: any number. What is accepted
+	// beyond queues. A run that waits for a person is not at work: it gives its place
+	// to another one and, when it goes on, takes one again even if there is none.
 	MaxRuns int
 	// MaxQueued is how many runs queue; what comes then is refused.
 	MaxQueued int
@@ -141,7 +143,7 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 // commitOf completes the commit of a run's last events.
 func commitOf(run *orchestration.Run, events []orchestration.Event, c orchestration.Commit) orchestration.Commit {
 	c.Events, c.Row = events, run.Row()
-	c.Settled, c.Deliveries = run.Settles(events), run.Owes(events)
+	c.Settled, c.Deliveries, c.Cached = run.Settles(events), run.Owes(events), run.Caches(events)
 	return c
 }
 

@@ -28,12 +28,17 @@ type loop struct {
 	calls      map[string]context.CancelFunc // in flight, by the command's key
 	timers     map[string]*time.Timer        // set, by the command's key
 	stopping   bool                          // nothing new is started
+
+	waits bool // for a person, and so takes no place: under the driver's lock
+	done  bool // the run has ended: to be read once ended is closed
 }
 
 // heard is an input on its way to the run.
 type heard struct {
-	said orchestration.Said
-	call string // the key of the command that it is the outcome of, if one
+	said    orchestration.Said
+	call    string       // the key of the command that it is the outcome of, if one
+	answer  chan<- error // of who waits for what comes of it, with room for it; nil: nobody does
+	refused error        // why it was not heard
 }
 
 // inboxSize is how many inputs wait for a run before their senders do.
@@ -84,6 +89,7 @@ func (l *loop) drive(first []orchestration.Said) {
 			}
 		}
 	}
+	l.done = l.run.Done()
 }
 
 // hear decides what follows from inputs and acts on it. It reports whether the
@@ -91,6 +97,7 @@ func (l *loop) drive(first []orchestration.Said) {
 func (l *loop) hear(batch []heard) bool {
 	commands, ok := l.decide(batch)
 	if ok {
+		l.keepPlace()
 		l.act(commands)
 	}
 	return ok
@@ -109,31 +116,38 @@ func (l *loop) drain(first heard) []heard {
 	}
 }
 
-// decide has the core hear the inputs, and makes the events durable.
+// decide has the core hear the inputs, makes the events durable, and answers those
+// who wait for that. If the run cannot go on they are not answered: the loop's end
+// tells them.
 func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool) {
 	after := l.run.Seq
 	l.stopping = l.stopping || l.driver.isStopping() // before a call that was cut short is heard
-	var events []orchestration.Event
 	for _, h := range batch {
 		if h.call != "" {
 			delete(l.calls, h.call)
 		}
-		if _, timer := h.said.(orchestration.Due); timer && l.stopping {
-			continue // it is set again when the run is resumed
+	}
+	var events []orchestration.Event
+	for i := range batch {
+		h := &batch[i]
+		if l.stopping && h.postponed() {
+			continue
 		}
 		in := l.driver.input(h.said)
 		in.Stopping = l.stopping
 		es, cs, err := l.step(in)
 		if errors.Is(err, errPanicked) {
+			reply(batch, err)
 			return l.giveUp(h.said)
 		}
-		if err != nil { // only Start is ever refused
-			l.log().Error("the run refused an input", zap.Error(err))
+		if err != nil {
+			l.refuse(h, err)
 			continue
 		}
 		events, commands = append(events, es...), append(commands, cs...)
 	}
 	if len(events) == 0 {
+		reply(batch, nil)
 		return commands, true
 	}
 	commit := commitOf(l.run, events, orchestration.Commit{After: after})
@@ -142,6 +156,7 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 	case err == nil:
 		l.driver.options.Appended(l.run, events)
 		l.clear()
+		reply(batch, nil)
 		return commands, true
 	case l.driver.closing.Err() != nil:
 		return nil, false
@@ -150,7 +165,14 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		return nil, false
 	}
 	l.log().Warn("an append failed; the run is folded anew", zap.Error(err))
-	return l.again(commit, err)
+	if commands, ok = l.again(commit, err); !ok {
+		return nil, false
+	}
+	if l.run.Seq >= commit.Row.Seq {
+		err = nil // it was durable all the same
+	}
+	reply(batch, err)
+	return commands, true
 }
 
 var errPanicked = errors.New("the decision panicked")

@@ -42,6 +42,11 @@ func (q *queue) next() (name, run string, ok bool) {
 	return t.name, run, true
 }
 
+// holds reports whether a run is in the queue.
+func (q *queue) holds(run string) bool {
+	return slices.ContainsFunc(q.tenants, func(t tenant) bool { return slices.Contains(t.runs, run) })
+}
+
 // leave takes a run out of its turn, and reports whether it was in the queue.
 func (q *queue) leave(run string) (name string, ok bool) {
 	for i, t := range q.tenants {

@@ -54,6 +54,9 @@ func (d *Driver) resume(ctx context.Context, row orchestration.Row) error {
 		d.queue.join(l.tenant, l.id)
 	case l.run.Starts > 0:
 		d.suspects = append(d.suspects, l)
+	case l.run.Status == orchestration.StatusWaiting:
+		l.waits = true
+		d.launch(l, orchestration.Resume{})
 	default:
 		d.begun++
 		d.launch(l, orchestration.Resume{})
@@ -96,9 +99,15 @@ func (d *Driver) nextSuspect() *loop {
 	return l
 }
 
+// suspect returns the place of a run among the suspects, -1 if it is none. The lock
+// is held.
+func (d *Driver) suspect(run string) int {
+	return slices.IndexFunc(d.suspects, func(l *loop) bool { return l.id == run })
+}
+
 // takeSuspect takes a run out of the suspects, nil if it is none. The lock is held.
 func (d *Driver) takeSuspect(run string) *loop {
-	i := slices.IndexFunc(d.suspects, func(l *loop) bool { return l.id == run })
+	i := d.suspect(run)
 	if i < 0 {
 		return nil
 	}
