@@ -140,6 +140,7 @@ func completed(s Subtask) Subtask {
 	if s.Kind == KindWorker {
 		s.Type = cmp.Or(strings.TrimSpace(s.Type), DefaultType)
 	}
+	s.Check, s.OnFailure = s.Check.compact(), s.OnFailure.compact()
 	s.Implied, s.Uses, s.Passes, s.Kept, s.Parent, s.Round = nil, nil, nil, false, "", 0
 	return s
 }

@@ -179,7 +179,7 @@ func (d *decision) stop(status Status, reason Reason) {
 // end ends a run that is ending early, once nothing of it runs any more.
 func (d *decision) end() {
 	r := d.run
-	if r.busy() || d.compensate() {
+	if r.Done() || r.busy() || d.compensate() {
 		return
 	}
 	if r.Ending.Status == StatusCanceled {

@@ -57,7 +57,7 @@ func (r *Run) fold(e Event) {
 func (e Event) outcome() bool {
 	switch e.Fact.(type) {
 	case *PlanInvalid, *PlanCreated, *PlanReplaced,
-		*SubtaskRetrying, *SubtaskSucceeded, *SubtaskFailed, *SubtaskSkipped, *SubtaskCanceled, *SubtaskCompensated,
+		*SubtaskRetrying, *SubtaskSucceeded, *SubtaskFailed, *SubtaskSkipped, *SubtaskCanceled, *SubtaskWaiting, *SubtaskCompensated,
 		*SynthesisSucceeded, *SynthesisFailed:
 		return true
 	}

@@ -128,6 +128,16 @@ type Check struct {
 	MaxRevisions *int            `json:"max_revisions,omitempty"` // nil: DefaultRevisions
 }
 
+// compact returns the check with its schema as the journal gives it back.
+func (c *Check) compact() *Check {
+	if c == nil || len(c.JSONSchema) == 0 {
+		return c
+	}
+	c = copied(c)
+	c.JSONSchema = encoded(c.JSONSchema)
+	return c
+}
+
 // DefaultRevisions is how often an output is revised where a check does not say.
 const DefaultRevisions = 2
 

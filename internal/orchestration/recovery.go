@@ -57,3 +57,12 @@ func (r *Recovery) UnmarshalJSON(data []byte) error {
 	*r = Recovery{Do: OnFailureFallback, Fallback: object.Fallback}
 	return nil
 }
+
+// compact returns the recovery with its value as the journal gives it back.
+func (r Recovery) compact() Recovery {
+	if r.Fallback != nil && len(r.Fallback.Value) > 0 {
+		r.Fallback = copied(r.Fallback)
+		r.Fallback.Value = encoded(r.Fallback.Value)
+	}
+	return r
+}

@@ -44,7 +44,7 @@ func (r *Run) Step(in Input) ([]Event, []Command, error) {
 		if err := d.start(start); err != nil {
 			return nil, nil, err
 		}
-	case decides(in.Said):
+	case r.Done() && decides(in.Said):
 		return nil, nil, ErrNotWaiting
 	case r.Done():
 	default:
@@ -204,11 +204,13 @@ func (d *decision) timedOut() {
 // advance starts what can be started and concludes when all has ended.
 func (d *decision) advance() {
 	r := d.run
-	if r.Ending != nil {
+	switch {
+	case r.Done():
+		return
+	case r.Ending != nil:
 		d.end()
 		return
-	}
-	if r.Done() || r.Planning.Version == 0 {
+	case r.Planning.Version == 0:
 		return
 	}
 	for r.mayStart() && d.next() { // it may do so no more after any of them
