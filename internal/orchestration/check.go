@@ -25,6 +25,7 @@ const (
 	ProblemUnknownTool       = "unknown_tool"
 	ProblemUnknownModel      = "unknown_model"
 	ProblemUnknownWorkflow   = "unknown_workflow"
+	ProblemUnknownSubtask    = "unknown_subtask"
 	ProblemUnknownOption     = "unknown_option"
 	ProblemUnreachable       = "unreachable"
 	ProblemUnbounded         = "unbounded_loop"

@@ -132,7 +132,8 @@ type (
 		Subtasks []string   `json:"subtasks"` // ids in plan order
 		Kept     []string   `json:"kept"`
 		Added    []string   `json:"added"`
-		Dropped  []string   `json:"dropped"` // with what they expanded to
+		Dropped  []string   `json:"dropped"`          // with what they expanded to
+		Looked   []string   `json:"looked,omitempty"` // of Kept: expressions look into their outputs from now on
 		Calls    []Call     `json:"calls,omitempty"`
 	}
 )

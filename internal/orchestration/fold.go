@@ -129,6 +129,9 @@ func (r *Run) foldPlan(e Event) {
 		for _, id := range f.Dropped {
 			r.Subtask(id).Dropped = f.Version
 		}
+		for _, id := range f.Looked {
+			r.Subtask(id).Kept = true
+		}
 		r.Progress.Total -= len(f.Dropped)
 		for _, s := range r.Subtasks {
 			s.Superseded = s.Superseded || s.Told

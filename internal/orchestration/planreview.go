@@ -77,6 +77,16 @@ func (r *Run) edited(plan *Plan) (revision, error) {
 	if len(problems) > 0 {
 		return revision{}, &DecisionError{"/plan" + problems[0].Pointer, firstOf(problems)}
 	}
+	for _, s := range whole.Subtasks {
+		was := r.Subtask(s.ID)
+		switch {
+		case was == nil || !s.Kept || was.Kept:
+		case was.Output.Seq > 0:
+			return revision{}, &DecisionError{"/plan", fmt.Sprintf("The output of %s is too long for an expression to look into it now: depend on it instead.", s.ID)}
+		default:
+			rev.looked = append(rev.looked, s.ID)
+		}
+	}
 	kept := map[string]bool{}
 	for i, s := range whole.Subtasks[:len(plan.Subtasks)] {
 		was := r.Subtask(s.ID)

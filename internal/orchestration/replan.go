@@ -98,7 +98,7 @@ func (d *decision) put(rev revision, f PlanReplaced) {
 	r := d.run
 	added := d.add(rev.added)
 	f.Version = r.Planning.Version + 1
-	f.Kept, f.Added, f.Dropped = rev.kept, added, rev.dropped
+	f.Kept, f.Added, f.Dropped, f.Looked = rev.kept, added, rev.dropped, rev.looked
 	f.Subtasks = append(slices.Clone(rev.kept), added...)
 	d.emit(r.Planning.Attempt, &f)
 	for _, id := range rev.dropped {

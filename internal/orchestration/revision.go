@@ -13,6 +13,7 @@ type revision struct {
 	kept, dropped []string
 	added         []Subtask
 	lost          []string
+	looked        []string // of those kept: expressions look into their outputs from now on
 }
 
 // revise holds a planner's new plan against the one in force. What has
