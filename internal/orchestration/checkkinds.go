@@ -97,6 +97,7 @@ const (
 	mostOptions   = 50
 	mostOption    = 200 // bytes of one
 	mostDuration  = 24 * time.Hour
+	mostPatience  = 30 * 24 * time.Hour // with people
 )
 
 // common checks the keys that several kinds have.
@@ -116,19 +117,19 @@ func (c *planCheck) common(s *Subtask, at string) {
 		if r.MaxAttempts < 0 || r.MaxAttempts > mostAttempts {
 			c.add(ProblemBadValue, at+"/retry/max_attempts", "max_attempts must be 1 to %d.", mostAttempts)
 		}
-		c.duration(r.Backoff, at+"/retry/backoff")
+		c.duration(r.Backoff, mostDuration, at+"/retry/backoff")
 	}
-	c.duration(s.Timeout, at+"/timeout")
-	c.duration(s.Cache, at+"/cache")
+	c.duration(s.Timeout, mostDuration, at+"/timeout")
+	c.duration(s.Cache, mostPatience, at+"/cache")
 	if s.Compensate != nil {
 		c.tool(s.Compensate, at+"/compensate")
 	}
 	c.recovery(s, at+"/on_failure")
 }
 
-func (c *planCheck) duration(d Duration, at string) {
-	if d < 0 || time.Duration(d) > mostDuration {
-		c.add(ProblemBadValue, at, "The duration must be more than 0 and at most %s.", mostDuration)
+func (c *planCheck) duration(d Duration, most time.Duration, at string) {
+	if d < 0 || time.Duration(d) > most {
+		c.add(ProblemBadValue, at, "The duration must be more than 0 and at most %s.", most)
 	}
 }
 

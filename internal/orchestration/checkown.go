@@ -45,7 +45,7 @@ func (c *planCheck) approval(a *Approval, at string) {
 	if strings.TrimSpace(a.Message) == "" {
 		c.add(ProblemMissingKey, at+"/message", "An approval needs a message: say what the person is asked.")
 	}
-	c.duration(a.Timeout, at+"/timeout")
+	c.duration(a.Timeout, mostPatience, at+"/timeout")
 	switch a.Default {
 	case "", ActionApprove, ActionReject:
 	default:

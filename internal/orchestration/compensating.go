@@ -38,7 +38,7 @@ func (r *Run) undo() []Command {
 	}
 	s := todo[0]
 	if s.Undoing != nil && s.Undoing.RetryAt.After(r.UpdatedAt) {
-		return []Command{r.undoTimer(s)}
+		return []Command{s.undoTimer()}
 	}
 	arguments, _ := r.undoArguments(s) // as when it was begun
 	return []Command{r.undoing(s, arguments)}
@@ -83,15 +83,16 @@ func (r *Run) undoArguments(s *SubtaskState) (json.RawMessage, *Failure) {
 // ending early ends. It reports whether there is something left to undo.
 func (d *decision) compensate() bool {
 	r := d.run
-	for {
+	for !d.undoing {
 		todo := r.toUndo()
 		if len(todo) == 0 {
 			return false
 		}
 		s := todo[0]
 		if s.Undoing != nil && s.Undoing.RetryAt.After(d.now) {
-			d.do(r.undoTimer(s))
-			return true
+			d.do(s.undoTimer())
+			d.undoing = true
+			break
 		}
 		arguments, failure := r.undoArguments(s)
 		if failure != nil { // no other attempt would do better
@@ -101,11 +102,12 @@ func (d *decision) compensate() bool {
 		if !d.stopping {
 			d.do(r.undoing(s, arguments))
 		}
-		return true
+		d.undoing = true
 	}
+	return true
 }
 
-func (r *Run) undoTimer(s *SubtaskState) SetTimer {
+func (s *SubtaskState) undoTimer() SetTimer {
 	return SetTimer{Timer: fmt.Sprintf("compensation/%s/%d", s.ID, s.undone()+1), At: s.Undoing.RetryAt}
 }
 

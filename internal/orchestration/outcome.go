@@ -12,10 +12,10 @@ func (d *decision) finish(s *SubtaskState) {
 	r := d.run
 	output, failure := r.expanded(s)
 	switch {
+	case r.Stopped != "" && (failure != nil || output == "null"):
+		d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Because: BecauseStopped})
 	case failure == nil:
 		d.succeeded(s, output, &SubtaskSucceeded{})
-	case r.Stopped != "":
-		d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Because: BecauseStopped})
 	default:
 		d.subtaskFailed(s, *failure, "", nil)
 	}

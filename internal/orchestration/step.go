@@ -72,6 +72,7 @@ type decision struct {
 	stopping bool
 	events   []Event
 	commands []Command
+	undoing  bool // the next compensation has been asked for
 }
 
 // emit makes a fact about the run an event.
@@ -161,7 +162,8 @@ func (d *decision) due(timer string) {
 	kind, id := subjectOf(timer)
 	switch {
 	case r.Ending != nil:
-		if s := r.Subtask(id); kind == "compensation" && s != nil {
+		if s := r.Subtask(id); kind == "compensation" && s != nil && s.Undoing != nil && timer == s.undoTimer().Timer {
+			d.now = later(d.now, s.Undoing.RetryAt)
 			d.end()
 		}
 	case timer == timeoutName:

@@ -57,15 +57,25 @@ type teller struct {
 	now    time.Time
 	depth  map[string]int // by command: commits in series up to the one it was issued in
 	commit int            // depth of the current commit
+	text   string         // YAML that the next input refers to
 }
 
+// StoryExpressions are what expressions in stories mean. A test outside the
+// package, which may import their implementation, sets it.
+var StoryExpressions Expressions
+
+func storyFuncs() Funcs { return Funcs{Expressions: StoryExpressions} }
+
 func tell(t *testing.T, story string) string {
-	te := &teller{t: t, run: New(Funcs{}), now: epoch, depth: map[string]int{}}
+	te := &teller{t: t, run: New(storyFuncs()), now: epoch, depth: map[string]int{}}
 	for line := range strings.Lines(story) {
 		line = strings.TrimRight(line, "\n")
 		switch {
 		case line == "" || strings.HasPrefix(line, "#"):
 			fmt.Fprintln(&te.out, line)
+		case strings.HasPrefix(line, "| "):
+			fmt.Fprintln(&te.out, line)
+			te.text += line[2:] + "\n"
 		case strings.HasPrefix(line, "> "):
 			fmt.Fprintln(&te.out, line)
 			te.commit = 0
@@ -104,6 +114,7 @@ func (te *teller) hear(line string) {
 		return
 	}
 	said, answers := te.said(words)
+	te.text = ""
 	te.commit = max(te.commit, te.depth[answers]+1)
 	events, commands, err := te.run.Step(Input{Time: te.now, Said: said, Stopping: stopping})
 	if err != nil {
@@ -127,7 +138,7 @@ func (te *teller) said(words []string) (Said, string) {
 	rest := strings.Join(words[min(2, len(words)):], " ")
 	switch words[0] {
 	case "start":
-		return Start{ID: "run_1", Spec: specOf(te.t, words[1:])}, ""
+		return Start{ID: "run_1", Spec: te.specOf(words[1:])}, ""
 	case "accept":
 		return Start{ID: "run_1", Spec: specOf(te.t, words[1:]), Queue: true}, ""
 	case "begin":
@@ -145,6 +156,9 @@ func (te *teller) said(words []string) (Said, string) {
 		default:
 			p.Plan = planOf(words[2:])
 		}
+		if te.text != "" {
+			p.Plan = te.plan()
+		}
 		return p, fmt.Sprintf("plan/%d", attempt)
 	case "worked":
 		id, n, _ := strings.Cut(words[1], "#")
@@ -153,6 +167,7 @@ func (te *teller) said(words []string) (Said, string) {
 		if len(words) > 2 && words[2] == "failed" {
 			w.Failure, w.Output = failureOf(te.t, words[3:]), ""
 		}
+		te.outcome(&w, words)
 		return w, fmt.Sprintf("subtask/%s/%s", id, n)
 	case "synthesized":
 		s := Synthesized{Attempt: number(te.t, words[1]), Output: repeated(te.t, rest), Calls: callsOf("synthesizer", 1)}
@@ -162,6 +177,15 @@ func (te *teller) said(words []string) (Said, string) {
 		return s, fmt.Sprintf("synthesis/%d", s.Attempt)
 	case "due":
 		return Due{Timer: words[1]}, "timer/" + words[1]
+	case "compensated":
+		id, n, _ := strings.Cut(words[1], "#")
+		c := Compensated{Subtask: id, Attempt: number(te.t, n)}
+		if len(words) > 2 {
+			c.Failure = failureOf(te.t, words[3:])
+		}
+		return c, fmt.Sprintf("compensation/%s/%s", id, n)
+	case "decide":
+		return te.decision(words[1:]), ""
 	case "cancel":
 		return Cancel{Detail: strings.Join(words[1:], " ")}, ""
 	}
@@ -179,7 +203,7 @@ func repeated(t *testing.T, output string) string {
 
 // replay folds the story's events anew, through JSON, and goes on with that run.
 func (te *teller) replay() {
-	again := New(Funcs{})
+	again := New(storyFuncs())
 	for _, e := range te.events {
 		again.Replay(throughJSON(te.t, e))
 	}
@@ -235,7 +259,33 @@ func tellEvent(e Event) string {
 	}
 	switch f := e.Fact.(type) {
 	case *RunResumed:
-		fmt.Fprintf(&b, " start %d", f.Starts)
+		if f.Starts > 0 {
+			fmt.Fprintf(&b, " start %d", f.Starts)
+		}
+	case *RunWaiting:
+		fmt.Fprintf(&b, " for %s: %s", f.Waiting.For, f.Waiting.Message)
+	case *PlanWaiting:
+		fmt.Fprintf(&b, " version %d", f.Version)
+	case *PlanDecided:
+		fmt.Fprintf(&b, " version %d: %s", f.Version, f.Action)
+	case *SubtaskWaiting:
+		tellWaiting(&b, f.Waiting)
+	case *SubtaskDecided:
+		fmt.Fprintf(&b, ": %s", f.Action)
+		if f.Expired {
+			b.WriteString(", as nobody did")
+		}
+	case *SubtaskSucceeded:
+		tellSucceeded(&b, f)
+	case *EvaluationCompleted:
+		fmt.Fprintf(&b, ": %s", f.Verdict)
+		for _, finding := range f.Findings {
+			fmt.Fprintf(&b, " %s=%t", finding.Check, finding.Passed)
+		}
+	case *SubtaskCompensated:
+		if f.Failure != nil {
+			fmt.Fprintf(&b, ": %s", f.Failure.Code)
+		}
 	case *PlanStarted:
 		if f.Reason != nil {
 			fmt.Fprintf(&b, " because: %s", f.Reason.Detail)
@@ -257,13 +307,19 @@ func tellEvent(e Event) string {
 		if len(f.Subtask.DependsOn) > 0 {
 			fmt.Fprintf(&b, " after %s", strings.Join(f.Subtask.DependsOn, " "))
 		}
+		if len(f.Subtask.Implied) > 0 {
+			fmt.Fprintf(&b, " (unseen %s)", strings.Join(f.Subtask.Implied, " "))
+		}
 	case *SubtaskStarted:
 		if f.Worker != "" {
 			fmt.Fprintf(&b, " by %s", f.Worker)
 		}
+		if f.CacheKey != "" {
+			b.WriteString(" cacheable")
+		}
 		tellTry(&b, f.Repeats, f.Fallback, f.Reserved)
 	case *SubtaskSkipped:
-		fmt.Fprintf(&b, ": %s", f.Failure.Detail)
+		fmt.Fprintf(&b, ": %s%s", f.Because, f.Failure.Detail)
 	case *SubtaskFailed:
 		fmt.Fprintf(&b, ": %s", f.Failure.Code)
 	case *SubtaskRetrying:
@@ -329,7 +385,10 @@ func tellBody(c Command) string {
 				fmt.Fprintf(&b, "(%d bytes in %d)", d.Output.Bytes, d.Output.Seq)
 			}
 		}
+		tellGiven(&b, c)
 		return b.String()
+	case Compensate:
+		return fmt.Sprintf("%s by %s %s", c.Key(), c.Tool, c.Arguments)
 	case Synthesize:
 		var b strings.Builder
 		b.WriteString(c.Key())
@@ -344,6 +403,15 @@ func tellBody(c Command) string {
 }
 
 // specOf reads settings such as max_concurrency=2 and a plan such as plan=a,b<a+c.
+func (te *teller) specOf(settings []string) *Spec {
+	spec := specOf(te.t, settings)
+	if te.text != "" {
+		plan := te.plan()
+		spec.Plan = &plan
+	}
+	return spec
+}
+
 func specOf(t *testing.T, settings []string) *Spec {
 	spec := &Spec{
 		Format: SpecFormat, Tenant: "default", Task: "the task", OnFailure: OnFailurePartial,
@@ -387,6 +455,22 @@ func specOf(t *testing.T, settings []string) *Spec {
 			spec.Synthesizer.Mode = SynthesisMode(value)
 		case "json_schema":
 			spec.Synthesizer.JSONSchema = json.RawMessage(value)
+		case "review_plan":
+			spec.ReviewPlan = value == "true"
+		case "cache":
+			spec.Cache = Duration(duration(t, value))
+		case "policy":
+			spec.Policy = append(spec.Policy, Check{Expr: value})
+		case "context":
+			spec.Context = json.RawMessage(value)
+		case "tool":
+			spec.Tools = append(spec.Tools, Tool{Name: value})
+		case "given":
+			id, output, _ := strings.Cut(value, ":")
+			if spec.Fork == nil {
+				spec.Fork = &Fork{Run: "run_0"}
+			}
+			spec.Fork.Given = append(spec.Fork.Given, Given{id, output})
 		case "worker":
 			spec.Workers = append(spec.Workers, Worker{Name: value, Role: Role{Model: "m-" + value}})
 		default:
