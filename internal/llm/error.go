@@ -21,10 +21,10 @@ const (
 	InvalidRequest Outcome = "invalid_request"  // 4xx: the same request would fail again
 	Auth           Outcome = "auth"             // 401, 403
 	Refused        Outcome = "refused"          // by the model or a content filter
-	Empty          Outcome = "empty"            // answered with no text
-	Truncated      Outcome = "truncated"        // the token limit was reached before any text came
+	Empty          Outcome = "empty"            // answered with no text, and no call of a tool
+	Truncated      Outcome = "truncated"        // the token limit was reached before any text came, or within calls of tools
 	ContextTooLong Outcome = "context_too_long" // the prompt does not fit the model
-	TooLarge       Outcome = "too_large"        // the answer exceeds the bytes that we read
+	TooLarge       Outcome = "too_large"        // the answer exceeds the bytes that we read, or its calls of tools their bounds
 	Canceled       Outcome = "canceled"         // our side gave up
 )
 

@@ -20,10 +20,11 @@ import (
 // A Client performs chat completions. It is safe for concurrent use.
 //
 // The failure contract: a nil error means an answer with text that is not
-// blank, or with calls of tools. Every other end is an [*Error], including a canceled or timed-out
-// context. Both carry the calls that went out, refused ones too, so that
-// nothing that may cost money goes uncounted. When Chat returns, nothing of
-// the request is on the wire any more and OnText will not be called again.
+// blank, or with calls of tools, or both. Every other end is an [*Error],
+// including a canceled or timed-out context. Both carry the calls that went out,
+// refused ones too, so that nothing that may cost money goes uncounted. When
+// Chat returns, nothing of the request is on the wire any more and OnText will
+// not be called again.
 type Client interface {
 	Chat(ctx context.Context, req *Request) (*Response, error)
 }
@@ -105,7 +106,8 @@ type Tool struct {
 }
 
 // A ToolCall is a model's wish to have a tool called. It is untrusted: the name
-// may be of no tool, and the arguments no JSON.
+// may be of no tool, and the arguments no JSON. An answer has at most 32 of
+// them, of at most 64 kB each, and their ids differ.
 type ToolCall struct {
 	ID        string // that the result is known by
 	Name      string
@@ -130,7 +132,7 @@ type Schema struct {
 type Response struct {
 	Text      string
 	ToolCalls []ToolCall // that the model asks for before it answers
-	Truncated bool       // the answer was cut at the token limit
+	Truncated bool       // the text was cut at the token limit; never with ToolCalls
 	Calls     []Call     // every call that went out for it; the last one answered
 }
 

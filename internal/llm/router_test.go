@@ -44,3 +44,30 @@ func TestRouter(t *testing.T) {
 		})
 	}
 }
+
+// What is asked and answered about tools goes through all that stands between.
+func TestNothingIsLostOnTheWay(t *testing.T) {
+	temperature := 0.5
+	req := &Request{
+		Role: Evaluator, Model: "fast", Temperature: &temperature, MaxTokens: 7, ReasoningEffort: "low", Schema: &Schema{Name: "s"},
+		Messages: []Message{{Author: Assistant, ToolCalls: []ToolCall{{ID: "a", Name: "f"}}}, {Author: ToolResult, Text: "x", Answers: "a"}},
+		Tools:    []Tool{{Name: "f", Description: "d", Schema: []byte("{}")}},
+		Stream:   true, IdempotencyKey: "k", Place: Place{Tenant: "t", Run: "r", Priority: 1},
+	}
+	want := *req
+	want.Model = "gpt-5-mini"
+	asked := []ToolCall{{ID: "b", Name: "f", Arguments: "{}"}}
+	end := Func(func(_ context.Context, got *Request) (*Response, error) {
+		if !reflect.DeepEqual(*got, want) {
+			t.Errorf("got %+v, want %+v", *got, want)
+		}
+		resp := Answer("")
+		resp.ToolCalls, resp.Truncated = asked, true
+		return resp, nil
+	})
+	router := &Router{Routes: map[string]Route{"fast": {Client: NewBreaker(end), Name: "gpt-5-mini"}}}
+	resp, err := NewPool(router, 1, router.Upstream).Chat(t.Context(), req)
+	if err != nil || !reflect.DeepEqual(resp.ToolCalls, asked) || !resp.Truncated || len(resp.Calls) != 1 {
+		t.Errorf("got %+v, %v", resp, err)
+	}
+}

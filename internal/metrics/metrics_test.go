@@ -198,7 +198,7 @@ func TestAResumedRun(t *testing.T) {
 
 func TestCallsAreCountedHoweverTheyEnd(t *testing.T) {
 	m := newMetrics()
-	answers := []error{nil, &llm.Error{Outcome: llm.RateLimited, Calls: []llm.Call{
+	answers := []error{nil, nil, &llm.Error{Outcome: llm.RateLimited, Calls: []llm.Call{
 		{Queued: at(0), Started: at(4), Ended: at(5), Outcome: llm.InvalidRequest},
 		{Queued: at(0), Started: at(5), Ended: at(8), Outcome: llm.RateLimited, Usage: llm.Usage{Prompt: -7}},
 	}}}
@@ -208,12 +208,15 @@ func TestCallsAreCountedHoweverTheyEnd(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return &llm.Response{Text: "hi", Calls: []llm.Call{{
+		return &llm.Response{Text: "hi", ToolCalls: []llm.ToolCall{{ID: "a"}}, Calls: []llm.Call{{
 			Queued: at(0), Started: at(1), FirstToken: at(1.5), Ended: at(3), Outcome: llm.OK,
 			Usage: llm.Usage{Prompt: 100, Cached: 40, Completion: 7},
 		}}}, nil
 	}))
 	if resp, err := client.Chat(t.Context(), &llm.Request{Role: llm.Planner, Model: "big"}); err != nil || resp.Text != "hi" {
+		t.Fatalf("got %v, %v", resp, err)
+	}
+	if resp, err := client.Chat(t.Context(), &llm.Request{Role: llm.Evaluator, Model: "big"}); err != nil || len(resp.ToolCalls) != 1 {
 		t.Fatalf("got %v, %v", resp, err)
 	}
 	if _, err := client.Chat(t.Context(), &llm.Request{Role: llm.Worker, Model: "an invented model"}); err == nil {
@@ -222,18 +225,22 @@ func TestCallsAreCountedHoweverTheyEnd(t *testing.T) {
 	expect(t, m, `
 # HELP tutti_llm_calls_total Calls that went out to models, by how they ended.
 # TYPE tutti_llm_calls_total counter
+tutti_llm_calls_total{model="big",outcome="ok",role="evaluator"} 1
 tutti_llm_calls_total{model="big",outcome="ok",role="planner"} 1
 tutti_llm_calls_total{model="other",outcome="invalid_request",role="worker"} 1
 tutti_llm_calls_total{model="other",outcome="rate_limited",role="worker"} 1
 # HELP tutti_llm_tokens_total Tokens as the provider counted them. Cached ones are part of the prompt's.
 # TYPE tutti_llm_tokens_total counter
+tutti_llm_tokens_total{kind="cached",model="big",role="evaluator"} 40
 tutti_llm_tokens_total{kind="cached",model="big",role="planner"} 40
+tutti_llm_tokens_total{kind="completion",model="big",role="evaluator"} 7
 tutti_llm_tokens_total{kind="completion",model="big",role="planner"} 7
+tutti_llm_tokens_total{kind="prompt",model="big",role="evaluator"} 100
 tutti_llm_tokens_total{kind="prompt",model="big",role="planner"} 100
 `, "llm_calls_total", "llm_tokens_total")
-	wantSum(t, m, "tutti_llm_call_duration_seconds", 3, 2+1+3)
-	wantSum(t, m, "tutti_llm_time_to_first_token_seconds", 1, 0.5)
-	wantSum(t, m, "tutti_pool_wait_seconds", 2, 1+4)
+	wantSum(t, m, "tutti_llm_call_duration_seconds", 4, 2+2+1+3)
+	wantSum(t, m, "tutti_llm_time_to_first_token_seconds", 2, 0.5+0.5)
+	wantSum(t, m, "tutti_pool_wait_seconds", 3, 1+1+4)
 }
 
 func TestHTTP(t *testing.T) {

@@ -171,8 +171,8 @@ func identify(calls []llm.ToolCall, conversation []llm.Message) {
 	}
 	seen := make(map[string]bool, len(calls))
 	for i := range calls {
-		if id := calls[i].ID; id == "" || seen[id] {
-			calls[i].ID = fmt.Sprintf("call%05d", before+i+1)
+		for n := before + i + 1; calls[i].ID == "" || seen[calls[i].ID]; n++ {
+			calls[i].ID = fmt.Sprintf("call%05d", n)
 		}
 		seen[calls[i].ID] = true
 	}

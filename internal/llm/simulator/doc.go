@@ -27,7 +27,8 @@
 // synthesizer's in <result id="T1" type="…">, the workers on offer in
 // <workers>, and how many subtasks are wanted ("at least 2", "2-3 approaches").
 // It answers within <response> where the prompt shows that. A part of a run
-// that is planned by itself, with <dependencies> in the prompt, gets a small plan.
+// that is planned by itself, with <dependencies> or <inputs> in the prompt, gets a
+// small plan.
 //
 // A worker that is shown <feedback>, on what stands in <refused> or on its last
 // answer, revises it: the text says "(revision 1)", and one more than that where
@@ -41,21 +42,21 @@
 //	[[sim subtasks=10 shape=chain]]   the plan has exactly ten subtasks, each after the one before it
 //	[[sim out=2000]]                  each worker answers with 2,000 bytes of text
 //	[[sim latency=100ms]]             each call that sees this takes as long, whatever Options say
-//
-//	[[sim json={"items": [1, 2]}]]    a worker answers with just this, be it what a schema asks for or not
-//	[[sim tool=search args={"q": "x"}]]   a worker that has this tool calls it, then answers and quotes the result
+//	[[sim json={"items": [1, 2]}]]    a worker answers with just this, whatever a schema asks for
+//	[[sim tool=now args={"tz": "Z"}]] a worker that has this tool calls it, then quotes its result
 //	[[sim unsatisfied=2]]             an evaluator refuses an output and its first revision: two in all
 //	[[sim option="none of them"]]     an evaluator chooses this option, if it is one
 //
 // The keys may stand in one directive. A value is JSON where it begins like a
-// string, an object or an array; others end at a blank. Shapes are fan (the default: no
-// dependencies), chain, diamond (one, then all but the last side by side, then
-// the last) and random (each after up to three earlier ones). Several tools in
-// one directive are called at once, those of several directives one directive
-// after the other. The JSON of several directives is for an answer and its
-// revisions in turn; the last one is kept, and an object then says which
+// string, an object or an array; others end at a blank. Shapes are fan (the
+// default: no dependencies), chain, diamond (one, then all but the last side by
+// side, then the last) and random (each after up to three earlier ones).
+//
+// Several tools in one directive are called at once, those of several directives
+// one directive after the other. The JSON of several directives is for an answer
+// and its revisions in turn; the last one is kept, and an object then says which
 // revision it is: "revision": 2. An evaluator counts by these marks, so it needs
-// no memory.
+// no memory; an output that has no place for one stays refused.
 //
 // What stands in a <subtask>, a <rubric> or a <question> goes before what the
 // rest of the prompt says, and json and tool count only there, if there is one.
