@@ -1,0 +1,75 @@
+package orchestration
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// ended tells a story of a run, and returns the run.
+func ended(t *testing.T, story ...string) *Run {
+	te := &teller{t: t, run: New(storyFuncs()), now: epoch, depth: map[string]int{}}
+	for _, line := range story {
+		if plan, ok := strings.CutPrefix(line, "| "); ok {
+			te.text += plan + "\n"
+			continue
+		}
+		te.hear(line)
+	}
+	if !te.run.Done() {
+		t.Fatalf("the run has not ended:\n%s", te.out.String())
+	}
+	return te.run
+}
+
+func TestFork(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: a, description: x}",
+		"|   - {id: b, description: x, input: {o: a.output}}",
+		"|   - {id: c, description: x, depends_on: [b]}",
+		"|   - {id: d, description: x}",
+		"|   - {id: e, description: x, when: 'size(d.output) > 9'}",
+		"|   - {id: f, description: x}",
+		"start max_attempts=1 synthesizer=none",
+		"worked a#1 A", "worked d#1 D", "worked f#1 failed upstream_error", "worked b#1 B", "worked c#1 C",
+	)
+	text := "text"
+	for name, test := range map[string]struct {
+		edits            map[string]Edit
+		from             []string
+		redo, keep, give []string
+	}{
+		"what failed":   {nil, nil, []string{"f"}, []string{"a", "b", "c", "d", "e"}, []string{"a=A", "b=B", "c=C", "d=D"}},
+		"a description": {map[string]Edit{"b": {Description: &text}}, nil, []string{"b", "c", "f"}, []string{"a", "d", "e"}, []string{"a=A", "d=D"}},
+		"an output":     {map[string]Edit{"a": {Output: &text}}, nil, []string{"b", "c", "f"}, []string{"a", "d", "e"}, []string{"a=text", "d=D"}},
+		"from":          {nil, []string{"d"}, []string{"d", "e", "f"}, []string{"a", "b", "c"}, []string{"a=A", "b=B", "c=C"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forked, problems := run.Fork(test.edits, test.from)
+			if problems != nil {
+				t.Fatal(problems)
+			}
+			var given []string
+			for _, g := range forked.Given {
+				given = append(given, g.Subtask+"="+g.Output.Whole)
+			}
+			if diff := cmp.Diff([][]string{test.redo, test.keep, test.give}, [][]string{forked.Redo, forked.Keep, given}); diff != "" {
+				t.Error(diff)
+			}
+			if problems := forked.Plan.Check(run.rules()); problems != nil {
+				t.Error(problems)
+			}
+			for i, s := range forked.Plan.Subtasks {
+				if s.Implied != nil || s.Kept || len(s.DependsOn) != len(run.Subtasks[i].DependsOn)-len(run.Subtasks[i].Implied) {
+					t.Errorf("%s is not as it was written: %+v", s.ID, s)
+				}
+			}
+		})
+	}
+	if _, problems := run.Fork(map[string]Edit{"z/1": {Output: &text}}, []string{"y"}); len(problems) != 2 || problems[0].Pointer != "/edits/z~11" {
+		t.Errorf("unknown subtasks give %v", problems)
+	}
+}
