@@ -138,7 +138,12 @@ func (l *language) program(s *source, subtasks, locals []string) (*program, erro
 	if err != nil {
 		return nil, err
 	}
-	checked, issues := env.Check(s.parsed)
+	// The checker changes what it is given: each gets its own, and the source's stays as it is.
+	parsed, issues := env.Parse(s.text)
+	if issues.Err() != nil {
+		return nil, faults(issues)
+	}
+	checked, issues := env.Check(parsed)
 	if issues.Err() != nil {
 		return nil, faults(issues)
 	}

@@ -32,6 +32,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -91,7 +92,7 @@ func (e *Expressions) Check(expression string, subtasks, locals []string) (orche
 
 // Eval implements [orchestration.Expressions].
 func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.RawMessage, error) {
-	given := names{}
+	given := names{subtasks: make([]string, 0, len(v.Subtasks))}
 	for i := range v.Subtasks {
 		given.subtasks = append(given.subtasks, v.Subtasks[i].ID)
 	}
@@ -112,8 +113,55 @@ func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.R
 
 // bind returns the values of the names that the program reads, and of no others.
 func (p *program) bind(v orchestration.Variables) (map[string]any, error) {
+	if p.input(v) > maxInput {
+		return nil, fmt.Errorf("what it reads is larger than %d MB", maxInput>>20)
+	}
 	in := &reader{}
-	bound := map[string]any{"task": types.String(v.Task), "run": in.object(map[string]any{"id": v.Run})}
+	bound := map[string]any{}
+	if p.uses["task"] {
+		bound["task"] = types.String(v.Task)
+	}
+	if p.uses["run"] {
+		bound["run"] = newObject(map[ref.Val]ref.Val{types.String("id"): types.String(v.Run)})
+	}
+	var err error
+	if p.uses["context"] {
+		given := v.Context
+		if len(given) == 0 {
+			given = json.RawMessage(`{}`)
+		}
+		if bound["context"], err = in.json(given, "context"); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range p.locals {
+		if bound[name], err = in.json(v.Locals[name], name); err != nil {
+			return nil, err
+		}
+	}
+	byID := map[ref.Val]ref.Val{}
+	for i := range v.Subtasks {
+		s := &v.Subtasks[i]
+		if _, read := slices.BinarySearch(p.reads.Subtasks, s.ID); !read {
+			continue
+		}
+		value := in.subtask(s, p.outputs[s.ID])
+		if p.byName[s.ID] {
+			bound[s.ID] = value
+		}
+		byID[types.String(s.ID)] = value
+	}
+	if len(p.ids) > 0 {
+		bound["subtasks"] = newObject(byID)
+	}
+	if in.values > maxValues {
+		return nil, fmt.Errorf("what it reads has more than %d values", maxValues)
+	}
+	return bound, nil
+}
+
+// input returns how many bytes the program reads.
+func (p *program) input(v orchestration.Variables) int {
 	size := 0
 	if p.uses["task"] {
 		size += len(v.Task)
@@ -121,51 +169,15 @@ func (p *program) bind(v orchestration.Variables) (map[string]any, error) {
 	if p.uses["context"] {
 		size += len(v.Context)
 	}
-	subtasks := map[string]any{}
-	for i := range v.Subtasks {
-		s := &v.Subtasks[i]
-		if p.outputs[s.ID] && s.Output != nil {
-			size += len(*s.Output)
-		}
-		if _, read := slices.BinarySearch(p.reads.Subtasks, s.ID); read {
-			subtasks[s.ID] = s
-		}
-	}
 	for _, name := range p.locals {
 		size += len(v.Locals[name])
 	}
-	if size > maxInput {
-		return nil, fmt.Errorf("what it reads is larger than %d MB", maxInput>>20)
-	}
-	if p.uses["context"] {
-		value, err := in.json(v.Context, "context")
-		if err != nil {
-			return nil, err
-		}
-		if len(v.Context) == 0 {
-			value = in.object(nil)
-		}
-		bound["context"] = value
-	}
-	for _, name := range p.locals {
-		value, err := in.json(v.Locals[name], name)
-		if err != nil {
-			return nil, err
-		}
-		bound[name] = value
-	}
-	for id, s := range subtasks {
-		value := in.subtask(s.(*orchestration.Variable), p.outputs[id])
-		subtasks[id] = value
-		if p.byName[id] {
-			bound[id] = value
+	for i := range v.Subtasks {
+		if s := &v.Subtasks[i]; s.Output != nil && p.outputs[s.ID] {
+			size += len(*s.Output)
 		}
 	}
-	if in.values > maxValues {
-		return nil, fmt.Errorf("what it reads has more than %d values", maxValues)
-	}
-	bound["subtasks"] = in.object(subtasks)
-	return bound, nil
+	return size
 }
 
 // names are what an expression may name besides what is always there.

@@ -31,15 +31,15 @@ var errNoJSON = errors.New("it is not JSON")
 
 // subtask returns what an expression sees of a subtask.
 func (r *reader) subtask(s *orchestration.Variable, output bool) ref.Val {
-	seen := map[string]any{"status": string(s.Status), "output": types.NullValue}
+	seen := ref.Val(types.NullValue)
 	switch {
 	case s.Output == nil || !output:
 	case s.Plain:
-		seen["output"] = types.String(*s.Output)
+		seen = types.String(*s.Output)
 	default:
-		seen["output"] = r.output(*s.Output)
+		seen = r.output(*s.Output)
 	}
-	return r.object(seen)
+	return newObject(map[ref.Val]ref.Val{types.String("output"): seen, types.String("status"): types.String(s.Status)})
 }
 
 // output returns a text as what JSON it is, and otherwise as a string.
@@ -63,20 +63,6 @@ func (r *reader) json(raw json.RawMessage, name string) (ref.Val, error) {
 		return nil, fmt.Errorf("%s is not JSON", name)
 	}
 	return value, nil
-}
-
-// object returns an object of ours.
-func (r *reader) object(fields map[string]any) ref.Val {
-	entries := make(map[ref.Val]ref.Val, len(fields))
-	for name, field := range fields {
-		switch field := field.(type) {
-		case string:
-			entries[types.String(name)] = types.String(field)
-		case ref.Val:
-			entries[types.String(name)] = field
-		}
-	}
-	return ordered(types.NewRefValMap(types.DefaultTypeAdapter, entries))
 }
 
 // parse reads one value that is all of a text. Where there are too many values in
@@ -146,7 +132,7 @@ func (r *reader) members(d *jsontext.Decoder) (ref.Val, error) {
 		}
 	}
 	_, err := d.ReadToken()
-	return ordered(types.NewRefValMap(types.DefaultTypeAdapter, entries)), err
+	return newObject(entries), err
 }
 
 // number is an int where the text is one that fits, and else a double.

@@ -16,6 +16,19 @@ type object struct {
 	keys []ref.Val
 }
 
+// newObject returns an object with these members.
+func newObject(members map[ref.Val]ref.Val) *object {
+	o := &object{
+		Mapper: types.NewRefValMap(types.DefaultTypeAdapter, members),
+		keys:   make([]ref.Val, 0, len(members)),
+	}
+	for key := range members {
+		o.keys = append(o.keys, key)
+	}
+	slices.SortFunc(o.keys, compareKeys)
+	return o
+}
+
 // ordered gives a map its order.
 func ordered(m traits.Mapper) *object {
 	o := &object{Mapper: m, keys: make([]ref.Val, 0, count(m))}
