@@ -81,33 +81,34 @@ func slow(n *atomic.Int32, answer func(n int32, req *llm.Request) (*llm.Response
 func TestIdenticalCallsAreMadeOnce(t *testing.T) {
 	ok := func(_ int32, req *llm.Request) (*llm.Response, error) { return says("made")(req) }
 	tests := map[string]struct {
-		answer  func(int32, *llm.Request) (*llm.Response, error)
-		checks  []orchestration.Check
-		cancel  bool // the first
-		calls   int32
-		cached  int
-		minutes time.Duration
+		answer func(int32, *llm.Request) (*llm.Response, error)
+		checks []orchestration.Check
+		cancel bool // the first
+		calls  int32
+		cached int
+		took   time.Duration
 	}{
-		"the first makes it":    {ok, nil, false, 1, 4, 1},
-		"the first is canceled": {ok, nil, true, 2, 3, 1},
+		"the first makes it":    {ok, nil, false, 1, 4, time.Minute},
+		"the first is canceled": {ok, nil, true, 2, 3, time.Minute},
 		"the first fails": {func(n int32, req *llm.Request) (*llm.Response, error) {
 			if n == 1 {
 				return fails(&llm.Error{Outcome: llm.Unavailable})(req)
 			}
 			return ok(n, req)
-		}, nil, false, 2, 3, 2},
+		}, nil, false, 2, 3, 2 * time.Minute},
 		"the first is refused": {func(n int32, req *llm.Request) (*llm.Response, error) {
 			if n == 1 {
 				return says("wrong")(req)
 			}
 			return ok(n, req)
-		}, []orchestration.Check{{Regex: "made"}}, false, 2, 3, 2},
+		}, []orchestration.Check{{Regex: "made"}}, false, 2, 3, 2 * time.Minute},
+		"the core has still to check": {ok, []orchestration.Check{{Expr: "true"}}, false, 5, 0, 5 * time.Minute},
 		"the first panics": {func(n int32, req *llm.Request) (*llm.Response, error) {
 			if n == 1 {
 				panic("words")
 			}
 			return ok(n, req)
-		}, nil, false, 2, 3, 2},
+		}, nil, false, 2, 3, 2 * time.Minute},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +149,7 @@ func TestIdenticalCallsAreMadeOnce(t *testing.T) {
 						good++
 					}
 				}
-				if n.Load() != test.calls || cached != test.cached || good != test.cached+1 || time.Since(started) != test.minutes*time.Minute {
+				if n.Load() != test.calls || cached != test.cached || good < test.cached+1 || time.Since(started) != test.took {
 					t.Errorf("%d calls, %d cached, %d good, after %v", n.Load(), cached, good, time.Since(started))
 				}
 				if len(a.flights.under) > 0 {

@@ -63,7 +63,8 @@ func TestChecks(t *testing.T) {
 		"rubric, not":      {[]orchestration.Check{rubric}, []string{"x", no}, "x", "rubric of the policy: Name the price.\n", 2},
 		"rubric, no words": {[]orchestration.Check{rubric}, []string{"x", `{"Satisfied": "no"}`}, "x", "rubric of the policy: The output does not satisfy the rubric: It names the price.\n", 2},
 		"in order": {
-			[]orchestration.Check{rubric, {Regex: "x", Rubric: "Short."}, {Regex: "x"}}, []string{"x", yes, no},
+			[]orchestration.Check{rubric, {Regex: "x", Rubric: "Short."}, {Regex: "x"}},
+			[]string{"x", yes, no},
 			"x", "rubric of the policy passed\nregex passed\nrubric: Name the price.\nregex passed\n", 3,
 		},
 		"cheap ones first": {[]orchestration.Check{rubric, {Regex: "y"}, {Regex: "x"}}, []string{"x"}, "x", "regex: The output must match this pattern (RE2), somewhere in it: y\nregex passed\n", 1},
@@ -218,8 +219,11 @@ func TestChecksOfATool(t *testing.T) {
 func TestCheckPolicy(t *testing.T) {
 	spec := testSpec()
 	spec.Policy = []orchestration.Check{
-		schemaCheck(`{"type":"object"}`), {Regex: `\bok\b`},
-		{JSONSchema: json.RawMessage(`{"$ref":"file:///etc/passwd"}`), Regex: "("}, {Regex: strings.Repeat("x", maxPattern+1)}, {Regex: `(?=x)`},
+		schemaCheck(`{"type":"object"}`),
+		{Regex: `\bok\b`},
+		{JSONSchema: json.RawMessage(`{"$ref":"file:///etc/passwd"}`), Regex: "("},
+		{Regex: strings.Repeat("x", maxPattern+1)},
+		{Regex: `(?=x)`},
 	}
 	var places []string
 	for _, f := range CheckPolicy(spec) {

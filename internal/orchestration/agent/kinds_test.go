@@ -100,7 +100,7 @@ func TestNamesOfAWorkersPrompt(t *testing.T) {
 		"formal|hikers|Bonn": {Inputs: []orchestration.Value{value("city", "Bonn")}},
 		"formal|us|{city}":   {Inputs: []orchestration.Value{value("city", "{city}"), value("target_audience", "us")}},
 		"formal|they|":       {Context: json.RawMessage(`{"target_audience": "they", "task_type": "forged"}`)},
-		"formal|hikers| ":    {Inputs: []orchestration.Value{value("city", " "), value("task_type", "forged")}},
+		"formal|hikers|x":    {Inputs: []orchestration.Value{value("city", "x"), value("task_type", "forged")}},
 	} {
 		if got := sent(c); got != want {
 			t.Errorf("the prompt is %q, want %q", got, want)
@@ -208,7 +208,7 @@ func TestAPartOfAPlan(t *testing.T) {
 	wantFailure(t, said.Failure, "", false)
 	want := []orchestration.Subtask{
 		{ID: "T1", Kind: "worker", Type: "x", Description: "do it"},
-		{ID: "B", Kind: "worker", Type: "nobody", Description: "go on", DependsOn: []string{"T1"}},
+		{ID: "B", Kind: "worker", Type: "default", Worker: "nobody", Description: "go on", DependsOn: []string{"T1"}},
 		{ID: "C", Kind: "worker", Type: "y", Worker: "researcher", Description: "find"},
 	}
 	if diff := cmp.Diff(want, said.Plan.Subtasks); diff != "" || said.Output != answer || len(said.Problems) > 0 || m.sent[0].Schema == nil || m.sent[0].Role != llm.Planner {

@@ -84,22 +84,9 @@ func (p *performance) planner(messages []llm.Message) *dialog {
 	return d
 }
 
-// readPlan reads a plan, which may name a worker that there is not: the default
-// one then performs the subtask, in that style. The core holds the plan to the
-// planner's own bound.
+// readPlan reads a plan. The core holds it to the planner's own bound.
 func (p *performance) readPlan(text string) (orchestration.Plan, []orchestration.Problem) {
-	plan, problems := ReadPlan(text, p.Spec.Limits.MaxSubtasks)
-	for i := range plan.Subtasks {
-		s := &plan.Subtasks[i]
-		if _, known := p.Spec.WorkerNamed(s.Worker); s.Worker == "" || known {
-			continue
-		}
-		if !hasStyle(s.Type) {
-			s.Type = s.Worker
-		}
-		s.Worker = ""
-	}
-	return plan, problems
+	return ReadPlan(text, p.Spec.Limits.MaxSubtasks)
 }
 
 // planMessages is the conversation with the planner: the task and, for a

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // Tools calls configured tools. It is safe for concurrent use.
@@ -55,11 +56,11 @@ func (p *performance) useTool(ctx context.Context, c orchestration.Work, said *o
 	if !known {
 		return toolFailed("the run knows no tool of that name")
 	}
-	schema, err := argumentsSchema(tool)
+	compiled, err := argumentsSchema(tool)
 	if err != nil {
 		return toolFailed(err.Error())
 	}
-	if violations := schema.check(arguments); len(violations) > 0 {
+	if violations := compiled.Validate(arguments); len(violations) > 0 {
 		return toolFailed("the arguments do not satisfy the tool's schema: " + rules(violations))
 	}
 	said.Output, failure = p.callTool(ctx, p.timeout, name, arguments, p.Run+"/"+orchestration.CallKey(c)+"/1")
@@ -106,12 +107,11 @@ func (p *performance) toolNamed(name string) (orchestration.Tool, bool) {
 }
 
 // argumentsSchema returns what a tool's arguments must satisfy.
-func argumentsSchema(t orchestration.Tool) (*jsonSchema, error) {
-	schema := t.Schema
-	if len(schema) == 0 {
-		schema = json.RawMessage(`{"type":"object"}`)
+func argumentsSchema(t orchestration.Tool) (*schema.Schema, error) {
+	if len(t.Schema) == 0 {
+		return schema.Compile(json.RawMessage(`{"type":"object"}`))
 	}
-	return compileSchema(schema)
+	return schema.Compile(t.Schema)
 }
 
 // callTool calls a tool, for so long at most; 0: as long as ctx lasts.
