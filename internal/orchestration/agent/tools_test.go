@@ -281,17 +281,17 @@ func TestASubtaskOfATool(t *testing.T) {
 	if want := []string{`keep({"a":"text","b":{"x": 1},"c":"plain <text>\n","d":null})`}; !cmp.Equal(b.called, want) || b.keys[0] != "run_1/subtask/T3/1/1" || said.Output != "kept\uFFFD" {
 		t.Errorf("called %q by %q, output %q", b.called, b.keys, said.Output)
 	}
-	wantFailure(t, perform(nil, orchestration.Work{Subtask: tool, Attempt: 1}).Failure, orchestration.CodeToolFailed, false)
+	wantFailure(t, perform(nil, orchestration.Work{Subtask: tool, Attempt: 1}).Failure, orchestration.CodeOutputInvalid, false)
 	wantFailure(t, perform(&bench{failure: &orchestration.Failure{Detail: "busy", Retryable: true}}, orchestration.Work{Subtask: tool, Attempt: 1}).Failure, orchestration.CodeToolFailed, true)
 	wantFailure(t, perform(b, orchestration.Work{Subtask: tool, Attempt: 1, Inputs: []orchestration.Value{value("a", "{", true)}}).Failure, orchestration.CodeInternal, false)
 	tool.Tool = &orchestration.ToolCall{Name: "strict"}
 	said = perform(b, orchestration.Work{Subtask: tool, Attempt: 1, Inputs: []orchestration.Value{value("n", `"s3cr3t"`, true)}})
-	wantFailure(t, said.Failure, orchestration.CodeToolFailed, false)
+	wantFailure(t, said.Failure, orchestration.CodeOutputInvalid, false)
 	if !strings.Contains(said.Failure.Detail, "/n: ") || strings.Contains(said.Failure.Detail, "s3cr3t") {
 		t.Errorf("detail: %s", said.Failure.Detail)
 	}
 	tool.Tool = &orchestration.ToolCall{Name: "gone"}
-	wantFailure(t, perform(b, orchestration.Work{Subtask: tool, Attempt: 1}).Failure, orchestration.CodeToolFailed, false)
+	wantFailure(t, perform(b, orchestration.Work{Subtask: tool, Attempt: 1}).Failure, orchestration.CodeOutputInvalid, false)
 }
 
 func TestCompensations(t *testing.T) {
