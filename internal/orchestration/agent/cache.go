@@ -36,8 +36,8 @@ type flight struct {
 func (f *flights) join(key flightKey) (under *flight, leads bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if under = f.under[key]; under != nil {
-		return under, false
+	if other := f.under[key]; other != nil {
+		return other, false
 	}
 	if f.under == nil {
 		f.under = map[flightKey]*flight{}

@@ -9,6 +9,7 @@ import (
 	"regexp/syntax"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // The checks that the agent makes, as findings name them.
@@ -90,11 +91,11 @@ func schemasOf(checks []orchestration.Check) []json.RawMessage {
 
 // bySchema says where an output breaks a schema, without quoting it.
 func bySchema(raw json.RawMessage, output string) string {
-	schema, err := compileSchema(raw)
+	compiled, err := schema.Compile(raw)
 	if err != nil {
 		return err.Error()
 	}
-	if _, violations := read(schema, output); len(violations) > 0 {
+	if _, violations := read(compiled, output); len(violations) > 0 {
 		return "The output does not satisfy json_schema: " + rules(violations)
 	}
 	return ""

@@ -189,13 +189,22 @@ func show(req llm.Request) string {
 	if req.Stream {
 		b.WriteString(", streamed")
 	}
+	for _, tool := range req.Tools {
+		fmt.Fprintf(&b, ", tool %q", tool.Name)
+	}
 	b.WriteString("\n")
 	for _, m := range req.Messages {
 		fmt.Fprintf(&b, "\n======== %s", m.Author)
+		if m.Answers != "" {
+			fmt.Fprintf(&b, " of %s", m.Answers)
+		}
 		for _, image := range m.Images {
 			fmt.Fprintf(&b, " + %s (%d bytes)", image.MediaType, len(image.Data))
 		}
 		fmt.Fprintf(&b, "\n%s\n", m.Text)
+		for _, call := range m.ToolCalls {
+			fmt.Fprintf(&b, "[%s: %s(%s)]\n", call.ID, call.Name, call.Arguments)
+		}
 	}
 	return b.String()
 }

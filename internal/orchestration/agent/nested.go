@@ -53,7 +53,7 @@ func (p *performance) partMessages(ctx context.Context, c orchestration.Work, im
 	if failure != nil {
 		return nil, false, failure
 	}
-	d, failure := plannerDraft(p.Spec, items)
+	d, failure := plannerDraft(p.Spec, true, items)
 	if failure != nil {
 		return nil, false, failure
 	}

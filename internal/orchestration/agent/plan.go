@@ -21,9 +21,6 @@ var planSchema = &llm.Schema{Name: "plan", JSON: json.RawMessage(`{"type":"objec
 	`"required":["id","type","description","depends_on"],"additionalProperties":false}}},` +
 	`"required":["analysis","subtasks"],"additionalProperties":false}`)}
 
-// maxAnswer bounds, in bytes, what is kept of a planner's answer for its repair.
-const maxAnswer = 32 << 10
-
 // planned performs a MakePlan. Answers that mend or revise another one are made
 // anew each time.
 func (p *performance) planned(ctx context.Context, c orchestration.MakePlan) orchestration.Planned {
@@ -87,26 +84,10 @@ func (p *performance) planner(messages []llm.Message) *dialog {
 	return d
 }
 
-// readPlan reads a plan, which may name a worker that there is not: the default
-// one then performs the subtask, in that style. The core holds the plan to the
-// planner's own bound.
+// readPlan reads a plan. The core holds it to the planner's own bound.
 func (p *performance) readPlan(text string) (orchestration.Plan, []orchestration.Problem) {
-	plan, problems := ReadPlan(text, p.Spec.Limits.MaxSubtasks)
-	for i := range plan.Subtasks {
-		s := &plan.Subtasks[i]
-		if _, known := p.Spec.WorkerNamed(s.Worker); s.Worker == "" || known {
-			continue
-		}
-		if !hasStyle(s.Type) {
-			s.Type = s.Worker
-		}
-		s.Worker = ""
-	}
-	return plan, problems
+	return ReadPlan(text, p.Spec.Limits.MaxSubtasks)
 }
-
-// answerKept is what is kept of a planner's answer for its repair.
-func answerKept(answer string) string { return answer[:runeStart(answer, min(len(answer), maxAnswer))] }
 
 // planMessages is the conversation with the planner: the task and, for a
 // repair, what it answered and what is wrong with that.
@@ -134,24 +115,9 @@ func (p *performance) planMessages(ctx context.Context, c orchestration.MakePlan
 	return p.repair(messages, answer, problemLines(c.Repair.Problems), budget)
 }
 
-// repair adds to the conversation with the planner its answer, and what is wrong
-// with that.
-func (p *performance) repair(messages []llm.Message, answer, faults string, budget int) ([]llm.Message, *orchestration.Failure) {
-	answer = answerKept(answer)
-	repair := replied(messages, answer, repairWords(faults, p.Spec.Planner.Prompt != ""))
-	if within(repair, budget) {
-		return repair, nil
-	}
-	room := budget - spent(repair) + tokens(answer)
-	if room < minShare {
-		return nil, tooLong("the planner's conversation does not fit its model's context window")
-	}
-	return replied(messages, shorten(answer, room), repair[len(repair)-1].Text), nil
-}
-
 // plannerOpened begins the conversation with the planner.
 func plannerOpened(spec *orchestration.Spec, images []llm.Image) ([]llm.Message, *orchestration.Failure) {
-	d, failure := plannerDraft(spec, nil)
+	d, failure := plannerDraft(spec, false, nil)
 	if failure != nil {
 		return nil, failure
 	}
@@ -161,10 +127,10 @@ func plannerOpened(spec *orchestration.Spec, images []llm.Image) ([]llm.Message,
 
 // plannerDraft is the planner's prompt, with material to plan on where a part of
 // a run is to be planned.
-func plannerDraft(spec *orchestration.Spec, items []item) (*draft, *orchestration.Failure) {
+func plannerDraft(spec *orchestration.Spec, part bool, items []item) (*draft, *orchestration.Failure) {
 	d := &draft{system: cmp.Or(spec.Planner.System, plannerSystem), items: items, times: 1}
 	if spec.Planner.Prompt == "" {
-		d.user = func(items []item) string { return plannerUser(spec, items) }
+		d.user = func(items []item) string { return plannerUser(spec, part, items) }
 		return d, nil
 	}
 	f, failure := readForm(spec.Planner.Prompt, plannerNames, spec.Context)
@@ -179,41 +145,6 @@ func plannerDraft(spec *orchestration.Spec, items []item) (*draft, *orchestratio
 		return text
 	}
 	return d, nil
-}
-
-// How many problems a planner is told of, and how much of each.
-const (
-	maxProblems      = 20
-	maxProblemDetail = 500
-)
-
-// problemLines lists problems, as far as a planner is told of them.
-func problemLines(problems []orchestration.Problem) string {
-	var b strings.Builder
-	for i, problem := range problems {
-		if i == maxProblems {
-			fmt.Fprintf(&b, "- and %d more\n", len(problems)-maxProblems)
-			break
-		}
-		b.WriteString("- ")
-		if problem.Pointer != "" {
-			b.WriteString(shortly(problem.Pointer, maxProblemDetail) + ": ")
-		}
-		b.WriteString(shortly(problem.Detail, maxProblemDetail) + "\n")
-	}
-	return b.String()
-}
-
-// repairWords tells the planner what is wrong with its plan.
-func repairWords(faults string, ownPrompt bool) string {
-	var b strings.Builder
-	b.WriteString("Your plan cannot be used:\n" + faults)
-	b.WriteString("\nAnswer again with the whole plan, mended: all subtasks, also those that were right. ")
-	if ownPrompt {
-		b.WriteString("Keep to the form that you were asked for first. If none was, use this one:\n")
-	}
-	b.WriteString(plannerForm)
-	return b.String()
 }
 
 // Fits reports what keeps a run from being accepted because its planner's

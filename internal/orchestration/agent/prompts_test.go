@@ -69,6 +69,24 @@ func TestPrompts(t *testing.T) {
 			"synthesizer_schema", func(s *orchestration.Spec) { s.Synthesizer.JSONSchema = json.RawMessage(`{"type":"object"}`) },
 			orchestration.Synthesize{Attempt: 1, Results: missing[:1]},
 		},
+		{"worker_inputs", nil, inputWork},
+		{"worker_own_inputs", func(s *orchestration.Spec) {
+			s.Worker.Prompt = "{task_description} in {city}: {target_audience}"
+			s.Plan = &orchestration.Plan{Subtasks: []orchestration.Subtask{inputWork.Subtask}}
+		}, inputWork},
+		{"worker_rework", nil, reworked(orchestration.Work{Subtask: formal, Attempt: 2, Dependencies: []orchestration.Result{facts}})},
+		{"worker_own_rework", ownPrompts, reworked(orchestration.Work{Subtask: formal, Attempt: 2})},
+		{"worker_schema", nil, orchestration.Work{Subtask: formal, Attempt: 1, Checks: []orchestration.Check{{JSONSchema: json.RawMessage(`{"type":"object"}`)}}}},
+		{"worker_tools", withTools, orchestration.Work{Subtask: formal, Attempt: 1}},
+		{"worker_fallback_own", nil, orchestration.Work{Subtask: fellBack, Attempt: 2, Fallback: true, Inputs: inputWork.Inputs}},
+		{"worker_context", nil, orchestration.Work{Subtask: formal, Attempt: 1, Context: json.RawMessage(`{"of": "the body"}`)}},
+		{"judge", nil, orchestration.Work{
+			Subtask: formal, Attempt: 1, Judge: &orchestration.Text{Whole: "A bottle."}, Checks: []orchestration.Check{{Rubric: "It names the price."}},
+		}},
+		{"decide", nil, deciding},
+		{"plan_part", nil, planning},
+		{"plan_part_own", ownPrompts, planning},
+		{"plan_part_repair", nil, reworked(planning)},
 		{"synthesizer_own", ownPrompts, orchestration.Synthesize{Attempt: 1, Analysis: "Two styles.", Results: missing}},
 	}
 	for _, test := range tests {
@@ -78,7 +96,7 @@ func TestPrompts(t *testing.T) {
 				test.change(spec)
 			}
 			m := model(says(`{}`))
-			a := New(Options{Client: m, Texts: &shelf{attachments: [][]byte{{1, 2, 3}}}})
+			a := New(Options{Client: m, Texts: &shelf{attachments: [][]byte{{1, 2, 3}}}, Tools: &bench{}})
 			a.Perform(context.Background(), orchestration.Performance{Run: "run_1", Spec: spec, Command: test.command})
 			if len(m.sent) == 0 {
 				t.Fatal("nothing was sent")
@@ -115,16 +133,20 @@ func TestWorkersShareTheirBeginning(t *testing.T) {
 	for _, c := range []orchestration.Work{
 		{Subtask: formal, Attempt: 1, Dependencies: []orchestration.Result{facts}},
 		{Subtask: orchestration.Subtask{ID: "T7", Type: "researcher", Description: "Other."}, Worker: "researcher", Attempt: 3, Dependencies: []orchestration.Result{facts}},
+		reworked(inputWork),
+		{Subtask: formal, Attempt: 1, Dependencies: []orchestration.Result{facts}, Checks: []orchestration.Check{schemaCheck(`{"type":"object"}`)}},
 	} {
 		a.Perform(context.Background(), orchestration.Performance{Run: "run_1", Spec: spec, Command: c})
 	}
-	one, other := m.sent[0].Messages, m.sent[1].Messages
-	if one[0].Text != other[0].Text {
-		t.Error("the system messages differ")
-	}
+	one := m.sent[0].Messages
 	end := strings.Index(one[1].Text, "</dependencies>")
-	if end < 0 || !strings.HasPrefix(other[1].Text, one[1].Text[:end]) {
-		t.Error("the users' messages differ before their ends")
+	for _, other := range m.sent[1:] {
+		if one[0].Text != other.Messages[0].Text {
+			t.Error("the system messages differ")
+		}
+		if end < 0 || !strings.HasPrefix(other.Messages[1].Text, one[1].Text[:end]) {
+			t.Error("the users' messages differ before their ends")
+		}
 	}
 }
 

@@ -89,5 +89,6 @@ func (p *performance) keepRubrics(c orchestration.Work, rubrics int) {
 	u.kept.AnswerTokens = min(verdictTokens, u.left.AnswerTokens/u.left.Calls) * u.kept.Calls
 }
 
-// verdictTokens is what a verdict takes at most, with the thinking before it.
-const verdictTokens = 2048
+// verdictTokens is what a verdict takes, as the core reckons. What the worker leaves
+// is added.
+const verdictTokens = 512

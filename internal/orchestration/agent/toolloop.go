@@ -8,6 +8,7 @@ import (
 
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // Bounds of the tools that one attempt may call.
@@ -22,7 +23,7 @@ const (
 type toolbox struct {
 	p       *performance
 	offered []llm.Tool
-	schemas map[string]*jsonSchema // of the arguments
+	schemas map[string]*schema.Schema // of the arguments
 	calls   int
 	ids     map[string]bool // of calls
 	refused map[string]int  // the round in which a tool's arguments were first refused
@@ -31,7 +32,7 @@ type toolbox struct {
 // toolbox returns the tools that a worker may call. One that is configured no
 // longer, or cannot be called, is none.
 func (p *performance) toolbox(w orchestration.Worker) *toolbox {
-	box := &toolbox{p: p, schemas: map[string]*jsonSchema{}, ids: map[string]bool{}, refused: map[string]int{}}
+	box := &toolbox{p: p, schemas: map[string]*schema.Schema{}, ids: map[string]bool{}, refused: map[string]int{}}
 	if p.tools == nil {
 		return box
 	}
@@ -40,8 +41,8 @@ func (p *performance) toolbox(w orchestration.Worker) *toolbox {
 		if !known || box.schemas[name] != nil {
 			continue
 		}
-		if schema, err := argumentsSchema(tool); err == nil {
-			box.schemas[name] = schema
+		if compiled, err := argumentsSchema(tool); err == nil {
+			box.schemas[name] = compiled
 			box.offered = append(box.offered, llm.Tool{Name: name, Description: tool.Description, Schema: tool.Schema})
 		}
 	}
@@ -108,11 +109,11 @@ func (box *toolbox) answer(ctx context.Context, d *dialog, resp *llm.Response, r
 // call makes one call. What is wrong with it is told to the model as its result;
 // arguments that the tool's schema refuses a second time fail the attempt.
 func (box *toolbox) call(ctx context.Context, d *dialog, call llm.ToolCall, round int) (string, *orchestration.Failure) {
-	schema := box.schemas[call.Name]
-	if schema == nil {
+	compiled := box.schemas[call.Name]
+	if compiled == nil {
 		return "Error: there is no tool of that name. Call only the tools that you are offered.", nil
 	}
-	arguments, faults := readArguments(call.Arguments, schema)
+	arguments, faults := readArguments(call.Arguments, compiled)
 	if faults != "" {
 		if first, told := box.refused[call.Name]; told && first < round {
 			return "", toolFailed(fmt.Sprintf("the model called %s with arguments that its schema refuses, also after it was told so", call.Name))
@@ -136,7 +137,7 @@ func (box *toolbox) call(ctx context.Context, d *dialog, call llm.ToolCall, roun
 
 // readArguments reads the arguments of a call: compact JSON, or what is wrong
 // with them, in lines. None at all are an empty object.
-func readArguments(text string, schema *jsonSchema) (arguments json.RawMessage, faults string) {
+func readArguments(text string, compiled *schema.Schema) (arguments json.RawMessage, faults string) {
 	if len(text) > maxArguments {
 		return nil, fmt.Sprintf("- they have %d bytes; at most %d are allowed\n", len(text), maxArguments)
 	}
@@ -145,7 +146,7 @@ func readArguments(text string, schema *jsonSchema) (arguments json.RawMessage, 
 	}
 	arguments, violations := strictly(text)
 	if len(violations) == 0 {
-		violations = schema.check(arguments)
+		violations = compiled.Validate(arguments)
 	}
 	return arguments, violationLines(violations)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // Tools calls configured tools. It is safe for concurrent use.
@@ -19,7 +20,8 @@ type Tools interface {
 	// Call calls the tool of that name. Arguments are a JSON object. The key is the
 	// same whenever the same call is made again, and no other's: where the tool knows
 	// such keys, it does its work once. The result is text, of any content. A failure's
-	// detail is for people and models: bounded, and free of secrets.
+	// detail is for people and models: bounded, and free of secrets. One of
+	// [orchestration.CodeOutputInvalid] says that nothing went out.
 	Call(ctx context.Context, name string, arguments json.RawMessage, key string) (result string, failure *orchestration.Failure)
 }
 
@@ -53,14 +55,14 @@ func (p *performance) useTool(ctx context.Context, c orchestration.Work, said *o
 	}
 	tool, known := p.toolNamed(name)
 	if !known {
-		return toolFailed("the run knows no tool of that name")
+		return notCalled("the run knows no tool of that name")
 	}
-	schema, err := argumentsSchema(tool)
+	compiled, err := argumentsSchema(tool)
 	if err != nil {
-		return toolFailed(err.Error())
+		return notCalled(err.Error())
 	}
-	if violations := schema.check(arguments); len(violations) > 0 {
-		return toolFailed("the arguments do not satisfy the tool's schema: " + rules(violations))
+	if violations := compiled.Validate(arguments); len(violations) > 0 {
+		return notCalled("the arguments do not satisfy the tool's schema: " + rules(violations))
 	}
 	said.Output, failure = p.callTool(ctx, p.timeout, name, arguments, p.Run+"/"+orchestration.CallKey(c)+"/1")
 	return failure
@@ -106,18 +108,17 @@ func (p *performance) toolNamed(name string) (orchestration.Tool, bool) {
 }
 
 // argumentsSchema returns what a tool's arguments must satisfy.
-func argumentsSchema(t orchestration.Tool) (*jsonSchema, error) {
-	schema := t.Schema
-	if len(schema) == 0 {
-		schema = json.RawMessage(`{"type":"object"}`)
+func argumentsSchema(t orchestration.Tool) (*schema.Schema, error) {
+	if len(t.Schema) == 0 {
+		return schema.Compile(json.RawMessage(`{"type":"object"}`))
 	}
-	return compileSchema(schema)
+	return schema.Compile(t.Schema)
 }
 
 // callTool calls a tool, for so long at most; 0: as long as ctx lasts.
 func (p *performance) callTool(ctx context.Context, timeout time.Duration, name string, arguments json.RawMessage, key string) (string, *orchestration.Failure) {
 	if p.tools == nil {
-		return "", toolFailed("no tools are configured")
+		return "", notCalled("no tools are configured")
 	}
 	limited := ctx
 	if timeout > 0 {
@@ -143,6 +144,11 @@ func (p *performance) callTool(ctx context.Context, timeout time.Duration, name 
 func (p *performance) toolKey(number int, name string, arguments json.RawMessage) string {
 	sum := sha256.Sum256(append([]byte(name+"\x00"), arguments...))
 	return fmt.Sprintf("%s/%s/%d-%x", p.Run, orchestration.CallKey(p.Command), number, sum[:8])
+}
+
+// notCalled is of a call of which nothing went out: there is nothing to be undone.
+func notCalled(detail string) *orchestration.Failure {
+	return invalidOutput("the tool was not called: "+shortly(detail, maxDetail), false)
 }
 
 func toolFailed(detail string) *orchestration.Failure {

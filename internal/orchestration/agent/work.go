@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -18,12 +19,17 @@ func (p *performance) worked(ctx context.Context, c orchestration.Work) orchestr
 	}
 	failure := p.once(ctx, key, func(output string) bool { return p.reuse(c, output, &said) }, func() (string, bool) {
 		said.Failure = p.contain(func() *orchestration.Failure { return p.work(ctx, c, &said) })
-		good := said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings)
+		good := said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings) && !judgedLater(c.Checks)
 		return said.Output, good
 	})
 	said.Failure = cmp.Or(failure, said.Failure)
 	said.Calls = p.calls
 	return said
+}
+
+// judgedLater reports whether the core has still to check an output by expression.
+func judgedLater(checks []orchestration.Check) bool {
+	return slices.ContainsFunc(checks, func(c orchestration.Check) bool { return c.Expr != "" })
 }
 
 // reuse takes an output that was made before.

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -12,83 +11,6 @@ import (
 
 // maxFeedback bounds, in bytes, what a worker is told of why its output was refused.
 const maxFeedback = 16 << 10
-
-// items are what a worker is to build on: the outputs that it depends on, its
-// inputs and, for a revision, what it is to revise.
-func (p *performance) items(ctx context.Context, c orchestration.Work, f *form) ([]item, *orchestration.Failure) {
-	items := make([]item, 0, len(c.Dependencies)+len(c.Inputs)+1)
-	for _, dep := range c.Dependencies {
-		text, failure := p.text(ctx, dep.Output)
-		if failure != nil {
-			return nil, failure
-		}
-		it := item{id: dep.ID, kind: dep.Type, text: harmless(text, outputTags)}
-		if dep.Status != orchestration.StatusSucceeded {
-			it.status, it.text = dep.Status, "There is no output."
-		}
-		items = append(items, it)
-	}
-	for _, v := range c.Inputs {
-		text, failure := p.text(ctx, v.Text)
-		if failure != nil {
-			return nil, failure
-		}
-		it := item{id: v.Name, in: inInputs, text: inWords(text)}
-		if f != nil && f.template.count(v.Name) > 0 {
-			it.in = inPrompt
-		} else {
-			it.text = harmless(it.text, inputTags)
-		}
-		items = append(items, it)
-	}
-	if c.Rework != nil {
-		text, failure := p.text(ctx, c.Rework.Output)
-		if failure != nil {
-			return nil, failure
-		}
-		items = append(items, item{in: inRefused, text: harmless(text, reworkTags)})
-	}
-	return items, nil
-}
-
-// inWords is a value as prompts have it: strings as they are, others as JSON.
-func inWords(value string) string {
-	var text string
-	if strings.HasPrefix(value, `"`) && json.Unmarshal([]byte(value), &text) == nil {
-		return text
-	}
-	return value
-}
-
-// workerForm is the caller's prompt for workers. A name in it may be one of ours,
-// an input's or a key of context: of the subtask's own or, where that has none,
-// of the run's.
-func (p *performance) workerForm(c orchestration.Work) (*form, *orchestration.Failure) {
-	t, failure := readTemplate(p.Spec.Worker.Prompt)
-	if failure != nil {
-		return nil, failure
-	}
-	f := &form{t, contextValues(p.Spec.Context, t)}
-	for name, value := range contextValues(c.Context, t) {
-		if !slices.Contains(workerNames, name) {
-			f.values[name] = value
-		}
-	}
-	given := map[string]bool{}
-	for _, v := range c.Inputs {
-		given[v.Name] = !slices.Contains(workerNames, v.Name)
-		if given[v.Name] {
-			delete(f.values, v.Name)
-		}
-	}
-	return f, f.complete(func(name string) bool {
-		if _, ok := f.values[name]; ok {
-			return slices.Contains(workerNames, name)
-		}
-		// Subtasks that a planner added later may lack an input that the plan's all have.
-		return given[name] || slices.Contains(workerNames, name) || inputsOf(p.Spec.Plan)[name] > 0
-	})
-}
 
 // workDraft is the worker's prompt. All workers of a run have one system
 // message; what makes this one special stands at the end.

@@ -1,4 +1,4 @@
-package agent
+package schema
 
 import (
 	"fmt"
@@ -23,13 +23,13 @@ func ruleOf(broken jsonschema.ErrorKind) string {
 	case *kind.AdditionalProperties:
 		return "it has members that the schema does not know"
 	case *kind.Enum:
-		return shortly(fmt.Sprintf("it must be one of %v", k.Want), maxDescription)
+		return shortly(fmt.Sprintf("it must be one of %v", k.Want), maxDetail)
 	case *kind.Const:
-		return shortly(fmt.Sprintf("it must be %v", k.Want), maxDescription)
+		return shortly(fmt.Sprintf("it must be %v", k.Want), maxDetail)
 	case *kind.Pattern:
-		return shortly("it does not match the pattern "+k.Want, maxDescription)
+		return shortly("it does not match the pattern "+k.Want, maxDetail)
 	case *kind.Format:
-		return shortly("it is not in the format "+k.Want, maxDescription)
+		return shortly("it is not in the format "+k.Want, maxDetail)
 	case *kind.MinLength:
 		return fmt.Sprintf("it is shorter than %d characters", k.Want)
 	case *kind.MaxLength:
@@ -42,7 +42,7 @@ func ruleOf(broken jsonschema.ErrorKind) string {
 		return "nothing may stand there"
 	}
 	if path := broken.KeywordPath(); len(path) > 0 {
-		return shortly("it breaks the schema's "+path[0], maxDescription)
+		return shortly("it breaks the schema's "+path[0], maxDetail)
 	}
 	return "it does not satisfy the schema"
 }
@@ -55,27 +55,7 @@ func quotedNames(names []string) string {
 			text = append(text, fmt.Sprintf("and %d more", len(names)-most))
 			break
 		}
-		text = append(text, fmt.Sprintf("%q", shortly(name, maxDescription)))
+		text = append(text, fmt.Sprintf("%q", shortly(name, maxDetail)))
 	}
 	return strings.Join(text, ", ")
-}
-
-// rules lists violations without a word of what breaks the schema beyond its
-// keys.
-func rules(violations []violation) string {
-	var b strings.Builder
-	for i, v := range violations {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		if v.pointer != "" {
-			b.WriteString(v.pointer + ": ")
-		}
-		if v.rule == "" {
-			b.WriteString(v.detail)
-		} else {
-			b.WriteString(v.rule)
-		}
-	}
-	return b.String()
 }
