@@ -43,6 +43,8 @@ type Config struct {
 	ShutdownGrace  time.Duration `flag:"shutdown-grace" env:"TUTTI_SHUTDOWN_GRACE" yaml:"shutdown_grace" usage:"how long calls to models in flight may go on after SIGTERM; what they say is kept, and the rest is resumed by the next start"`
 	Retention      time.Duration `flag:"retention" env:"TUTTI_RETENTION" yaml:"retention" usage:"how long ended runs are kept, such as 720h; 0 keeps them until they are deleted"`
 
+	Workflows string `flag:"workflows" env:"TUTTI_WORKFLOWS" yaml:"workflows" usage:"the folder of workflow templates, *.yaml; read at the start and again on SIGHUP"`
+
 	WebhookSecrets     secret `env:"TUTTI_WEBHOOK_SECRETS" yaml:"-" usage:"what webhooks are signed with where there are no tenants: one secret, or while it is being replaced two, with a comma between"`
 	WebhookSecretsFile string `flag:"webhook-secrets-file" env:"TUTTI_WEBHOOK_SECRETS_FILE" yaml:"webhook_secrets_file" usage:"a file with them"`
 	WebhookAllow       string `flag:"webhook-allow" env:"TUTTI_WEBHOOK_ALLOW" yaml:"webhook_allow" usage:"networks that are not public and that webhooks may be in, such as 10.0.0.0/8,127.0.0.0/8; none unless set"`
@@ -72,6 +74,7 @@ func defaults() Config {
 		MaxRuns:        1000,
 		MaxQueuedRuns:  10_000,
 		ShutdownGrace:  30 * time.Second,
+		Workflows:      "workflows",
 		LogLevel:       "info",
 		sources:        map[string]string{},
 		simulator: simulator.Options{
