@@ -11,7 +11,7 @@ import (
 
 // TestBounds has what is too much refused, with one fault or a bounded list.
 func TestBounds(t *testing.T) {
-	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+	bomb := "a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
 	for i := range 20 {
 		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), ", "))
 	}

@@ -106,12 +106,11 @@ func (c *check) presets() {
 
 // specimen is a run of the template as far as its prompts are concerned.
 func (c *check) specimen() *orchestration.Spec {
-	keys := map[string]any{}
+	var keys []Preset
 	for _, p := range c.Parameters {
-		keys[p.Name] = nil
+		keys = append(keys, Preset{p.Name, json.RawMessage("null")})
 	}
-	context, _ := json.Marshal(keys) // texts and nulls
-	return &orchestration.Spec{Task: c.Task, Context: context, Planner: c.Planner, Worker: c.Worker, Synthesizer: c.Synthesizer}
+	return &orchestration.Spec{Task: c.Task, Context: object(keys), Planner: c.Planner, Worker: c.Worker, Synthesizer: c.Synthesizer}
 }
 
 // policies has the policy judged as the checks of subtasks are.

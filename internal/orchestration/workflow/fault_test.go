@@ -86,12 +86,12 @@ f:12:7: /plan/subtasks/2/description: Subtask d has no description: say what is 
 		{"a cycle", head + "plan:\n  subtasks:\n    - {id: a, description: x, depends_on: [b]}\n    - {id: b, description: x, depends_on: [a]}\n", "f:6:44: /plan/subtasks/1/depends_on/0: The subtasks wait for each other: a → b → a.\n"},
 		{"shape and meaning at once", head + `plan:
   subtasks:
-    - {id: a, descripton: x}
+    - {id: a, descr: x}
     - {id: 2, description: y}
     - {id: c, description: z, depends_on: ["2", q]}
     - {id: d, description: z, depends_on: 5}
 `, `f:5:7: /plan/subtasks/0/description: Subtask a has no description: say what is to be done.
-f:5:15: /plan/subtasks/0/descripton: The key "descripton" is unknown; perhaps description is meant.
+f:5:15: /plan/subtasks/0/descr: The key "descr" is unknown.
 f:6:12: /plan/subtasks/1/id: This must be of type string, not number. Put it in quotes.
 f:7:49: /plan/subtasks/2/depends_on/1: Subtask c depends on "q", which is no subtask of the plan.
 f:8:43: /plan/subtasks/3/depends_on: This must be of type array, not number.
@@ -128,10 +128,10 @@ func TestDeepFaults(t *testing.T) {
                   description: |
                     Something
                   when: context.when
-                  wehn: "true"
+                  wen: "true"
 `
 	got, faults := Parse("f", []byte(text))
-	const want = "f:19:19: /plan/subtasks/0/loop/body/0/for_each/body/0/wehn: The key \"wehn\" is unknown; perhaps when is meant.\n"
+	const want = "f:19:19: /plan/subtasks/0/loop/body/0/for_each/body/0/wen: The key \"wen\" is unknown; perhaps when is meant.\n"
 	if diff := cmp.Diff(want, lines(faults)); diff != "" {
 		t.Fatalf("(-want +got)\n%s", diff)
 	}

@@ -160,7 +160,7 @@ func (t *Template) body() ([]orchestration.Subtask, bool) {
 		if t.Task == "" {
 			return nil, false
 		}
-		task, _ := json.Marshal(t.Task) // which is how CEL writes a text, too
+		task := quoted(nil, t.Task) // which is how CEL writes a text, too
 		body := []orchestration.Subtask{{
 			ID: "plan", Kind: orchestration.KindPlan, Plan: &orchestration.Nested{Task: string(task), MaxSubtasks: t.Planner.MaxSubtasks},
 		}}

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -51,7 +52,7 @@ func TestResolve(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if after, _ := json.Marshal(plan); string(after) != string(before) {
+	if after, _ := json.Marshal(plan); !bytes.Equal(after, before) {
 		t.Error("the plan that was given has changed")
 	}
 	one := whole.Subtasks[0].Workflow
@@ -67,7 +68,7 @@ func TestResolve(t *testing.T) {
 	}
 	planned := whole.Subtasks[1].Loop.Body[0].Workflow
 	if planned.Name != "planned@2" || len(planned.Body) != 1 || planned.Body[0].Kind != orchestration.KindPlan ||
-		planned.Body[0].Plan.Task != `"Say \"hi\" \u003cnow\u003e"` || planned.Body[0].Plan.MaxSubtasks != 3 {
+		planned.Body[0].Plan.Task != `"Say \"hi\" <now>"` || planned.Body[0].Plan.MaxSubtasks != 3 {
 		t.Errorf("the second is %+v", planned)
 	}
 	if inner := whole.Subtasks[2].Workflow.Body[0].Workflow; inner.Name != "inner@1.1" || len(inner.Body) != 3 {

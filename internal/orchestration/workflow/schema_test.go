@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -88,7 +89,7 @@ func TestSchemaIsStrict(t *testing.T) {
 	walk = func(at string, v any) {
 		switch v := v.(type) {
 		case map[string]any:
-			if _, named := v["properties"].(map[string]any); named && v["additionalProperties"] != false {
+			if _, named := v["properties"].(map[string]any); named && fmt.Sprint(v["additionalProperties"]) != "false" {
 				t.Errorf("%s takes unknown keys", at)
 			}
 			for key, value := range v {

@@ -196,7 +196,7 @@ func (t *tree) mapping(n *yaml.Node, pointer string, depth int) error {
 }
 
 var (
-	numberForm = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$`)
+	numberForm = regexp.MustCompile(`^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?$`)
 	maxDigits  = 64
 )
 
