@@ -75,12 +75,13 @@ f:9:5: /parameters/g: This must be of type object, not null.
     - id: a
       description: x
       depends_on:
-        - b
+        - z
     - id: b
       description: y
       depends_on: [a, c]
     - id: d
-`, `f:11:23: /plan/subtasks/1/depends_on/1: Subtask b depends on "c", which is no subtask of the plan.
+`, `f:8:11: /plan/subtasks/0/depends_on/0: Subtask a depends on "z", which is no subtask of the plan.
+f:11:23: /plan/subtasks/1/depends_on/1: Subtask b depends on "c", which is no subtask of the plan.
 f:12:7: /plan/subtasks/2/description: Subtask d has no description: say what is to be done.
 `},
 		{"a cycle", head + "plan:\n  subtasks:\n    - {id: a, description: x, depends_on: [b]}\n    - {id: b, description: x, depends_on: [a]}\n", "f:6:44: /plan/subtasks/1/depends_on/0: The subtasks wait for each other: a → b → a.\n"},
@@ -96,7 +97,7 @@ f:6:12: /plan/subtasks/1/id: This must be of type string, not number. Put it in 
 f:7:49: /plan/subtasks/2/depends_on/1: Subtask c depends on "q", which is no subtask of the plan.
 f:8:43: /plan/subtasks/3/depends_on: This must be of type array, not number.
 `},
-		{"policy", head + "policy:\n  - regex: ok\n  - max_revision: 1\n", "f:5:5: /policy/1/max_revision: The key \"max_revision\" is unknown; perhaps max_revisions is meant.\n"},
+		{"policy", head + "policy:\n  - regex: ok\n  - {regex: ok, max_revision: 1}\n", "f:5:17: /policy/1/max_revision: The key \"max_revision\" is unknown; perhaps max_revisions is meant.\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, faults := Parse("f", []byte(c.text))

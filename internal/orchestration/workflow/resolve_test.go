@@ -240,8 +240,16 @@ func TestStore(t *testing.T) {
 	if now, _ := s.Get("a"); now.Task != "y" || len(s.List()) != 2 {
 		t.Error("a good reload changed nothing")
 	}
-	if found, ok := s.Rules().Lookup("a"); !ok || found.Task != "y" {
-		t.Error("the store's rules know other templates")
+	inline, faults := s.Read([]byte(`{"name": "b", "version": "1", "plan": {"subtasks": [{"id": "x", "description": "X"}]}}`))
+	if len(faults) > 0 {
+		t.Fatalf("%s", lines(faults))
+	}
+	if launch, faults := s.Apply(inline, json.RawMessage(`{"task": "z"}`)); len(faults) > 0 || launch.Plan.Subtasks[0].ID != "x" {
+		t.Errorf("a template in a request begins with %+v\n%s", launch, lines(faults))
+	}
+	plan, problems := s.Resolve(planOf(t, "    - {kind: workflow, workflow: {name: a}}\n"))
+	if len(problems) > 0 || plan.Subtasks[0].Workflow.Name != "a@2" {
+		t.Errorf("it puts %+v in its place: %v", plan.Subtasks[0].Workflow, problems)
 	}
 	if _, faults := NewStore(fstest.MapFS{"a.yaml": {Data: []byte("-")}}, rules()); len(faults) == 0 {
 		t.Error("a bad folder makes a store")
