@@ -11,9 +11,11 @@ RUN mkdir /out/data
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/server /server
+COPY --from=build /src/workflows /workflows
 COPY --from=build --chown=nonroot:nonroot /out/data /data
 ENV TUTTI_ADDR=:8080 \
-    TUTTI_JOURNAL=sqlite:/data/tutti.db
+    TUTTI_JOURNAL=sqlite:/data/tutti.db \
+    TUTTI_WORKFLOWS=/workflows
 VOLUME /data
 EXPOSE 8080
 USER nonroot:nonroot

@@ -44,6 +44,8 @@ type Config struct {
 	Retention      time.Duration `flag:"retention" env:"TUTTI_RETENTION" yaml:"retention" usage:"how long ended runs are kept, such as 720h; 0 keeps them until they are deleted"`
 	CacheBytes     int           `flag:"cache-bytes" env:"TUTTI_CACHE_BYTES" yaml:"cache_bytes" usage:"the most bytes of outputs that the cache keeps in the journal, of all tenants together; 0 keeps none"`
 
+	Workflows string `flag:"workflows" env:"TUTTI_WORKFLOWS" yaml:"workflows" usage:"the folder of workflow templates, *.yaml; read at the start and again on SIGHUP"`
+
 	WebhookSecrets     secret `env:"TUTTI_WEBHOOK_SECRETS" yaml:"-" usage:"what webhooks are signed with where there are no tenants: one secret, or while it is being replaced two, with a comma between"`
 	WebhookSecretsFile string `flag:"webhook-secrets-file" env:"TUTTI_WEBHOOK_SECRETS_FILE" yaml:"webhook_secrets_file" usage:"a file with them"`
 	WebhookAllow       string `flag:"webhook-allow" env:"TUTTI_WEBHOOK_ALLOW" yaml:"webhook_allow" usage:"networks that are not public and that webhooks may be in, such as 10.0.0.0/8,127.0.0.0/8; none unless set"`
@@ -74,6 +76,7 @@ func defaults() Config {
 		MaxQueuedRuns:  10_000,
 		ShutdownGrace:  30 * time.Second,
 		CacheBytes:     256 << 20,
+		Workflows:      "workflows",
 		LogLevel:       "info",
 		sources:        map[string]string{},
 		simulator: simulator.Options{

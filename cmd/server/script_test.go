@@ -24,6 +24,7 @@ import (
 //	get PATH                       ask it, and print the answer
 //	dangle                         begin a request and never end it
 //	signal TEXT                    send it SIGTERM, and wait until it logs TEXT
+//	hangup TEXT                    send it SIGHUP, and wait until it logs TEXT
 //	quit CODE                      send it SIGTERM, and want that exit code; prints what it printed
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -35,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"get":    getInScript,
 			"dangle": dangle,
 			"signal": signalInScript,
+			"hangup": hangupInScript,
 			"quit":   quitInScript,
 		},
 	})
@@ -183,10 +185,18 @@ func dangle(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 func signalInScript(ts *testscript.TestScript, _ bool, args []string) {
+	sendInScript(ts, syscall.SIGTERM, args[0])
+}
+
+func hangupInScript(ts *testscript.TestScript, _ bool, args []string) {
+	sendInScript(ts, syscall.SIGHUP, args[0])
+}
+
+func sendInScript(ts *testscript.TestScript, signal syscall.Signal, want string) {
 	p := processOf(ts)
-	ts.Check(p.Process.Signal(syscall.SIGTERM))
-	if text, logged := p.until(regexp.MustCompile(args[0])); !logged {
-		ts.Fatalf("it never wrote %s:\n%s", args[0], text)
+	ts.Check(p.Process.Signal(signal))
+	if text, logged := p.until(regexp.MustCompile(want)); !logged {
+		ts.Fatalf("it never wrote %s:\n%s", want, text)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/metrics"
 	"github.com/tutti-run/tutti/internal/orchestration/journal"
+	"github.com/tutti-run/tutti/internal/orchestration/workflow"
 )
 
 // How long parts of HTTP may take. Answers have no bound of their own, as
@@ -33,6 +34,8 @@ type server struct {
 	config  Config
 	log     *zap.Logger
 	metrics *metrics.Metrics
+
+	workflows *workflow.Store
 
 	models   models // where calls go
 	client   llm.Client
@@ -55,6 +58,9 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 			s.release()
 		}
 	}()
+	if s.workflows, err = newWorkflows(&c); err != nil {
+		return nil, err
+	}
 	if s.models, err = newModels(&c); err != nil {
 		return nil, err
 	}
@@ -98,6 +104,7 @@ func (s *server) Run(ctx context.Context) error {
 		servers = append(servers, s.serve(s.scraped, mux, cancel))
 	}
 	s.announce()
+	defer s.reloadWorkflows()()
 
 	service, err := s.takeOver(ctx)
 	switch {
@@ -167,6 +174,7 @@ func (s *server) announce() {
 		zap.String("model", c.Model), zap.String("planner_model", c.PlannerModel), zap.String("synthesizer_model", c.SynthesizerModel),
 		zap.Strings("providers", sorted(c.Providers)), zap.Strings("models", sorted(c.Models)),
 		zap.Strings("workers", sorted(c.Workers)), zap.Strings("tenants", sorted(c.Tenants)),
+		zap.Strings("workflows", workflowNames(s.workflows)),
 		zap.Int("max_concurrency", c.MaxConcurrency))
 	if c.simulated() {
 		s.log.Warn("no model is configured: the embedded simulator answers; set OPENAI_BASE_URL or OPENAI_API_KEY to change that")

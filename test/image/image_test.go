@@ -165,13 +165,14 @@ func checkStatic(t *testing.T, binary string) {
 	}
 }
 
-// environment returns what the Dockerfile's ENV sets, with its folder /data in root.
+// environment returns what the Dockerfile's ENV sets, with its folders in root.
 func environment(t *testing.T, dockerfile, root string) []string {
 	t.Helper()
 	lines := first(t, dockerfile, `(?m)^ENV ((?:.*\\\n)*.*)$`)
 	env := strings.Fields(strings.ReplaceAll(lines, "\\\n", " "))
 	for i := range env {
 		env[i] = strings.Replace(env[i], ":/data/", ":"+root+"/data/", 1)
+		env[i] = strings.Replace(env[i], "=/workflows", "="+root+"/workflows", 1)
 	}
 	return env
 }
@@ -194,7 +195,11 @@ func newRoot(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	if err := errors.Join(os.Chmod(root, 0o755), os.Mkdir(filepath.Join(root, "data"), 0o700)); err != nil {
+	err = errors.Join(
+		os.Chmod(root, 0o755), os.Mkdir(filepath.Join(root, "data"), 0o700),
+		os.CopyFS(filepath.Join(root, "workflows"), os.DirFS(filepath.Join(buildContext(t), "workflows"))),
+	)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return root

@@ -90,15 +90,10 @@ func (c *check) presets() {
 			c.add("/synthesizer/json_schema", "invalid_schema", "%s.", why)
 		}
 	}
-	var limits map[string]json.RawMessage
-	for _, p := range c.Presets {
-		if p.Key == "limits" {
-			_ = json.Unmarshal(p.Value, &limits) // what is no object is a fault already
-		}
-	}
+	limits := members(valueOf(c.Presets, "limits"))
 	for _, l := range longest {
 		var d orchestration.Duration
-		if raw, given := limits[l.key]; given && json.Unmarshal(raw, &d) == nil && (d <= 0 || time.Duration(d) > l.most) {
+		if raw := valueOf(limits, l.key); raw != nil && json.Unmarshal(raw, &d) == nil && (d <= 0 || time.Duration(d) > l.most) {
 			c.add("/limits/"+l.key, "out_of_range", "This must be more than 0 and at most %s.", l.most)
 		}
 	}
@@ -111,12 +106,11 @@ func (c *check) presets() {
 
 // specimen is a run of the template as far as its prompts are concerned.
 func (c *check) specimen() *orchestration.Spec {
-	keys := map[string]any{}
+	var keys []Preset
 	for _, p := range c.Parameters {
-		keys[p.Name] = nil
+		keys = append(keys, Preset{p.Name, json.RawMessage("null")})
 	}
-	context, _ := json.Marshal(keys) // texts and nulls
-	return &orchestration.Spec{Task: c.Task, Context: context, Planner: c.Planner, Worker: c.Worker, Synthesizer: c.Synthesizer}
+	return &orchestration.Spec{Task: c.Task, Context: object(keys), Planner: c.Planner, Worker: c.Worker, Synthesizer: c.Synthesizer}
 }
 
 // policies has the policy judged as the checks of subtasks are.
@@ -143,8 +137,11 @@ func (c *check) policies() {
 // places.
 func (c *check) plan(bodies bool) {
 	whole, problems := c.resolve(c.rules)
-	refused := problems
-	for _, p := range whole.Check(c.rules.Plan) {
+	refused, rules := problems, c.rules.Plan
+	limits := members(valueOf(c.Presets, "limits"))
+	preset(&rules.MaxSubtasks, limits, "max_subtasks")
+	preset(&rules.MaxIterations, limits, "max_iterations")
+	for _, p := range whole.Check(rules) {
 		known := false
 		for _, r := range refused { // what could not be put in its place is not checked
 			at := strings.TrimSuffix(r.Pointer, "/name")
@@ -162,6 +159,13 @@ func (c *check) plan(bodies bool) {
 	}
 }
 
+// preset sets a bound to what the template says of it, if anything.
+func preset(bound *int, limits []Preset, key string) {
+	if raw := valueOf(limits, key); raw != nil {
+		_ = json.Unmarshal(raw, bound) // what is no number is a fault already
+	}
+}
+
 // context reports keys of context in expressions that are no parameters.
 func (c *check) context() {
 	if c.rules.Plan.Expressions == nil {
@@ -171,7 +175,7 @@ func (c *check) context() {
 	for _, p := range c.Parameters {
 		known = append(known, p.Name)
 	}
-	ids := idsOf(c.Plan.Subtasks, nil)
+	ids := idsOf(c.Plan.Subtasks)
 	eachExpression(c.Plan.Subtasks, "/plan/subtasks", func(pointer, expression string) {
 		reads, err := c.rules.Plan.Expressions.Check(expression, ids, locals)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,7 +59,7 @@ var tags = map[jsontext.Kind]string{'"': "!!str", '0': "!!float", 't': "!!bool",
 
 func (r *jsonReader) node(depth int) (*yaml.Node, error) {
 	begin := int(r.d.InputOffset()) // of what is between the last token and this one
-	for begin < len(r.data) && bytes.IndexByte([]byte(" \t\r\n,:"), r.data[begin]) >= 0 {
+	for begin < len(r.data) && strings.IndexByte(" \t\r\n,:", r.data[begin]) >= 0 {
 		begin++
 	}
 	kind := r.d.PeekKind()

@@ -5,7 +5,7 @@ import "unicode/utf8"
 // nearest returns the name that a word was most likely meant to be, "" when none
 // is like it.
 func nearest(word string, names []string) string {
-	best, least := "", max(1, min(utf8.RuneCountInString(word)/3, 3))+1
+	best, least := "", max(1, min(utf8.RuneCountInString(word)/2, 3))+1
 	if len(word) > 100 {
 		return ""
 	}

@@ -11,8 +11,11 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// maxNested is how many templates may be in each other.
-const maxNested = 8
+// Bounds of what templates in each other may come to.
+const (
+	maxNested   = 8
+	maxSubtasks = 1000 // the most that a request may ask for
+)
 
 // Codes of what is wrong with a subtask of kind workflow, besides the plan's own.
 const (
@@ -42,11 +45,7 @@ func (t *Template) resolve(rules Rules) (orchestration.Plan, []orchestration.Pro
 }
 
 func (r Rules) resolve(plan orchestration.Plan, path []string) (orchestration.Plan, []orchestration.Problem) {
-	in := &inlining{rules: r, path: path, room: r.Plan.MaxSubtasks}
-	if in.room == 0 {
-		in.room = maxNodes
-	}
-	in.ids = idsOf(plan.Subtasks, nil)
+	in := &inlining{rules: r, path: path, ids: idsOf(plan.Subtasks), room: maxSubtasks}
 	plan.Subtasks = in.subtasks(plan.Subtasks, "/subtasks")
 	return plan, in.problems
 }
@@ -56,6 +55,7 @@ type inlining struct {
 	path     []string // the templates that we are in, as name@version
 	ids      []string // of the plan or template that we are in
 	room     int      // for more subtasks: a few templates could come to very many
+	full     bool     // there was no room for one
 	problems []orchestration.Problem
 }
 
@@ -111,14 +111,17 @@ func (in *inlining) inline(w *orchestration.Inlined, at string) *orchestration.I
 		in.add(at+"/name", ProblemNoTask, "The workflow %s has neither a plan nor a task of its own, so that nothing can be put in its place.", t.ID())
 		return w
 	}
-	if len(body) > in.room {
+	if in.full {
+		return w // which is told already
+	}
+	if in.full = len(body) > in.room; in.full {
 		in.add(at+"/name", orchestration.ProblemTooMany, "With the workflow %s in its place the plan has too many subtasks.", t.ID())
 		return w
 	}
-	outer := *in
-	in.path, in.ids = path, idsOf(body, nil)
+	ids := in.ids
+	in.path, in.ids = path, idsOf(body)
 	whole := orchestration.Inlined{Name: t.ID(), Context: maps.Clone(w.Context), Defaults: t.defaults(), Body: in.subtasks(body, at+"/body")}
-	in.path, in.ids = outer.path, outer.ids
+	in.path, in.ids = path[:len(path)-1], ids
 	return &whole
 }
 
@@ -157,7 +160,7 @@ func (t *Template) body() ([]orchestration.Subtask, bool) {
 		if t.Task == "" {
 			return nil, false
 		}
-		task, _ := json.Marshal(t.Task) // which is how CEL writes a text, too
+		task := quoted(nil, t.Task) // which is how CEL writes a text, too
 		body := []orchestration.Subtask{{
 			ID: "plan", Kind: orchestration.KindPlan, Plan: &orchestration.Nested{Task: string(task), MaxSubtasks: t.Planner.MaxSubtasks},
 		}}

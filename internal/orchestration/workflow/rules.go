@@ -22,6 +22,20 @@ type Rules struct {
 	Names  func() []string
 }
 
+// Read reads a template in JSON or, what is none, in YAML, and checks it whole.
+// With faults a template may come too, as far as it could be read.
+func (r Rules) Read(name string, source []byte) (*Template, []Fault) {
+	read := Parse
+	if json.Valid(source) {
+		read = ParseJSON
+	}
+	t, faults := read(name, source)
+	if t != nil {
+		faults = t.Check(r)
+	}
+	return t, faults
+}
+
 func (r Rules) lookup(name string) (*Template, bool) {
 	if r.Lookup == nil {
 		return nil, false

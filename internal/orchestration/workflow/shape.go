@@ -68,11 +68,12 @@ func (s shape) collect(t *tree, e *jsonschema.ValidationError, faults *[]Fault) 
 	case *kind.AdditionalProperties:
 		known := s.keys(e.SchemaURL)
 		for _, key := range k.Properties {
+			if len(known) == 0 { // any name of the right form would do
+				*faults = append(*faults, t.atKey(at+"/"+escape(key), "invalid_name", fmt.Sprintf("The name %q has characters that it may not have, or too many.", shortly(key))))
+				continue
+			}
 			*faults = append(*faults, t.atKey(at+"/"+escape(key), "unknown_field", fmt.Sprintf("The key %q is unknown%s.", shortly(key), hint(key, known))))
 		}
-		return
-	case *kind.PropertyNames:
-		*faults = append(*faults, t.atKey(at+"/"+escape(k.Property), "invalid_name", fmt.Sprintf("The name %q has characters that it may not have, or too many.", shortly(k.Property))))
 		return
 	}
 	if len(e.Causes) == 0 {

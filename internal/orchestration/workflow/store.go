@@ -1,8 +1,11 @@
 package workflow
 
 import (
+	"encoding/json"
 	"io/fs"
 	"sync/atomic"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // A Store has the catalog of a folder that counts now. It may be used from many
@@ -47,4 +50,19 @@ func (s *Store) Rules() Rules {
 	r.Lookup = s.Get
 	r.Names = func() []string { return s.now.Load().names() }
 	return r
+}
+
+// Read reads a template in JSON or, what is none, in YAML, and checks it whole.
+// With faults a template may come too, as far as it could be read.
+func (s *Store) Read(source []byte) (*Template, []Fault) { return s.Rules().Read("", source) }
+
+// Apply returns what a run of a template begins with: see [Template.Apply].
+func (s *Store) Apply(t *Template, request json.RawMessage) (Launch, []Fault) {
+	return t.Apply(request, s.Rules())
+}
+
+// Resolve puts templates into the places that a plan has for them: see
+// [Rules.Resolve].
+func (s *Store) Resolve(plan orchestration.Plan) (orchestration.Plan, []orchestration.Problem) {
+	return s.Rules().Resolve(plan)
 }

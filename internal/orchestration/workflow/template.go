@@ -110,7 +110,10 @@ func parse(from *tree, data []byte) (*Template, []Fault) {
 	faults := theShape().check(from, value)
 	raw := from.json
 	if len(faults) > 0 {
-		raw, _ = json.Marshal(prune(value, faults)) // it came of JSON
+		var err error
+		if raw, err = json.Marshal(prune(value, faults)); err != nil { // it came of JSON
+			return nil, inOrder(append(faults, from.faults...))
+		}
 	}
 	faults = append(faults, from.faults...)
 	var d document
@@ -201,7 +204,7 @@ func members(object json.RawMessage) []Preset {
 
 // subtaskPart matches the pointer of the innermost subtask that a pointer leads
 // into.
-var subtaskPart = regexp.MustCompile(`^.*/(subtasks|body)/[0-9]+`)
+var subtaskPart = regexp.MustCompile(`^.*/(subtasks|body)/\d+`)
 
 // hides reports whether a fault that Parse found explains one at a pointer, or
 // makes it doubtful.

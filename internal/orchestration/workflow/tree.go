@@ -80,14 +80,20 @@ func (t *tree) add(line, column int, pointer, code, detail string, args ...any) 
 	t.faults = append(t.faults, Fault{t.file, line, column, pointer, code, fmt.Sprintf(detail, args...)})
 }
 
-var syntaxLine = regexp.MustCompile(`^line (\d+): `)
+var (
+	syntaxLine = regexp.MustCompile(`^line (\d+): `)
+	// What the library's parser says, unlike its scanner, it counts lines from 0 for.
+	countedFrom0 = regexp.MustCompile(`^did not find expected (<|node|key|'-'|',')`)
+)
 
 // syntax reports what the library says of text that is no YAML.
 func (t *tree) syntax(err error) {
 	detail, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if m := syntaxLine.FindStringSubmatch(detail); m != nil {
 		line, _ = strconv.Atoi(m[1])
-		detail = detail[len(m[0]):]
+		if detail = detail[len(m[0]):]; countedFrom0.MatchString(detail) {
+			line++
+		}
 	}
 	t.add(max(line, 1), 1, "", "syntax", "This is no YAML: %s.", shortly(detail))
 }
@@ -95,9 +101,8 @@ func (t *tree) syntax(err error) {
 // value writes a value as JSON. What cannot be written is reported and null. The
 // error is errBounds.
 func (t *tree) value(n *yaml.Node, pointer string, depth int) error {
-	if t.nodes++; t.nodes > maxNodes {
-		t.add(n.Line, n.Column, pointer, "too_large", "The template has more than %d values and keys.", maxNodes)
-		return errBounds
+	if err := t.count(n, pointer); err != nil {
+		return err
 	}
 	p := t.places[pointer]
 	p.line, p.column = n.Line, n.Column
@@ -131,6 +136,18 @@ func (t *tree) value(n *yaml.Node, pointer string, depth int) error {
 	return nil
 }
 
+// count counts a value or key. After many faults more of them help nobody.
+func (t *tree) count(n *yaml.Node, pointer string) error {
+	if t.nodes++; t.nodes > maxNodes {
+		t.add(n.Line, n.Column, pointer, "too_large", "The template has more than %d values and keys.", maxNodes)
+		return errBounds
+	}
+	if len(t.faults) > maxFaults {
+		return errBounds
+	}
+	return nil
+}
+
 // unwelcome says what of YAML a node uses that JSON has not.
 func unwelcome(n *yaml.Node) string {
 	switch {
@@ -149,7 +166,9 @@ func (t *tree) mapping(n *yaml.Node, pointer string, depth int) error {
 	t.json = append(t.json, '{')
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		t.nodes++
+		if err := t.count(key, pointer); err != nil {
+			return err
+		}
 		at := pointer + "/" + escape(key.Value)
 		switch before := first[key.Value]; {
 		case key.Kind != yaml.ScalarNode || unwelcome(key) != "":
@@ -177,7 +196,7 @@ func (t *tree) mapping(n *yaml.Node, pointer string, depth int) error {
 }
 
 var (
-	numberForm = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$`)
+	numberForm = regexp.MustCompile(`^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?$`)
 	maxDigits  = 64
 )
 

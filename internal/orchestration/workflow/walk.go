@@ -12,17 +12,16 @@ import (
 // plan's check says so.
 var locals = []string{"item", "index", "iteration", "previous", "output"}
 
-// idsOf adds the ids of all subtasks, those of bodies too.
-func idsOf(subtasks []orchestration.Subtask, to []string) []string {
+// idsOf returns the ids of all subtasks, those of bodies too.
+func idsOf(subtasks []orchestration.Subtask) (ids []string) {
 	for i := range subtasks {
-		if s := &subtasks[i]; !slices.Contains(to, s.ID) {
-			to = append(to, s.ID)
-		}
+		ids = append(ids, subtasks[i].ID)
 		for _, b := range bodiesOf(&subtasks[i]) {
-			to = idsOf(*b.subtasks, to)
+			ids = append(ids, idsOf(*b.subtasks)...)
 		}
 	}
-	return to
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // A body is the subtasks inside one.

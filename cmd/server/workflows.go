@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path"
+	"sync"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/agent"
+	"github.com/tutti-run/tutti/internal/orchestration/workflow"
+)
+
+// newWorkflows reads the folder of templates. Its error has every fault on a line
+// of its own.
+func newWorkflows(c *Config) (*workflow.Store, error) {
+	folder := os.DirFS(c.Workflows)
+	if c.sources["TUTTI_WORKFLOWS"] == "" {
+		folder = optional{folder}
+	}
+	store, faults := workflow.NewStore(folder, c.workflowRules())
+	var bad []error
+	for _, f := range faults {
+		bad = append(bad, errors.New(c.faultOf(f)))
+	}
+	return store, errors.Join(bad...)
+}
+
+// faultOf says what is wrong with a template, or with the folder.
+func (c *Config) faultOf(f workflow.Fault) string {
+	if f.File == "" {
+		return c.from("TUTTI_WORKFLOWS") + ": " + c.Workflows + ": " + f.String()
+	}
+	f.File = path.Join(c.Workflows, f.File)
+	return f.String()
+}
+
+// optional is a folder that may be missing, and is then empty.
+type optional struct{ fs.FS }
+
+// ReadDir lists the folder.
+func (o optional) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(o.FS, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+// workflowRules are what templates are checked by.
+func (c *Config) workflowRules() workflow.Rules {
+	d := c.runDefaults()
+	rules := workflow.Rules{
+		Plan: orchestration.Rules{
+			MaxSubtasks: d.Limits.MaxSubtasks, MaxIterations: d.Limits.MaxIterations, Workers: d.Workers, Schema: agent.CheckSchema,
+		},
+		Conforms: agent.Conforms,
+		Prompts:  checkPrompts,
+	}
+	if d.Exclusive {
+		rules.Plan.Model = func(name string) bool { _, known := c.Models[name]; return known }
+	}
+	return rules
+}
+
+func checkPrompts(spec *orchestration.Spec) []orchestration.Problem {
+	found := agent.CheckPrompts(spec)
+	problems := make([]orchestration.Problem, len(found))
+	for i, f := range found {
+		problems[i] = orchestration.Problem(f)
+	}
+	return problems
+}
+
+// reloadWorkflows has the templates read again at each SIGHUP, until stop is
+// called.
+func (s *server) reloadWorkflows() (stop func()) {
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP) // which would end the process otherwise
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				s.reload()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(done)
+		watch.Wait()
+	}
+}
+
+// reload reads the templates again. What is wrong with them is logged, and then
+// those from before stay.
+func (s *server) reload() {
+	faults := s.workflows.Reload()
+	for _, f := range faults {
+		s.log.Error("workflow refused", zap.String("fault", s.config.faultOf(f)))
+	}
+	if len(faults) > 0 {
+		s.log.Error("workflows not reloaded: those from before stay", zap.Int("faults", len(faults)))
+		return
+	}
+	s.log.Info("workflows reloaded", zap.Strings("workflows", workflowNames(s.workflows)))
+}
+
+func workflowNames(store *workflow.Store) []string {
+	var names []string
+	for _, w := range store.List() {
+		names = append(names, w.ID())
+	}
+	return names
+}
