@@ -10,17 +10,21 @@ import (
 // plan takes the caller's own plan, if there is one, or else the template's,
 // and checks it.
 func (a *acceptance) plan(spec *orchestration.Spec) {
-	plan, at := a.request.Plan, "/plan"
-	if plan == nil {
-		plan, at = spec.Plan, "/workflow/plan"
+	rules := a.defaults.rules(spec.Limits)
+	if spec.Plan != nil { // a template's, which is whole
+		problems := spec.Plan.Check(rules)
+		a.addAll(orchestration.CodePlanInvalid, "/workflow/plan", problems)
+		if len(problems) > 0 {
+			spec.Plan = nil
+		}
 	}
-	if plan == nil {
+	if a.request.Plan == nil {
 		return
 	}
-	whole, problems := wholePlan(*plan, a.workflows, a.defaults.rules(spec.Limits))
-	a.addAll(orchestration.CodePlanInvalid, at, problems)
-	if spec.Plan = nil; len(problems) == 0 {
-		spec.Plan = &whole
+	plan, problems := wholePlan(*a.request.Plan, a.workflows, rules)
+	a.addAll(orchestration.CodePlanInvalid, "/plan", problems)
+	if len(problems) == 0 {
+		spec.Plan = &plan
 	}
 }
 
@@ -32,7 +36,7 @@ func wholePlan(plan orchestration.Plan, workflows Workflows, rules orchestration
 	var problems []orchestration.Problem
 	switch {
 	case workflows != nil:
-		plan, problems = workflows.Inline(plan)
+		plan, problems = workflows.Resolve(plan)
 	default:
 		problems = noWorkflows(plan.Subtasks, "")
 	}

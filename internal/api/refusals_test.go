@@ -187,7 +187,10 @@ func TestSizes(t *testing.T) {
 	c := serve(t, nil)
 	c.do("POST", "/v1/runs", fill(maxBody+1)).problem(http.StatusRequestEntityTooLarge, codePayloadTooLarge)
 	c.do("POST", "/v1/runs", fill(maxBody+maxData+1)).problem(http.StatusRequestEntityTooLarge, codePayloadTooLarge) // by its length alone
-	c.do("POST", "/v1/plans/validate", fill(maxBody+1)).problem(http.StatusRequestEntityTooLarge, codePayloadTooLarge)
+	for _, path := range []string{"/v1/plans/validate", "/v1/runs/r/subtasks/T1/decision", "/v1/runs/r/plan/decision", "/v1/runs/r/fork", "/v1/workflows/validate"} {
+		c.do("POST", path, fill(maxBody+1)).problem(http.StatusRequestEntityTooLarge, codePayloadTooLarge)
+	}
+	c.do("POST", "/v1/workflows/validate", fill(maxBody+1), "Content-Type", "text/yaml").problem(http.StatusRequestEntityTooLarge, codePayloadTooLarge)
 	c.do("POST", "/v1/runs", with("t", image(maxBody))).is(http.StatusAccepted)
 	if got := c.world.runs[0]; len(got.attachments[0]) != maxBody || got.run.Spec.Attachments[0].Bytes != maxBody {
 		t.Error("the image did not arrive")

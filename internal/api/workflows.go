@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -15,33 +14,42 @@ import (
 type Workflows interface {
 	// List returns the templates, by name and version.
 	List() []*Template
-	// Find returns the template that "name", which means its latest version, or
-	// "name@version" means.
-	Find(ref string) (*Template, bool)
-	// Read reads a template in YAML, or in JSON, and checks it whole. With faults a
+	// Get returns the template of a name@version or, of a name alone, its latest
+	// version.
+	Get(name string) (*Template, bool)
+	// Read reads a template in YAML or in JSON, and checks it whole. With faults a
 	// template may come too, as far as it could be read.
 	Read(source []byte) (*Template, []WorkflowFault)
-	// Apply completes a request for a run of the template, by its keys: with what the
-	// template presets where the request does not say, and the defaults of
-	// parameters in context. The plan, nil where the planner makes it, has the bodies of
-	// other templates in their places. Problems point into the request.
-	Apply(t *Template, request map[string]json.RawMessage) (map[string]json.RawMessage, *orchestration.Plan, []orchestration.Problem)
-	// Inline puts the bodies of templates in the places that a plan has for them.
-	// Problems point into the plan.
-	Inline(plan orchestration.Plan) (orchestration.Plan, []orchestration.Problem)
+	// Apply returns what a run of the template begins with. The request is a JSON
+	// object without duplicate keys, into which problems point.
+	Apply(t *Template, request json.RawMessage) (Launch, []orchestration.Problem)
+	// Resolve puts templates into the places that a plan has for them. Problems point
+	// into the plan.
+	Resolve(plan orchestration.Plan) (orchestration.Plan, []orchestration.Problem)
 }
 
 // A Template is what the API tells of a workflow.
 type Template struct {
-	orchestration.Origin
+	Name        string
+	Version     string
+	Hash        string // SHA-256 of the file, in hex
 	Description string
 	Parameters  []Parameter
 	Task        string              // empty: a request brings it
-	Plan        *orchestration.Plan // as it is written; nil: the planner makes it
+	Plan        *orchestration.Plan // as it is written; nil: the planner plans
 }
 
-// workflow makes the request, where it asks for a run of a template, one that
-// says all.
+// A Launch is what a run of a template begins with.
+type Launch struct {
+	// Request is the caller's over what the template presets, without workflow and
+	// plan, with all of context.
+	Request json.RawMessage
+	Plan    *orchestration.Plan // with other templates in their places; nil: the planner plans
+	Origin  orchestration.Origin
+}
+
+// workflow puts in the place of a request for a run of a template one that says
+// all that the template says.
 func (a *acceptance) workflow(spec *orchestration.Spec, raw []byte) {
 	if len(a.request.Workflow) == 0 {
 		return
@@ -50,38 +58,34 @@ func (a *acceptance) workflow(spec *orchestration.Spec, raw []byte) {
 	if t == nil {
 		return
 	}
-	if a.request.Plan != nil {
-		a.add(codeInvalidRequest, "/plan", "ambiguous", "must not be given beside workflow, which has its own")
-		return
-	}
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &keys); err != nil {
+	asked, err := withoutAttachments(raw)
+	if err != nil {
 		a.add(codeInvalidRequest, "", "invalid", "cannot be decoded")
 		return
 	}
-	maps.DeleteFunc(keys, func(key string, _ json.RawMessage) bool { return key == "workflow" || key == "attachments" })
-	keys, plan, problems := a.workflows.Apply(t, keys)
+	launch, problems := a.workflows.Apply(t, asked)
 	a.addAll(codeInvalidRequest, "", problems)
 	if len(problems) > 0 {
 		return
 	}
-	whole := RunRequest{}
-	if err := decodeKeys(keys, &whole); err != nil {
+	whole := &RunRequest{}
+	if err := json.Unmarshal(launch.Request, whole); err != nil {
 		a.add(codeInvalidRequest, "/workflow", "invalid", "what it presets cannot be decoded")
 		return
 	}
 	whole.Attachments = a.request.Attachments
-	a.request = &whole
-	origin := t.Origin
-	spec.Workflow, spec.Plan = &origin, plan
+	a.request, spec.Workflow, spec.Plan = whole, &launch.Origin, launch.Plan
 }
 
-func decodeKeys(keys map[string]json.RawMessage, to any) error {
-	raw, err := json.Marshal(keys)
-	if err != nil {
-		return err
+// withoutAttachments returns a request without its images, which may be large
+// and which no template knows.
+func withoutAttachments(raw []byte) (json.RawMessage, error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		return nil, err
 	}
-	return json.Unmarshal(raw, to)
+	delete(keys, "attachments")
+	return json.Marshal(keys)
 }
 
 // template returns the template that the request names or holds, nil with a
@@ -107,7 +111,7 @@ func (a *acceptance) template() *Template {
 		a.add(codeInvalidRequest, at, "wrong_type", "must be a name or a template")
 		return nil
 	}
-	t, known := a.workflows.Find(ref)
+	t, known := a.workflows.Get(ref)
 	if !known {
 		a.add(codeInvalidRequest, at, "unknown_workflow", "there is no workflow of that name and version")
 		return nil
@@ -151,7 +155,7 @@ func (s *server) ListWorkflows(context.Context, ListWorkflowsRequestObject) (Lis
 // GetWorkflow shows a workflow.
 func (s *server) GetWorkflow(_ context.Context, request GetWorkflowRequestObject) (GetWorkflowResponseObject, error) {
 	if s.Workflows != nil {
-		if t, known := s.Workflows.Find(request.Name); known {
+		if t, known := s.Workflows.Get(request.Name); known {
 			return ok(t.view()), nil
 		}
 	}
@@ -168,7 +172,8 @@ func (s *server) ValidateWorkflow(ctx context.Context, _ ValidateWorkflowRequest
 	if t != nil {
 		expected := s.Defaults.expectPlanned()
 		if t.Plan != nil {
-			expected = s.Defaults.expect(*t.Plan)
+			whole, _ := s.Workflows.Resolve(*t.Plan) // what is wrong with it is among the faults
+			expected = s.Defaults.expect(whole)
 		}
 		v.Expected = &expected
 	}
