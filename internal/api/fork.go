@@ -102,7 +102,7 @@ func (s *server) forkSpec(ctx context.Context, h *history, forked orchestration.
 		spec.Fork.Given = append(spec.Fork.Given, orchestration.Given{Subtask: kept.Subtask, Output: output})
 	}
 	a := acceptance{defaults: s.Defaults}
-	a.stillKnown(&spec)
+	a.stillKnown(&s.Options, &spec)
 	a.prices(&spec)
 	if err := a.refusal(); err != nil {
 		return nil, nil, err
@@ -117,9 +117,12 @@ func (s *server) forkSpec(ctx context.Context, h *history, forked orchestration.
 	return &spec, attachments, nil
 }
 
-// stillKnown refuses a spec whose models or tools are configured no more: where
-// they are called is looked up by their names.
-func (a *acceptance) stillKnown(spec *orchestration.Spec) {
+// stillKnown refuses a spec whose models, tools or webhook secret are configured
+// no more: they are looked up by their names.
+func (a *acceptance) stillKnown(o *Options, spec *orchestration.Spec) {
+	if spec.Webhook != "" && (o.Deliveries == nil || !o.WebhookTenants[spec.Tenant]) {
+		a.add(codeInvalidRequest, "", "no_webhook_secret", "the server has no webhook secret of yours any more to sign messages with")
+	}
 	for _, m := range spec.Models {
 		if !a.defaults.allows(m.Name) {
 			a.add(codeInvalidRequest, "", "unknown_model", "the run's model %.100q is configured no more", m.Name)
@@ -151,8 +154,8 @@ func (s *server) showFork(ctx context.Context, row orchestration.Row, header htt
 	return reply{status: http.StatusAccepted, header: header, body: s.shown(ctx, h)}, nil
 }
 
-// expectAgain estimates what it comes to to perform subtasks again, and to make
-// the answer: as much as it was, or where it has not been, as much as a plan's
+// expectAgain estimates what performing subtasks again comes to, with the
+// answer: what it came to before or, of what was not performed, what a plan's
 // check would say.
 func (h *history) expectAgain(d Defaults, redo []string) Expected {
 	spec := h.run.Spec

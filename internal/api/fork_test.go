@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -33,7 +34,7 @@ func TestFork(t *testing.T) {
 	if len(spec.Plan.Subtasks) != 4 || len(spec.Fork.Given) != 2 || spec.Fork.Given[0].Subtask != "a" || len(spec.Fork.Given[0].Output) != 120_000 || spec.Fork.Given[1].Output != "output of d" {
 		t.Errorf("%+v", spec.Fork)
 	}
-	if spec.Task != source.Task || spec.Limits != source.Limits || source.Fork != nil || len(fork.attachments) != 1 || string(fork.attachments[0]) != string(c.world.runs[0].attachments[0]) {
+	if spec.Task != source.Task || spec.Limits != source.Limits || source.Fork != nil || len(fork.attachments) != 1 || !bytes.Equal(fork.attachments[0], c.world.runs[0].attachments[0]) {
 		t.Errorf("%+v", spec)
 	}
 
@@ -102,7 +103,8 @@ func TestForksThatAreRefused(t *testing.T) {
 	source := c.world.runs[0].run.Spec
 	source.Models = append(source.Models, orchestration.Model{Name: "gone"})
 	source.Tools = append(source.Tools, orchestration.Tool{Name: "gone"})
-	if p := c.do("POST", path+"/fork", `{}`).problem(http.StatusUnprocessableEntity, codeInvalidRequest, "", ""); !strings.Contains(p.Detail, "gone") {
+	source.Webhook = "https://x.org/"
+	if p := c.do("POST", path+"/fork", `{}`).problem(http.StatusUnprocessableEntity, codeInvalidRequest, "", "", ""); !strings.Contains(p.Detail, "gone") {
 		t.Error(p.Detail)
 	}
 }

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -40,10 +42,19 @@ func wholePlan(plan orchestration.Plan, workflows Workflows, rules orchestration
 	default:
 		problems = noWorkflows(plan.Subtasks, "")
 	}
-	if len(problems) > 0 {
-		return plan, problems
-	}
-	return plan, plan.Check(rules)
+	return plan, append(problems, besides(problems, plan.Check(rules))...)
+}
+
+// besides returns those of a plan's problems that are not of workflow subtasks
+// that others were found of.
+func besides(found, more []orchestration.Problem) []orchestration.Problem {
+	const key = "/workflow"
+	return slices.DeleteFunc(more, func(p orchestration.Problem) bool {
+		return slices.ContainsFunc(found, func(f orchestration.Problem) bool {
+			end := strings.LastIndex(f.Pointer, key)
+			return end >= 0 && strings.HasPrefix(p.Pointer, f.Pointer[:end+len(key)])
+		})
+	})
 }
 
 // named gives the subtasks without an id, in bodies too, one by their place.

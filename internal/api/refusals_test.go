@@ -95,7 +95,6 @@ func TestRefusedByTheServer(t *testing.T) {
 		"webhook":             {`{"task":"t","webhook":{"url":"https://x.org/"}}`, codeNotSupported, []string{"/webhook"}, ""},
 		"workflow":            {`{"workflow":"w@1"}`, codeInvalidRequest, []string{"/workflow"}, "no workflows"},
 		"whole workflow":      {`{"workflow":{"name":"w"}}`, codeInvalidRequest, []string{"/workflow"}, "no workflows"},
-		"workflow in a body":  {plan(`{"kind":"loop","loop":{"body":[{"description":"d"},{"kind":"workflow","workflow":{"name":"w"}}]}}`), orchestration.CodePlanInvalid, []string{"/plan/subtasks/0/loop/body/1/workflow/name"}, "no workflows"},
 		"cache of nothing":    {`{"task":"t","cache":"0s"}`, codeInvalidRequest, []string{"/cache"}, "more than 0"},
 		"cache too long":      {`{"task":"t","cache":"721h"}`, codeInvalidRequest, []string{"/cache"}, "720h"},
 		"price of a fallback": {`{"task":"t","limits":{"max_cost_usd":1},"plan":{"subtasks":[{"description":"d","on_failure":{"fallback":{"model":"unpriced"}}}]}}`, codeInvalidRequest, []string{"/limits/max_cost_usd"}, "unpriced"},

@@ -109,7 +109,6 @@ func TestWorkflowsThatAreRefused(t *testing.T) {
 		{`{"workflow":"research@1.0","context":{"topic":"x"}}`, codeInvalidRequest, "/workflow"},
 		{`{"workflow":"research"}`, codeInvalidRequest, "/context/topic"},
 		{`{"workflow":{"kind":"broken"}}`, orchestration.CodePlanInvalid, "/workflow/plan/subtasks/0/kind /workflow"},
-		{`{"task":"t","plan":{"subtasks":[{"kind":"workflow","workflow":{"name":"other"}}]}}`, orchestration.CodePlanInvalid, "/plan/subtasks/0/workflow/name"},
 		{`{"workflow":"research","context":{"topic":"x"},"limits":{"max_subtasks":1}}`, orchestration.CodePlanInvalid, "/workflow/plan/subtasks"},
 		{`{"workflow":"research","context":{"topic":"x"},"task":"\u00a0"}`, codeInvalidRequest, "/task"},
 	} {
@@ -165,6 +164,23 @@ func TestValidateWorkflow(t *testing.T) {
 
 func TestPlanWithAWorkflowInIt(t *testing.T) {
 	c := shelved(t)
+	bad := decode[Validation](c.do("POST", "/v1/plans/validate", `{"subtasks":[{"kind":"workflow","workflow":{"name":"other"}},{"description":" ","depends_on":["x"]}]}`).is(http.StatusOK))
+	var at []string
+	for _, p := range bad.Problems {
+		at = append(at, p.Pointer)
+	}
+	if got := strings.Join(at, " "); !strings.HasPrefix(got, "/subtasks/0/workflow/name ") || !strings.Contains(got, " /subtasks/1/description /subtasks/1/depends_on/0") {
+		t.Errorf("not every fault at once: %s", got)
+	}
+	const deep = `{"subtasks":[{"kind":"loop","loop":{"body":[{"description":"d"},{"kind":"workflow","workflow":{"name":"w"}}]}}]}`
+	none := decode[Validation](serve(t, nil).do("POST", "/v1/plans/validate", deep).is(http.StatusOK))
+	if p := none.Problems[0]; p.Pointer != "/subtasks/0/loop/body/1/workflow/name" || p.Code != "unknown_workflow" {
+		t.Errorf("%+v", none)
+	}
+	found := []orchestration.Problem{{Pointer: "/subtasks/0/workflow/name"}}
+	if more := besides(found, []orchestration.Problem{{Pointer: "/subtasks/0/workflow/body"}, {Pointer: "/subtasks/0/when"}}); len(more) != 1 {
+		t.Errorf("%v", more)
+	}
 	v := decode[Validation](c.do("POST", "/v1/plans/validate", `{"subtasks":[{"kind":"workflow","workflow":{"name":"research"}}]}`).is(http.StatusOK))
 	if v.Expected.Calls != 2 {
 		t.Errorf("%+v", v)
