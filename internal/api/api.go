@@ -17,6 +17,7 @@ package api
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -41,6 +42,11 @@ type Driver interface {
 	Start(ctx context.Context, spec *orchestration.Spec, attachments [][]byte, key *orchestration.Key) (orchestration.Row, error)
 	// Cancel takes the wish to end a run; what becomes of it shows in its rows.
 	Cancel(ctx context.Context, run, detail string) error
+	// Decide takes what a person decides: an [orchestration.DecideSubtask] or an
+	// [orchestration.DecidePlan]. It returns nil once that is durable,
+	// [orchestration.ErrNotWaiting] when it does not wait for a decision (any more),
+	// and an [*orchestration.DecisionError] for one that cannot be taken.
+	Decide(ctx context.Context, run string, said orchestration.Said) error
 	// Deltas calls notify with pieces of outputs as they are written, as well
 	// as it can. notify must not block, and is not called after stop returned.
 	Deltas(run string, notify func(orchestration.Delta)) (stop func())
@@ -54,6 +60,8 @@ type Reader interface {
 	Rows(ctx context.Context, tenant string, filter orchestration.Filter) ([]orchestration.Row, error)
 	// Events returns the events after that seq in order, at most limit of them.
 	Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error)
+	// Attachment returns the bytes of the run's attachment at that place, from 0.
+	Attachment(ctx context.Context, run string, i int) ([]byte, error)
 	// Key returns for which run the tenant used the key, and with which body.
 	Key(ctx context.Context, tenant, key string) (run string, hash [32]byte, err error)
 	// Delete removes all of an ended run; one that has not ended is an [orchestration.ErrConflict].
@@ -86,10 +94,15 @@ type Defaults struct {
 	Planner     orchestration.Planner
 	Worker      orchestration.Worker
 	Synthesizer orchestration.Synthesizer
+	Evaluator   orchestration.Role
 	Limits      orchestration.Limits
 	Workers     []orchestration.Worker // the specialists, by name
 	Models      []orchestration.Model  // what is known of models, by name
 	Exclusive   bool                   // a request may name no other models
+
+	Tools       []orchestration.Tool               // by name
+	Expressions orchestration.Expressions          // checks those of plans; nil: a plan may have none
+	Schema      func(schema json.RawMessage) error // says what is wrong with a JSON Schema; nil: nothing is
 }
 
 // Options are what the API is made of.
@@ -99,6 +112,8 @@ type Options struct {
 	Checker  Checker // nil finds nothing
 	Fetcher  Fetcher // nil refuses attachments by url
 	Defaults Defaults
+
+	Workflows Workflows // nil: there are none
 
 	Deliveries      Deliveries      // nil refuses webhooks
 	WebhookTenants  map[string]bool // those with a secret to sign messages with

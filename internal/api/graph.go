@@ -1,12 +1,15 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"unicode"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // GetGraph shows the plan of a run as a graph.
@@ -34,7 +37,9 @@ func (h *history) graph() Graph {
 		if s.Dropped > 0 {
 			continue
 		}
-		g.Subtasks = append(g.Subtasks, GraphSubtask{Id: s.ID, Type: s.Type, Description: s.Description, Status: s.Status})
+		g.Subtasks = append(g.Subtasks, GraphSubtask{
+			Id: s.ID, Kind: cmp.Or(s.Kind, orchestration.KindWorker), Type: s.Type, Parent: optional(s.Parent), Description: s.Description, Status: s.Status,
+		})
 		for _, on := range s.DependsOn {
 			g.Edges = append(g.Edges, GraphEdge{From: on, To: s.ID})
 		}
@@ -72,6 +77,11 @@ func (g Graph) mermaid() string {
 	for _, e := range g.Edges {
 		fmt.Fprintf(&b, "  %s --> %s\n", names[e.From], names[e.To])
 	}
+	for _, s := range g.Subtasks {
+		if s.Parent != nil && names[*s.Parent] != "" {
+			fmt.Fprintf(&b, "  %s -.-> %s\n", names[*s.Parent], names[s.Id])
+		}
+	}
 	for _, c := range colors {
 		fmt.Fprintf(&b, "  classDef %s fill:%s\n", c.status, c.fill)
 	}
@@ -94,18 +104,28 @@ func (g Graph) dot() string {
 	for _, e := range g.Edges {
 		fmt.Fprintf(&b, "  %s -> %s\n", names[e.From], names[e.To])
 	}
+	for _, s := range g.Subtasks {
+		if s.Parent != nil && names[*s.Parent] != "" {
+			fmt.Fprintf(&b, "  %s -> %s [style=dashed]\n", names[*s.Parent], names[s.Id])
+		}
+	}
 	b.WriteString("}\n")
 	return b.String()
 }
 
-// label is the id and the beginning of the description.
+// label is the id, the kind where it is not a worker's, and the beginning of
+// the description.
 func (s GraphSubtask) label() string {
 	const most = 60 // characters
 	words := strings.Join(strings.FieldsFunc(s.Description, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if runes := []rune(words); len(runes) > most {
 		words = string(runes[:most-1]) + "…"
 	}
-	return s.Id + ": " + words
+	label := s.Id
+	if s.Kind != orchestration.KindWorker {
+		label += " (" + string(s.Kind) + ")"
+	}
+	return strings.TrimSuffix(label+": "+words, ": ")
 }
 
 // mermaidText writes every character that could mean something as an entity:

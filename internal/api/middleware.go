@@ -25,14 +25,13 @@ type exchange struct {
 	tenant      string
 	operation   *operation
 	raw         []byte // the body as it came
-	body        any    // the body as JSON
 	unread      *bytes.Reader
 	gone        bool // the caller left before the answer
 }
 
 // forget lets go of the body: a caller may wait for minutes for the answer.
 func (x *exchange) forget() {
-	x.raw, x.body = nil, nil
+	x.raw = nil
 	x.unread.Reset(nil)
 }
 

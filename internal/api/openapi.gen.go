@@ -53,21 +53,6 @@ func (e OnFailure) Valid() bool {
 	}
 }
 
-// Defines values for PlanRequestOrder.
-const (
-	PlanRequestOrderSequential PlanRequestOrder = "sequential"
-)
-
-// Valid indicates whether the value is a known member of the PlanRequestOrder enum.
-func (e PlanRequestOrder) Valid() bool {
-	switch e {
-	case PlanRequestOrderSequential:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ReadinessStatus.
 const (
 	ReadinessStatusReady ReadinessStatus = "ready"
@@ -77,84 +62,6 @@ const (
 func (e ReadinessStatus) Valid() bool {
 	switch e {
 	case ReadinessStatusReady:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SubtaskRequestAfter.
-const (
-	SubtaskRequestAfterEnded     SubtaskRequestAfter = "ended"
-	SubtaskRequestAfterSucceeded SubtaskRequestAfter = "succeeded"
-)
-
-// Valid indicates whether the value is a known member of the SubtaskRequestAfter enum.
-func (e SubtaskRequestAfter) Valid() bool {
-	switch e {
-	case SubtaskRequestAfterEnded:
-		return true
-	case SubtaskRequestAfterSucceeded:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SubtaskRequestKind.
-const (
-	SubtaskRequestKindApproval SubtaskRequestKind = "approval"
-	SubtaskRequestKindDecide   SubtaskRequestKind = "decide"
-	SubtaskRequestKindForEach  SubtaskRequestKind = "for_each"
-	SubtaskRequestKindLoop     SubtaskRequestKind = "loop"
-	SubtaskRequestKindMerge    SubtaskRequestKind = "merge"
-	SubtaskRequestKindPlan     SubtaskRequestKind = "plan"
-	SubtaskRequestKindTool     SubtaskRequestKind = "tool"
-	SubtaskRequestKindWorker   SubtaskRequestKind = "worker"
-	SubtaskRequestKindWorkflow SubtaskRequestKind = "workflow"
-)
-
-// Valid indicates whether the value is a known member of the SubtaskRequestKind enum.
-func (e SubtaskRequestKind) Valid() bool {
-	switch e {
-	case SubtaskRequestKindApproval:
-		return true
-	case SubtaskRequestKindDecide:
-		return true
-	case SubtaskRequestKindForEach:
-		return true
-	case SubtaskRequestKindLoop:
-		return true
-	case SubtaskRequestKindMerge:
-		return true
-	case SubtaskRequestKindPlan:
-		return true
-	case SubtaskRequestKindTool:
-		return true
-	case SubtaskRequestKindWorker:
-		return true
-	case SubtaskRequestKindWorkflow:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SubtaskRequestMerge.
-const (
-	SubtaskRequestMergeConcat  SubtaskRequestMerge = "concat"
-	SubtaskRequestMergeMerge   SubtaskRequestMerge = "merge"
-	SubtaskRequestMergeReplace SubtaskRequestMerge = "replace"
-)
-
-// Valid indicates whether the value is a known member of the SubtaskRequestMerge enum.
-func (e SubtaskRequestMerge) Valid() bool {
-	switch e {
-	case SubtaskRequestMergeConcat:
-		return true
-	case SubtaskRequestMergeMerge:
-		return true
-	case SubtaskRequestMergeReplace:
 		return true
 	default:
 		return false
@@ -200,6 +107,13 @@ func (e GetGraphParamsFormat) Valid() bool {
 	}
 }
 
+// Action defines model for Action.
+type Action = orchestration.Action
+
+// After How its dependencies must have ended: `succeeded` skips it when one did not succeed, `ended` starts it however
+// they ended.
+type After = orchestration.After
+
 // Attachment defines model for Attachment.
 type Attachment = orchestration.Attachment
 
@@ -227,6 +141,9 @@ type AttemptFailed struct {
 	// Fallback It will have a simpler prompt, and the fallback model if one is configured.
 	Fallback bool `json:"fallback,omitempty"`
 
+	// Feedback What is to be mended in the output that was refused.
+	Feedback string `json:"feedback,omitempty"`
+
 	// Replan The plan is to be revised because of it.
 	Replan bool `json:"replan,omitempty"`
 
@@ -236,9 +153,17 @@ type AttemptFailed struct {
 
 // AttemptStarted defines model for AttemptStarted.
 type AttemptStarted struct {
+	// CacheKey SHA-256, in hex, of all that shapes the output, where it may be used again.
+	CacheKey string `json:"cache_key,omitempty"`
+
 	// Fallback With a simpler prompt, and the fallback model if one is configured.
-	Fallback bool   `json:"fallback,omitempty"`
-	Model    string `json:"model"`
+	Fallback bool `json:"fallback,omitempty"`
+
+	// Items Of a `for_each`, how many there are.
+	Items int `json:"items,omitempty"`
+
+	// Model Missing where no model is asked.
+	Model string `json:"model,omitempty"`
 
 	// Repeats The attempt whose call was lost and is made again, under the same key.
 	Repeats int `json:"repeats,omitempty"`
@@ -258,6 +183,12 @@ type AttemptSucceeded struct {
 	// OutputBytes Of the whole output.
 	OutputBytes int  `json:"output_bytes"`
 	Shortened   bool `json:"shortened"`
+
+	// Cached It comes from the cache, or from the run that was forked.
+	Cached bool `json:"cached"`
+
+	// Fallback It is the value to fall back on.
+	Fallback bool `json:"fallback"`
 
 	// Calls The requests to models that it took. They hold no text.
 	Calls Calls `json:"calls"`
@@ -288,8 +219,24 @@ type CancelRequest struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// Check What an output must pass; at least one of the first four. One that does not is sent back to the worker, with what is to
+// be mended.
+type Check = orchestration.Check
+
 // Code A failure's name for machines.
 type Code = orchestration.Code
+
+// Comment Why, for people. It is kept with the decision.
+type Comment = string
+
+// Compensation defines model for Compensation.
+type Compensation struct {
+	// Status `pending`: it failed, and is tried again.
+	Status orchestration.Status `json:"status"`
+
+	// Error Of the last try.
+	Error *Failure `json:"error"`
+}
 
 // Delivery A message that a run owes its webhook.
 type Delivery struct {
@@ -354,18 +301,30 @@ type Delta struct {
 // Duration Examples: 90s
 type Duration = string
 
-// Expected What a run of it would come to if nothing fails.
+// Evaluation How an output was judged.
+type Evaluation struct {
+	// Verdict `needs_revision`: the worker is asked to mend it. `max_revisions_reached`: it was, as often as it may be. `failed`: it
+	// may not be, or the policy is violated.
+	Verdict orchestration.Verdict `json:"verdict"`
+
+	// Findings One for each check that was made.
+	Findings []Finding `json:"findings"`
+
+	// Revision How many revisions the output has had.
+	Revision int `json:"revision"`
+}
+
+// Expected What a run of it would come to, at least, if nothing fails. Every condition is taken to hold. The body of a `for_each`
+// counts once for each item where the list is written out, otherwise once; that of a loop once; a nested plan as
+// its planner's call and one subtask.
 type Expected struct {
-	// Calls To models, with the synthesizer's.
+	// Calls To models, with the evaluator's and the synthesizer's.
 	Calls int `json:"calls"`
 
 	// CostUsd A rough estimate: answers of 500 tokens, and prompts of their known texts and 300 tokens more. Null where a
 	// model has no price.
 	CostUsd *float64 `json:"cost_usd"`
 }
-
-// Expression A CEL expression.
-type Expression = string
 
 // Failure Why an attempt, a subtask or a run failed.
 type Failure struct {
@@ -379,6 +338,32 @@ type Failure struct {
 
 // Fault One thing that is wrong with a request or a plan.
 type Fault = orchestration.Problem
+
+// Finding defines model for Finding.
+type Finding = orchestration.Finding
+
+// ForkPreview defines model for ForkPreview.
+type ForkPreview struct {
+	// Redo Ids of the subtasks that would be performed again, in plan order.
+	Redo []string `json:"redo"`
+
+	// Keep Ids of those that would not, in plan order.
+	Keep []string `json:"keep"`
+
+	// Expected What a run of it would come to, at least, if nothing fails. Every condition is taken to hold. The body of a `for_each`
+	// counts once for each item where the list is written out, otherwise once; that of a loop once; a nested plan as
+	// its planner's call and one subtask.
+	Expected Expected `json:"expected"`
+}
+
+// ForkRequest defines model for ForkRequest.
+type ForkRequest struct {
+	// Edits By subtask id.
+	Edits map[string]forkEdit `json:"edits,omitempty"`
+
+	// From Perform these again, and what depends on them.
+	From []string `json:"from,omitempty"`
+}
 
 // Graph defines model for Graph.
 type Graph struct {
@@ -397,13 +382,26 @@ type GraphEdge struct {
 
 // GraphSubtask defines model for GraphSubtask.
 type GraphSubtask struct {
-	Id          string `json:"id"`
-	Type        string `json:"type"`
-	Description string `json:"description"`
+	Id string `json:"id"`
 
-	// Status `pending`: not started, or between two attempts. `skipped`: will not be performed, `error` says why.
+	// Kind What performing the subtask means. `worker`: a model performs it. `tool`: a tool is called. `decide`: one of some options
+	// is chosen. `merge`: one output is made of those that it depends on. `approval`: a person is asked. The others are
+	// composite, and expand to subtasks of the same graph: `plan` (a planner adds them), `for_each`, `loop`, `workflow`.
+	Kind Kind   `json:"kind"`
+	Type string `json:"type"`
+
+	// Parent The composite subtask that expanded to it.
+	Parent      *string `json:"parent"`
+	Description string  `json:"description"`
+
+	// Status `pending`: not started, or between two attempts. `skipped`: will not be performed, `error` or `detail` says why.
 	Status SubtaskStatus `json:"status"`
 }
+
+// Kind What performing the subtask means. `worker`: a model performs it. `tool`: a tool is called. `decide`: one of some options
+// is chosen. `merge`: one output is made of those that it depends on. `approval`: a person is asked. The others are
+// composite, and expand to subtasks of the same graph: `plan` (a planner adds them), `for_each`, `loop`, `workflow`.
+type Kind = orchestration.Kind
 
 // Labels The caller's own marks on a run, by which runs can be listed.
 //
@@ -415,6 +413,9 @@ type Limits struct {
 	MaxAttempts    int     `json:"max_attempts"`
 	MaxConcurrency int     `json:"max_concurrency"`
 	MaxCostUsd     float64 `json:"max_cost_usd,omitempty"`
+
+	// MaxIterations Of a loop that has no bound of its own.
+	MaxIterations int `json:"max_iterations"`
 
 	// MaxLlmCalls Missing where there is no bound; so are the next two.
 	MaxLlmCalls    int `json:"max_llm_calls,omitempty"`
@@ -444,7 +445,7 @@ type LimitsRequest struct {
 	// MaxCostUsd What the calls may cost together. Every model that the run may call must have a price.
 	MaxCostUsd float64 `json:"max_cost_usd,omitempty"`
 
-	// MaxIterations Not supported yet.
+	// MaxIterations Of a loop.
 	MaxIterations int `json:"max_iterations,omitempty"`
 
 	// MaxLlmCalls Calls to models, refused ones too. A quarter of the tokens and of the cost, and one call, are kept for the synthesis.
@@ -454,8 +455,8 @@ type LimitsRequest struct {
 	MaxOutputBytes int `json:"max_output_bytes,omitempty"`
 
 	// MaxReplans How often the plan may be revised, where `on_failure` is `replan`.
-	MaxReplans  int `json:"max_replans,omitempty"`
-	MaxSubtasks int `json:"max_subtasks,omitempty"`
+	MaxReplans  *int `json:"max_replans,omitempty"`
+	MaxSubtasks int  `json:"max_subtasks,omitempty"`
 
 	// MaxTokens Of all prompts and answers. Each attempt holds back the most that it may take while it runs, so that parallel
 	// ones cannot overspend together.
@@ -506,14 +507,38 @@ type ModelName = string
 // as `partial`. While the planner is asked, what runs goes on and nothing new starts.
 type OnFailure string
 
+// Order `sequential`: each subtask depends on the one before it. `parallel`: on what it says alone.
+type Order = orchestration.Order
+
+// Origin A template, as a run was made of it.
+type Origin = orchestration.Origin
+
+// Parameter defines model for Parameter.
+type Parameter struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+
+	// Required It has no default.
+	Required bool `json:"required"`
+
+	// Default What it is where a request does not say. Any JSON value.
+	Default json.RawMessage `json:"default,omitempty"`
+
+	// Schema A JSON Schema that its value must satisfy; null takes any.
+	Schema json.RawMessage `json:"schema"`
+}
+
 // Plan defines model for Plan.
 type Plan struct {
 	Version int `json:"version"`
 
-	// Source Who made it. `fallback` is the task itself as the one subtask, as the planner gave no plan that could be used.
-	Source   orchestration.PlanSource `json:"source"`
-	Analysis string                   `json:"analysis"`
-	Subtasks []Subtask                `json:"subtasks"`
+	// Source Who made the plan. `workflow` is that of a template, `fork` that of the run that was forked, `fallback` the task itself
+	// as the one subtask, as the planner gave no plan that could be used.
+	Source   PlanSource `json:"source"`
+	Analysis string     `json:"analysis"`
+
+	// Subtasks With those that composite ones expanded to, which have a `parent`.
+	Subtasks []Subtask `json:"subtasks"`
 
 	// Versions Every version that the plan has had, in order.
 	Versions []PlanVersion `json:"versions"`
@@ -522,17 +547,41 @@ type Plan struct {
 	Dropped []Subtask `json:"dropped"`
 }
 
-// PlanCreated The subtasks added before it are all of it.
+// PlanCreated The subtasks added before it are all of it. With a `subtask_id`, it is the plan that this subtask was for.
 type PlanCreated struct {
-	Version  int                      `json:"version"`
-	Source   orchestration.PlanSource `json:"source"`
-	Analysis string                   `json:"analysis"`
+	Version int `json:"version"`
+
+	// Source Who made the plan. `workflow` is that of a template, `fork` that of the run that was forked, `fallback` the task itself
+	// as the one subtask, as the planner gave no plan that could be used.
+	Source   PlanSource `json:"source"`
+	Analysis string     `json:"analysis"`
 
 	// Subtasks Ids in plan order.
 	Subtasks []string `json:"subtasks"`
 
 	// Calls The requests to models that it took. They hold no text.
 	Calls Calls `json:"calls"`
+}
+
+// PlanDecided defines model for PlanDecided.
+type PlanDecided struct {
+	Version int    `json:"version"`
+	Action  Action `json:"action"`
+	Comment string `json:"comment,omitempty"`
+}
+
+// PlanDecision defines model for PlanDecision.
+type PlanDecision struct {
+	Action orchestration.Action `json:"action"`
+
+	// Comment Why, for people. It is kept with the decision.
+	Comment Comment `json:"comment,omitempty"`
+
+	// Plan A plan of the caller's own. A missing `id` is T1, T2, … by place, in bodies too.
+	Plan *PlanRequest `json:"plan,omitempty"`
+
+	// Version Of the plan that the decision is about.
+	Version int `json:"version"`
 }
 
 // PlanInvalid defines model for PlanInvalid.
@@ -569,18 +618,12 @@ type PlanReplaced struct {
 	Calls Calls `json:"calls"`
 }
 
-// PlanRequest A plan of the caller's own. A missing `id` is T1, T2, … by place.
-type PlanRequest struct {
-	// Analysis What the synthesizer is told of the task.
-	Analysis string `json:"analysis,omitempty"`
+// PlanRequest A plan of the caller's own. A missing `id` is T1, T2, … by place, in bodies too.
+type PlanRequest = orchestration.Plan
 
-	// Order Each subtask depends on the one before it.
-	Order    PlanRequestOrder `json:"order,omitempty"`
-	Subtasks []SubtaskRequest `json:"subtasks"`
-}
-
-// PlanRequestOrder Each subtask depends on the one before it.
-type PlanRequestOrder string
+// PlanSource Who made the plan. `workflow` is that of a template, `fork` that of the run that was forked, `fallback` the task itself
+// as the one subtask, as the planner gave no plan that could be used.
+type PlanSource = orchestration.PlanSource
 
 // PlanStarted The planner is being asked.
 type PlanStarted struct {
@@ -603,14 +646,17 @@ type PlanStarted struct {
 
 // PlanSubtaskAdded defines model for PlanSubtaskAdded.
 type PlanSubtaskAdded struct {
-	// Subtask A subtask as it was planned.
+	// Subtask A subtask as it was planned. What it does not say is missing, the first few keys apart.
 	Subtask PlannedSubtask `json:"subtask"`
 }
 
 // PlanVersion defines model for PlanVersion.
 type PlanVersion struct {
-	Version int                      `json:"version"`
-	Source  orchestration.PlanSource `json:"source"`
+	Version int `json:"version"`
+
+	// Source Who made the plan. `workflow` is that of a template, `fork` that of the run that was forked, `fallback` the task itself
+	// as the one subtask, as the planner gave no plan that could be used.
+	Source PlanSource `json:"source"`
 
 	// Reason Why it replaced the version before it; null for the first one.
 	Reason   *Reason `json:"reason"`
@@ -621,19 +667,16 @@ type PlanVersion struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// PlannedSubtask A subtask as it was planned.
-type PlannedSubtask struct {
-	Id   string             `json:"id"`
-	Kind orchestration.Kind `json:"kind"`
-	Type string             `json:"type"`
+// PlanWaiting A person is to look at the plan before it is carried out.
+type PlanWaiting struct {
+	Version int `json:"version"`
 
-	// Worker The configured worker asked for by name.
-	Worker      string                  `json:"worker,omitempty"`
-	Description string                  `json:"description"`
-	DependsOn   []string                `json:"depends_on"`
-	After       orchestration.After     `json:"after"`
-	OnFailure   orchestration.OnFailure `json:"on_failure,omitempty"`
+	// Waiting What a person is asked.
+	Waiting Waiting `json:"waiting"`
 }
+
+// PlannedSubtask A subtask as it was planned. What it does not say is missing, the first few keys apart.
+type PlannedSubtask = plannedSubtask
 
 // PlannerRequest How the plan is to be made.
 type PlannerRequest struct {
@@ -703,7 +746,7 @@ type Reserve = orchestration.Reserve
 type Result struct {
 	Analysis string `json:"analysis"`
 
-	// WorkerResults In plan order.
+	// WorkerResults In plan order, without those that composite subtasks expanded to.
 	WorkerResults []WorkerResult `json:"worker_results"`
 
 	// FinalOutput The answer, whole: a string, or a JSON value where `synthesizer.json_schema` was given. Null when there is none.
@@ -726,6 +769,12 @@ type Run struct {
 	Task      string          `json:"task"`
 	Context   json.RawMessage `json:"context"`
 
+	// Workflow The template that it is made of, as it was then.
+	Workflow *Origin `json:"workflow"`
+
+	// ForkedFrom The run that it was forked from.
+	ForkedFrom *string `json:"forked_from"`
+
 	// Plan Null until there is one.
 	Plan *Plan `json:"plan"`
 
@@ -735,9 +784,10 @@ type Run struct {
 	// Progress Subtasks of the plan.
 	Progress Progress `json:"progress"`
 
-	// Waiting What the run waits for a person to say.
-	Waiting *any    `json:"waiting"`
-	Reason  *Reason `json:"reason"`
+	// Waiting The first thing that a person is asked, also while the rest of the run still goes on. Each subtask that waits has
+	// its own.
+	Waiting *Waiting `json:"waiting"`
+	Reason  *Reason  `json:"reason"`
 
 	// Error Only when failed.
 	Error *Problem `json:"error"`
@@ -773,13 +823,26 @@ type RunCreated struct {
 	Task    string          `json:"task"`
 	Context json.RawMessage `json:"context"`
 
+	// Workflow A template, as a run was made of it.
+	Workflow *Origin `json:"workflow,omitempty"`
+
+	// ForkedFrom Missing where it is no fork.
+	ForkedFrom string `json:"forked_from,omitempty"`
+
 	// Labels The caller's own marks on a run, by which runs can be listed.
 	//
 	// Examples: {"team":"growth"}
 	Labels Labels `json:"labels"`
 
 	// Limits What bounds the run.
-	Limits      Limits       `json:"limits"`
+	Limits Limits `json:"limits"`
+
+	// Policy Missing where there is none.
+	Policy     []Check `json:"policy,omitempty"`
+	ReviewPlan bool    `json:"review_plan"`
+
+	// Cache Examples: 90s
+	Cache       Duration     `json:"cache,omitempty"`
 	Attachments []Attachment `json:"attachments"`
 	Simulated   bool         `json:"simulated"`
 }
@@ -801,7 +864,8 @@ type RunPage struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-// RunRequest One of `task` alone, `task` with `plan`, or `workflow`, whose parameters are keys of `context`.
+// RunRequest One of `task` alone, `task` with `plan`, or `workflow`, whose parameters are keys of `context` and which may bring
+// the task.
 type RunRequest struct {
 	// Attachments Images for the planner and the workers, 10 MB in all.
 	Attachments []AttachmentRequest `json:"attachments,omitempty"`
@@ -825,19 +889,20 @@ type RunRequest struct {
 	// as `partial`. While the planner is asked, what runs goes on and nothing new starts.
 	OnFailure OnFailure `json:"on_failure,omitempty"`
 
-	// Plan A plan of the caller's own. A missing `id` is T1, T2, … by place.
+	// Plan A plan of the caller's own. A missing `id` is T1, T2, … by place, in bodies too.
 	Plan *PlanRequest `json:"plan,omitempty"`
 
 	// Planner How the plan is to be made.
 	Planner PlannerRequest `json:"planner,omitempty"`
 
-	// Policy What every worker's output must pass. Not supported yet.
-	Policy json.RawMessage `json:"policy,omitempty"`
+	// Policy What every worker's output must pass, besides its own check. A violation fails the subtask with `policy_violation`.
+	Policy []Check `json:"policy,omitempty"`
 
-	// Priority Of this run's calls among those of the same tenant; greater goes first.
+	// Priority Of this run's calls among those of the same tenant; greater goes first. Not supported yet.
 	Priority int `json:"priority,omitempty"`
 
-	// ReviewPlan Have a person decide about the plan before it is carried out. Not supported yet.
+	// ReviewPlan Have a person decide about every plan that the planner makes, before it is carried out. A plan of the caller's own
+	// needs none.
 	ReviewPlan bool `json:"review_plan,omitempty"`
 
 	// Synthesizer How the final output is to be made.
@@ -856,14 +921,16 @@ type RunRequest struct {
 	// Worker The worker that performs what no configured worker is named for.
 	Worker WorkerRequest `json:"worker,omitempty"`
 
-	// Workflow `name`, `name@version`, or a workflow itself. Not supported yet.
+	// Workflow `name`, which means the latest version, `name@version`, or a template itself. What the request says besides goes
+	// before what the template says.
 	Workflow json.RawMessage `json:"workflow,omitempty"`
 }
 
-// RunResumed Another process took the run up, with calls in flight that were lost and are made again.
+// RunResumed Another process took the run up, with calls in flight that were lost and are made again; or, without `starts`, it goes
+// on after a person has decided.
 type RunResumed struct {
 	// Starts Of processes, in a row without any of the calls ending. A run with too many of them ends as `poison_run`.
-	Starts int `json:"starts"`
+	Starts int `json:"starts,omitempty"`
 }
 
 // RunStatus `queued`: accepted, not started. `running`: at work. `waiting`: for a person. `canceling`: ending early while calls in
@@ -892,6 +959,9 @@ type RunSummary struct {
 	// Task Its beginning.
 	Task string `json:"task"`
 
+	// Workflow The name of the template that it is made of.
+	Workflow *string `json:"workflow"`
+
 	// Labels The caller's own marks on a run, by which runs can be listed.
 	//
 	// Examples: {"team":"growth"}
@@ -904,30 +974,48 @@ type RunSummary struct {
 	EndedAt   *time.Time `json:"ended_at"`
 }
 
+// RunWaiting Nothing of the run can go on until a person decides. That time is no part of its timeout.
+type RunWaiting struct {
+	// Waiting What a person is asked.
+	Waiting Waiting `json:"waiting"`
+}
+
 // Subtask defines model for Subtask.
 type Subtask struct {
-	Id   string             `json:"id"`
-	Kind orchestration.Kind `json:"kind"`
-	Type string             `json:"type"`
+	Id string `json:"id"`
+
+	// Kind What performing the subtask means. `worker`: a model performs it. `tool`: a tool is called. `decide`: one of some options
+	// is chosen. `merge`: one output is made of those that it depends on. `approval`: a person is asked. The others are
+	// composite, and expand to subtasks of the same graph: `plan` (a planner adds them), `for_each`, `loop`, `workflow`.
+	Kind Kind   `json:"kind"`
+	Type string `json:"type"`
 
 	// Worker The configured worker that performs it; null for the default one.
 	Worker *string `json:"worker"`
 
-	// Model Null until it has started.
-	Model       *string             `json:"model"`
-	Parent      *string             `json:"parent"`
-	Description string              `json:"description"`
-	DependsOn   []string            `json:"depends_on"`
-	After       orchestration.After `json:"after"`
+	// Model Null until it has started, and where no model is asked.
+	Model *string `json:"model"`
 
-	// Status `pending`: not started, or between two attempts. `skipped`: will not be performed, `error` says why.
+	// Parent The composite subtask that expanded to it.
+	Parent      *string  `json:"parent"`
+	Description string   `json:"description"`
+	DependsOn   []string `json:"depends_on"`
+
+	// After How its dependencies must have ended: `succeeded` skips it when one did not succeed, `ended` starts it however
+	// they ended.
+	After After `json:"after"`
+
+	// Status `pending`: not started, or between two attempts. `skipped`: will not be performed, `error` or `detail` says why.
 	Status SubtaskStatus `json:"status"`
 
 	// Attempts Begun so far.
-	Attempts int  `json:"attempts"`
-	Cached   bool `json:"cached"`
+	Attempts int `json:"attempts"`
 
-	// Fallback The last attempt had a simpler prompt, and the fallback model if one is configured.
+	// Cached Its output comes from the cache, or from the run that was forked.
+	Cached bool `json:"cached"`
+
+	// Fallback The last attempt had a simpler prompt, and the fallback model if one is configured; or the output is the value to
+	// fall back on.
 	Fallback bool `json:"fallback"`
 
 	// Shortened What it saw of its dependencies was shortened to fit the model's window.
@@ -944,6 +1032,18 @@ type Subtask struct {
 
 	// Error Of the last attempt, or why it was skipped.
 	Error *Failure `json:"error"`
+
+	// Detail Why it was skipped, where nothing has failed.
+	Detail *string `json:"detail"`
+
+	// Evaluation How its last output was judged; null where nothing was checked.
+	Evaluation *Evaluation `json:"evaluation"`
+
+	// Waiting What a person is asked; null where it does not wait for one.
+	Waiting *Waiting `json:"waiting"`
+
+	// Compensation How undoing it goes; null where that has not been tried.
+	Compensation *Compensation `json:"compensation"`
 }
 
 // SubtaskCanceled defines model for SubtaskCanceled.
@@ -952,85 +1052,67 @@ type SubtaskCanceled struct {
 	Calls Calls `json:"calls"`
 }
 
-// SubtaskRequest One subtask of a plan. Supported so far: `id`, `type`, `description`, `depends_on`, `kind: worker`, `worker` and
-// `after`.
-type SubtaskRequest struct {
-	// After How its dependencies must have ended: `succeeded` skips it when one did not succeed, `ended` starts it however
-	// they ended.
-	After    SubtaskRequestAfter `json:"after,omitempty"`
-	Approval json.RawMessage     `json:"approval,omitempty"`
+// SubtaskCompensated How a try to undo the subtask ended.
+type SubtaskCompensated struct {
+	// Error Why an attempt, a subtask or a run failed.
+	Error *Failure `json:"error,omitempty"`
 
-	// Cache Examples: 90s
-	Cache Duration `json:"cache,omitempty"`
-
-	// Check What an output must pass. Not supported yet.
-	Check      json.RawMessage `json:"check,omitempty"`
-	Compensate json.RawMessage `json:"compensate,omitempty"`
-	Decide     json.RawMessage `json:"decide,omitempty"`
-
-	// DependsOn Ids of subtasks whose outputs this one sees.
-	DependsOn []string `json:"depends_on,omitempty"`
-
-	// Description What is to be done.
-	Description string          `json:"description,omitempty"`
-	ForEach     json.RawMessage `json:"for_each,omitempty"`
-
-	// Id 1 to 64 letters, digits, `_` and `-`, beginning with a letter or digit.
-	Id string `json:"id,omitempty"`
-
-	// Input Name to expression.
-	Input json.RawMessage     `json:"input,omitempty"`
-	Kind  SubtaskRequestKind  `json:"kind,omitempty"`
-	Loop  json.RawMessage     `json:"loop,omitempty"`
-	Merge SubtaskRequestMerge `json:"merge,omitempty"`
-
-	// OnFailure What becomes of the run when this subtask has failed for good; it goes before the run's own. `fail` ends the run.
-	// `skip` goes on as if the subtask had not been asked for. `replan` has the planner revise the plan. `fallback`
-	// tries a simpler prompt first, with the model's fallback if one is configured. `escalate`, and an object that
-	// says what to fall back on, are not supported yet.
-	OnFailure json.RawMessage `json:"on_failure,omitempty"`
-
-	// Output A CEL expression.
-	Output Expression      `json:"output,omitempty"`
-	Plan   json.RawMessage `json:"plan,omitempty"`
-	Retry  json.RawMessage `json:"retry,omitempty"`
-
-	// Timeout Examples: 90s
-	Timeout Duration        `json:"timeout,omitempty"`
-	Tool    json.RawMessage `json:"tool,omitempty"`
-
-	// Type The style or specialism. Where it names a configured worker, that one performs the subtask.
-	Type string `json:"type,omitempty"`
-
-	// When A CEL expression.
-	When Expression `json:"when,omitempty"`
-
-	// Worker A configured worker by name.
-	Worker   string          `json:"worker,omitempty"`
-	Workflow json.RawMessage `json:"workflow,omitempty"`
+	// RetryAt When it is tried again, if it is.
+	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
 
-// SubtaskRequestAfter How its dependencies must have ended: `succeeded` skips it when one did not succeed, `ended` starts it however
-// they ended.
-type SubtaskRequestAfter string
+// SubtaskDecided What was decided. What follows from it is the next event.
+type SubtaskDecided struct {
+	Action Action `json:"action"`
 
-// SubtaskRequestKind defines model for SubtaskRequest.Kind.
-type SubtaskRequestKind string
+	// Output Of an edit. Cut after 64 kB.
+	Output  *string `json:"output,omitempty"`
+	Comment string  `json:"comment,omitempty"`
 
-// SubtaskRequestMerge defines model for SubtaskRequest.Merge.
-type SubtaskRequestMerge string
+	// Expired Nobody decided in time. It is the default.
+	Expired bool `json:"expired"`
+}
+
+// SubtaskDecision defines model for SubtaskDecision.
+type SubtaskDecision struct {
+	Action Action `json:"action"`
+
+	// Comment Why, for people. It is kept with the decision.
+	Comment Comment `json:"comment,omitempty"`
+
+	// Output With `edit`, what the output is to be. A string stands as it is, any other value as its JSON.
+	Output json.RawMessage `json:"output,omitempty"`
+}
 
 // SubtaskSkipped defines model for SubtaskSkipped.
 type SubtaskSkipped struct {
 	// Calls The requests to models that it took. They hold no text.
 	Calls Calls `json:"calls"`
 
+	// Detail Why, where nothing has failed.
+	Detail string `json:"detail,omitempty"`
+
 	// Error Why an attempt, a subtask or a run failed.
-	Error Failure `json:"error"`
+	Error *Failure `json:"error,omitempty"`
 }
 
-// SubtaskStatus `pending`: not started, or between two attempts. `skipped`: will not be performed, `error` says why.
+// SubtaskStatus `pending`: not started, or between two attempts. `skipped`: will not be performed, `error` or `detail` says why.
 type SubtaskStatus = orchestration.Status
+
+// SubtaskWaiting A person is asked about the subtask.
+type SubtaskWaiting struct {
+	// Waiting What a person is asked.
+	Waiting Waiting `json:"waiting"`
+
+	// Error Why an attempt, a subtask or a run failed.
+	Error *Failure `json:"error,omitempty"`
+
+	// Output That was refused, and may yet be approved. Cut after 64 kB.
+	Output *string `json:"output,omitempty"`
+
+	// Calls The requests to models that it took. They hold no text.
+	Calls Calls `json:"calls"`
+}
 
 // SynthesizerRequest How the final output is to be made.
 type SynthesizerRequest struct {
@@ -1063,8 +1145,33 @@ type Validation struct {
 	Valid    bool    `json:"valid"`
 	Problems []Fault `json:"problems"`
 
-	// Expected What a run of it would come to if nothing fails.
+	// Expected What a run of it would come to, at least, if nothing fails. Every condition is taken to hold. The body of a `for_each`
+	// counts once for each item where the list is written out, otherwise once; that of a loop once; a nested plan as
+	// its planner's call and one subtask.
 	Expected Expected `json:"expected"`
+}
+
+// Waiting What a person is asked.
+type Waiting struct {
+	// For `approval`: a subtask of that kind. `escalation`: a subtask that failed, or a decision that was passed on.
+	// `plan_review`: the plan.
+	For orchestration.WaitingFor `json:"for"`
+
+	// SubtaskId Missing for the plan.
+	SubtaskId string `json:"subtask_id,omitempty"`
+
+	// Version Of the plan that is to be looked at.
+	Version int    `json:"version,omitempty"`
+	Message string `json:"message"`
+
+	// Options The actions that can be taken.
+	Options []Action `json:"options"`
+
+	// Choices What the output of an `edit` must be one of, where not any will do.
+	Choices []string `json:"choices,omitempty"`
+
+	// Until When the default is taken; null for never.
+	Until *time.Time `json:"until"`
 }
 
 // Worker defines model for Worker.
@@ -1074,6 +1181,9 @@ type Worker struct {
 	// Description What it is good at, as planners are told.
 	Description string `json:"description"`
 	Model       string `json:"model"`
+
+	// Tools That it may call, by name.
+	Tools []string `json:"tools"`
 }
 
 // WorkerList defines model for WorkerList.
@@ -1106,6 +1216,66 @@ type WorkerResult struct {
 	Error  *Failure `json:"error"`
 }
 
+// Workflow A named, versioned template of a plan.
+type Workflow struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+
+	// Hash SHA-256 of the file, in hex.
+	Hash        string `json:"hash"`
+	Description string `json:"description"`
+
+	// Parameters The keys of `context` that a run of it takes.
+	Parameters []Parameter `json:"parameters"`
+
+	// Task Of its runs, where a request brings none.
+	Task *string `json:"task"`
+
+	// Plan Null where a planner is asked.
+	Plan *WorkflowPlan `json:"plan"`
+}
+
+// WorkflowFault One thing that is wrong with a template.
+type WorkflowFault struct {
+	// Pointer A JSON Pointer into the template.
+	Pointer string `json:"pointer"`
+
+	// Code For machines. The set is open.
+	Code string `json:"code"`
+
+	// Detail For people.
+	Detail string `json:"detail"`
+
+	// Line From 1; null where it is of the whole.
+	Line *int `json:"line"`
+
+	// Column From 1; null where it is of the whole.
+	Column *int `json:"column"`
+}
+
+// WorkflowList defines model for WorkflowList.
+type WorkflowList struct {
+	Data []Workflow `json:"data"`
+}
+
+// WorkflowPlan defines model for WorkflowPlan.
+type WorkflowPlan struct {
+	Analysis string `json:"analysis"`
+
+	// Order `sequential`: each subtask depends on the one before it. `parallel`: on what it says alone.
+	Order    *Order           `json:"order,omitempty"`
+	Subtasks []PlannedSubtask `json:"subtasks"`
+}
+
+// WorkflowValidation defines model for WorkflowValidation.
+type WorkflowValidation struct {
+	Valid    bool            `json:"valid"`
+	Problems []WorkflowFault `json:"problems"`
+
+	// Expected Null where the template cannot be read.
+	Expected *Expected `json:"expected"`
+}
+
 // Deltas defines model for Deltas.
 type Deltas = bool
 
@@ -1135,7 +1305,7 @@ type ListRunsParams struct {
 	// Status Only runs in one of these statuses.
 	Status []RunStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Workflow Only runs of this workflow. Not supported yet.
+	// Workflow Only runs of this workflow, in any version.
 	Workflow string `form:"workflow,omitempty" json:"workflow,omitempty"`
 
 	// Label Only runs with this label, as `key:value`; may be repeated, and then all must match.
@@ -1184,8 +1354,13 @@ type ListEventsParams struct {
 
 // ForkRunParams defines parameters for ForkRun.
 type ForkRunParams struct {
-	// DryRun Only say which subtasks would be redone.
+	// DryRun Only say what would be performed again, and what that would cost. No run is started.
 	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// IdempotencyKey Makes a request safe to repeat: while the run exists, the same key with the same body means that run as it is now,
+	// in the mode asked for, with `Idempotency-Replayed: true`. With another body it is a `422`. A request
+	// that was refused has used no key.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetGraphParams defines parameters for GetGraph.
@@ -1219,6 +1394,15 @@ type CreateRunJSONRequestBody = RunRequest
 
 // CancelRunJSONRequestBody defines body for CancelRun for application/json ContentType.
 type CancelRunJSONRequestBody = CancelRequest
+
+// ForkRunJSONRequestBody defines body for ForkRun for application/json ContentType.
+type ForkRunJSONRequestBody = ForkRequest
+
+// DecidePlanJSONRequestBody defines body for DecidePlan for application/json ContentType.
+type DecidePlanJSONRequestBody = PlanDecision
+
+// DecideSubtaskJSONRequestBody defines body for DecideSubtask for application/json ContentType.
+type DecideSubtaskJSONRequestBody = SubtaskDecision
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1276,7 +1460,7 @@ type ServerInterface interface {
 	// ListWorkers List the configured workers
 	// (GET /v1/workers)
 	ListWorkers(w http.ResponseWriter, r *http.Request)
-	// ListWorkflows List workflows
+	// ListWorkflows List the configured workflows
 	// (GET /v1/workflows)
 	ListWorkflows(w http.ResponseWriter, r *http.Request)
 	// ValidateWorkflow Check a workflow without running it
@@ -1399,7 +1583,7 @@ func (_ Unimplemented) ListWorkers(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListWorkflows List workflows
+// ListWorkflows List the configured workflows
 // (GET /v1/workflows)
 func (_ Unimplemented) ListWorkflows(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1859,6 +2043,27 @@ func (siw *ServerInterfaceWrapper) ForkRun(w http.ResponseWriter, r *http.Reques
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dry_run", Err: err})
 		}
 		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
 	}
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -2544,6 +2749,7 @@ func (response ListEvents204Response) VisitListEventsResponse(w http.ResponseWri
 type ForkRunRequestObject struct {
 	Id     RunId `json:"id"`
 	Params ForkRunParams
+	Body   *ForkRunJSONRequestBody
 }
 
 type ForkRunResponseObject interface {
@@ -2584,7 +2790,8 @@ func (response GetGraph200Response) VisitGetGraphResponse(w http.ResponseWriter)
 }
 
 type DecidePlanRequestObject struct {
-	Id RunId `json:"id"`
+	Id   RunId `json:"id"`
+	Body *DecidePlanJSONRequestBody
 }
 
 type DecidePlanResponseObject interface {
@@ -2600,8 +2807,9 @@ func (response DecidePlan200Response) VisitDecidePlanResponse(w http.ResponseWri
 }
 
 type DecideSubtaskRequestObject struct {
-	Id  RunId     `json:"id"`
-	Sid SubtaskId `json:"sid"`
+	Id   RunId     `json:"id"`
+	Sid  SubtaskId `json:"sid"`
+	Body *DecideSubtaskJSONRequestBody
 }
 
 type DecideSubtaskResponseObject interface {
@@ -2790,7 +2998,7 @@ type StrictServerInterface interface {
 	// ListWorkers List the configured workers
 	// (GET /v1/workers)
 	ListWorkers(ctx context.Context, request ListWorkersRequestObject) (ListWorkersResponseObject, error)
-	// ListWorkflows List workflows
+	// ListWorkflows List the configured workflows
 	// (GET /v1/workflows)
 	ListWorkflows(ctx context.Context, request ListWorkflowsRequestObject) (ListWorkflowsResponseObject, error)
 	// ValidateWorkflow Check a workflow without running it
@@ -3125,6 +3333,13 @@ func (sh *strictHandler) ForkRun(w http.ResponseWriter, r *http.Request, id RunI
 	request.Id = id
 	request.Params = params
 
+	var body ForkRunJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.ForkRun(ctx, request.(ForkRunRequestObject))
 	}
@@ -3178,6 +3393,13 @@ func (sh *strictHandler) DecidePlan(w http.ResponseWriter, r *http.Request, id R
 
 	request.Id = id
 
+	var body DecidePlanJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.DecidePlan(ctx, request.(DecidePlanRequestObject))
 	}
@@ -3204,6 +3426,13 @@ func (sh *strictHandler) DecideSubtask(w http.ResponseWriter, r *http.Request, i
 
 	request.Id = id
 	request.Sid = sid
+
+	var body DecideSubtaskJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.DecideSubtask(ctx, request.(DecideSubtaskRequestObject))

@@ -2,157 +2,131 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// plan takes the caller's own plan, if there is one, and checks it.
-func (a *acceptance) plan(spec *orchestration.Spec, body map[string]any) {
+// plan takes the caller's own plan, if there is one, or else the template's,
+// and checks it.
+func (a *acceptance) plan(spec *orchestration.Spec) {
+	rules := a.defaults.rules(spec.Limits)
+	if spec.Plan != nil { // a template's, which is whole
+		problems := spec.Plan.Check(rules)
+		a.addAll(orchestration.CodePlanInvalid, "/workflow/plan", problems)
+		if len(problems) > 0 {
+			spec.Plan = nil
+		}
+	}
 	if a.request.Plan == nil {
 		return
 	}
-	plan := planOf(a.request.Plan)
-	raw, _ := body["plan"].(map[string]any)
-	faults := unsupportedKeys(raw)
-	for _, f := range faults {
-		a.add(codeNotSupported, "/plan"+f.Pointer, f.Code, f.Detail)
-	}
-	problems := a.defaults.problems(plan, spec.Limits.MaxSubtasks)
-	for _, p := range problems {
-		a.add(orchestration.CodePlanInvalid, "/plan"+p.Pointer, p.Code, p.Detail)
-	}
-	if len(faults)+len(problems) == 0 {
+	plan, problems := wholePlan(*a.request.Plan, a.workflows, rules)
+	a.addAll(orchestration.CodePlanInvalid, "/plan", problems)
+	if len(problems) == 0 {
 		spec.Plan = &plan
 	}
 }
 
-// planOf reads a plan as the contract describes it: a missing id is T1, T2, …
-// by place, and order: sequential chains the subtasks.
-func planOf(request *PlanRequest) orchestration.Plan {
-	plan := orchestration.Plan{Version: 1, Analysis: request.Analysis, Subtasks: make([]orchestration.Subtask, len(request.Subtasks))}
-	for i, r := range request.Subtasks {
-		s := orchestration.Subtask{
-			ID: r.Id, Kind: orchestration.KindWorker, Type: r.Type, Worker: r.Worker, Description: r.Description,
-			DependsOn: r.DependsOn, After: orchestration.After(r.After),
-		}
-		_ = json.Unmarshal(r.OnFailure, &s.OnFailure.Do) // an object is refused as not supported
-		if s.ID == "" {
+// wholePlan completes a plan with ids and the bodies of the templates that it
+// names, and says what is wrong with it.
+func wholePlan(plan orchestration.Plan, workflows Workflows, rules orchestration.Rules) (orchestration.Plan, []orchestration.Problem) {
+	plan.Version = 1
+	named(plan.Subtasks)
+	var problems []orchestration.Problem
+	switch {
+	case workflows != nil:
+		plan, problems = workflows.Resolve(plan)
+	default:
+		problems = noWorkflows(plan.Subtasks, "")
+	}
+	return plan, append(problems, besides(problems, plan.Check(rules))...)
+}
+
+// besides returns those of a plan's problems that are not of workflow subtasks
+// that others were found of.
+func besides(found, more []orchestration.Problem) []orchestration.Problem {
+	const key = "/workflow"
+	return slices.DeleteFunc(more, func(p orchestration.Problem) bool {
+		return slices.ContainsFunc(found, func(f orchestration.Problem) bool {
+			end := strings.LastIndex(f.Pointer, key)
+			return end >= 0 && strings.HasPrefix(p.Pointer, f.Pointer[:end+len(key)])
+		})
+	})
+}
+
+// named gives the subtasks without an id, in bodies too, one by their place.
+func named(subtasks []orchestration.Subtask) {
+	for i := range subtasks {
+		if s := &subtasks[i]; s.ID == "" {
 			s.ID = fmt.Sprintf("T%d", i+1)
 		}
-		if s.Type == "" {
-			s.Type = orchestration.DefaultType
+		for _, body := range bodies(&subtasks[i]) {
+			named(body)
 		}
-		if s.After == "" {
-			s.After = orchestration.AfterSucceeded
-		}
-		if request.Order == PlanRequestOrderSequential && i > 0 {
-			if before := plan.Subtasks[i-1].ID; !slices.Contains(s.DependsOn, before) {
-				s.DependsOn = append(s.DependsOn, before)
-			}
-		}
-		plan.Subtasks[i] = s
 	}
-	return plan
 }
 
-// problems returns what is wrong with a plan: in itself, and for this server.
-func (d Defaults) problems(plan orchestration.Plan, most int) []orchestration.Problem {
-	problems := plan.Check(orchestration.Rules{MaxSubtasks: most})
-	for i, s := range plan.Subtasks {
-		if s.Worker == "" {
-			continue
-		}
-		known := slices.ContainsFunc(d.Workers, func(w orchestration.Worker) bool { return w.Name == s.Worker })
-		if !known {
-			problems = append(problems, orchestration.Problem{
-				Pointer: fmt.Sprintf("/subtasks/%d/worker", i), Code: "unknown_worker",
-				Detail: "There is no configured worker of that name.",
-			})
-		}
+// bodies returns what a composite subtask may expand to, as far as it is known
+// before it does.
+func bodies(s *orchestration.Subtask) [][]orchestration.Subtask {
+	var all [][]orchestration.Subtask
+	if s.ForEach != nil {
+		all = append(all, s.ForEach.Body)
 	}
-	return problems
+	if s.Loop != nil {
+		all = append(all, s.Loop.Body)
+	}
+	if s.Workflow != nil {
+		all = append(all, s.Workflow.Body)
+	}
+	return all
 }
 
-// unsupportedKeys returns what a plan asks for and nothing carries out yet. Its
-// pointers are into the plan.
-func unsupportedKeys(plan map[string]any) []Fault {
-	keys := []string{
-		"when", "input", "output", "tool", "decide", "for_each", "loop", "plan", "approval", "workflow",
-		"merge", "check", "retry", "timeout", "cache", "compensate",
+// every calls do with each subtask, and with each of their bodies.
+func every(subtasks []orchestration.Subtask, do func(*orchestration.Subtask)) {
+	for i := range subtasks {
+		do(&subtasks[i])
+		for _, body := range bodies(&subtasks[i]) {
+			every(body, do)
+		}
 	}
-	var faults []Fault
-	subtasks, _ := plan["subtasks"].([]any)
-	for i, item := range subtasks {
-		subtask, _ := item.(map[string]any)
-		refuse := func(key, detail string) {
-			faults = append(faults, Fault{Pointer: fmt.Sprintf("/subtasks/%d/%s", i, key), Code: string(codeNotSupported), Detail: detail})
-		}
-		if kind, given := subtask["kind"]; given && kind != string(orchestration.KindWorker) {
-			refuse("kind", "only the kind worker is supported yet")
-		}
-		if _, whole := subtask["on_failure"].(map[string]any); whole {
-			refuse("on_failure", "what to fall back on cannot be said yet; a plain fallback can")
-		}
-		for _, key := range keys {
-			if _, given := subtask[key]; given {
-				refuse(key, "not supported yet")
+}
+
+// rules are what this server can carry out within those limits.
+func (d Defaults) rules(l orchestration.Limits) orchestration.Rules {
+	r := orchestration.Rules{
+		MaxSubtasks: l.MaxSubtasks, MaxIterations: l.MaxIterations, Workers: d.Workers, Tools: d.Tools,
+		Expressions: d.Expressions, Schema: d.Schema,
+	}
+	if d.Exclusive {
+		r.Model = d.allows
+	}
+	return r
+}
+
+// rulesOf are what can be carried out in a run that has begun: with what it
+// began with.
+func (d Defaults) rulesOf(spec *orchestration.Spec) orchestration.Rules {
+	r := d.rules(spec.Limits)
+	r.Workers, r.Tools = spec.Workers, spec.Tools
+	r.Model = func(name string) bool {
+		for _, m := range spec.Models {
+			if m.Name == name {
+				return true
 			}
 		}
+		return false
 	}
-	return faults
+	return r
 }
 
 // ValidatePlan says what is wrong with a plan, and what a run of it would come to.
-func (s *server) ValidatePlan(ctx context.Context, request ValidatePlanRequestObject) (ValidatePlanResponseObject, error) {
-	raw, _ := exchangeOf(ctx).body.(map[string]any)
-	plan := planOf(request.Body)
-	problems := slices.Concat(unsupportedKeys(raw), s.Defaults.problems(plan, s.Defaults.Limits.MaxSubtasks))
+func (s *server) ValidatePlan(_ context.Context, request ValidatePlanRequestObject) (ValidatePlanResponseObject, error) {
+	plan, problems := wholePlan(*request.Body, s.Workflows, s.Defaults.rules(s.Defaults.Limits))
 	return ok(Validation{
 		Valid: len(problems) == 0, Problems: list(problems[:min(len(problems), maxFaults)]), Expected: s.Defaults.expect(plan),
 	}), nil
-}
-
-// What a call is taken to need where its texts are not known yet, in tokens.
-const (
-	expectedAnswer = 500
-	expectedPrompt = 300
-	bytesPerToken  = 4
-)
-
-// expect estimates the calls of a run of the plan when nothing fails, and their
-// cost. It has no cost when a model's price is not known.
-func (d Defaults) expect(plan orchestration.Plan) Expected {
-	e := Expected{}
-	total, priced := 0.0, true
-	call := func(model string, prompt int) {
-		e.Calls++
-		price := d.model(model).Price
-		priced = priced && price != nil
-		total += price.Cost(orchestration.Usage{PromptTokens: expectedPrompt + prompt, CompletionTokens: expectedAnswer})
-	}
-	for _, s := range plan.Subtasks {
-		call(d.performer(s), len(s.Description)/bytesPerToken+len(s.DependsOn)*expectedAnswer)
-	}
-	if d.Synthesizer.Mode != orchestration.SynthesizeNone && len(plan.Subtasks) > 1 { // a lone output is the answer
-		call(d.Synthesizer.Model, len(plan.Subtasks)*expectedAnswer)
-	}
-	if priced {
-		e.CostUsd = &total
-	}
-	return e
-}
-
-// performer returns the model of the worker that performs a subtask.
-func (d Defaults) performer(s orchestration.Subtask) string {
-	for _, name := range []string{s.Worker, s.Type} {
-		for _, w := range d.Workers {
-			if w.Name == name {
-				return w.Model
-			}
-		}
-	}
-	return d.Worker.Model
 }

@@ -26,10 +26,6 @@ const (
 	codeRateLimited           orchestration.Code = "rate_limited"
 	codeOverloaded            orchestration.Code = "overloaded"
 	codeStorageUnavailable    orchestration.Code = "storage_unavailable"
-	codeCheckFailed           orchestration.Code = "check_failed"
-	codePolicyViolation       orchestration.Code = "policy_violation"
-	codeRejected              orchestration.Code = "rejected"
-	codeToolFailed            orchestration.Code = "tool_failed"
 )
 
 // A problemKind says how a problem is shown: the HTTP status that it is answered with, and its title.
@@ -71,10 +67,10 @@ var kinds = map[orchestration.Code]problemKind{
 	orchestration.CodeCanceled:            {409, "The run was canceled", false},
 	orchestration.CodeInternal:            {500, "The server failed", false},
 
-	codeCheckFailed:     {422, "An output did not pass its check", false},
-	codePolicyViolation: {422, "An output did not pass the policy", false},
-	codeRejected:        {409, "A person rejected it", false},
-	codeToolFailed:      {502, "A tool failed", false},
+	orchestration.CodeCheckFailed:     {422, "An output did not pass its check", false},
+	orchestration.CodePolicyViolation: {422, "An output did not pass the policy", false},
+	orchestration.CodeRejected:        {409, "A person rejected it", false},
+	orchestration.CodeToolFailed:      {502, "A tool failed", false},
 }
 
 // problem returns the problem of that code. It is an error, so that a handler
@@ -131,6 +127,8 @@ func asProblem(err error) *Problem {
 		return problem(codeNotFound, "There is no such run.")
 	case errors.Is(err, orchestration.ErrConflict):
 		return problem(codeConflict, "The run has not ended.")
+	case errors.Is(err, orchestration.ErrNotWaiting):
+		return problem(codeConflict, "It does not wait for a decision, or not any more.")
 	case errors.Is(err, orchestration.ErrOverloaded):
 		return problem(codeOverloaded, "As many runs as the server takes are waiting or at work; try again.")
 	case errors.Is(err, orchestration.ErrTooManyRuns):

@@ -103,3 +103,21 @@ func (a reply) VisitGetLivenessResponse(w http.ResponseWriter) error { return a.
 
 // VisitGetReadinessResponse writes the reply.
 func (a reply) VisitGetReadinessResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitDecideSubtaskResponse writes the reply.
+func (a reply) VisitDecideSubtaskResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitDecidePlanResponse writes the reply.
+func (a reply) VisitDecidePlanResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitForkRunResponse writes the reply.
+func (a reply) VisitForkRunResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitListWorkflowsResponse writes the reply.
+func (a reply) VisitListWorkflowsResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitGetWorkflowResponse writes the reply.
+func (a reply) VisitGetWorkflowResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitValidateWorkflowResponse writes the reply.
+func (a reply) VisitValidateWorkflowResponse(w http.ResponseWriter) error { return a.write(w) }

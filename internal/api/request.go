@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -90,33 +91,57 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]Fault, er
 		}
 		return nil, nil
 	}
-	if err := checkType(r); err != nil {
+	media, err := mediaType(r)
+	switch {
+	case err != nil:
 		return nil, err
+	case media == typeJSON:
+	case x.operation.id == "validateWorkflow" && (media == "application/yaml" || media == "text/yaml"):
+		x.raw, err = readText(body)
+		return nil, err
+	default:
+		return nil, badType("The body must be application/json, and Content-Type say so.")
 	}
-	var err error
-	if x.raw, x.body, err = readStrict(body, images); err != nil {
+	var value any
+	if x.raw, value, err = readStrict(body, images); err != nil {
 		return nil, err
 	}
 	x.unread = bytes.NewReader(x.raw)
 	r.Body = io.NopCloser(x.unread)
-	return check(x.operation.body, x.body, ""), nil
+	return check(x.operation.body, value, ""), nil
 }
 
-func checkType(r *http.Request) error {
-	refuse := func(detail string) error {
-		return problem(codeInvalidRequest, detail).with(http.StatusUnsupportedMediaType)
-	}
+func badType(detail string) *Problem {
+	return problem(codeInvalidRequest, detail).with(http.StatusUnsupportedMediaType)
+}
+
+// mediaType returns what a body says that it is. It must be in UTF-8, as it is.
+func mediaType(r *http.Request) (string, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return refuse("The body must not be encoded: no Content-Encoding is supported.")
+		return "", badType("The body must not be encoded: no Content-Encoding is supported.")
 	}
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != typeJSON {
-		return refuse("The body must be application/json, and Content-Type say so.")
+	if err != nil {
+		return "", badType("The body needs a Content-Type that says what it is.")
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return refuse("The body must be in UTF-8.")
+		return "", badType("The body must be in UTF-8.")
 	}
-	return nil
+	return media, nil
+}
+
+// readText reads a body that is no JSON to its end.
+func readText(body io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxBody:
+		return nil, errTooLarge
+	case !utf8.Valid(text):
+		return nil, invalid([]Fault{{Code: "invalid_utf8", Detail: "must be in UTF-8"}})
+	}
+	return text, nil
 }
 
 // parameterFaults holds the path, the query and the headers to the contract.

@@ -3,18 +3,13 @@ package api
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
-
-// defaultLimit is how much a page holds when the caller does not say.
-const defaultLimit = 50
 
 // CreateRun accepts a run, or finds the one that the idempotency key means,
 // and shows it in the mode asked for.
@@ -55,15 +50,19 @@ func (s *server) CreateRun(ctx context.Context, request CreateRunRequestObject) 
 // replay shows the run of an earlier request with the same key.
 func (s *server) replay(ctx context.Context, key *orchestration.Key, run string, hash [32]byte, params CreateRunParams) (CreateRunResponseObject, error) {
 	if hash != key.Hash {
-		const detail = "the key was used with another body"
-		return nil, problem(codeInvalidRequest, "Idempotency-Key: "+detail+".",
-			Fault{Pointer: "header/Idempotency-Key", Code: "key_reused", Detail: detail}).with(http.StatusUnprocessableEntity)
+		return nil, keyReused()
 	}
 	row, err := s.Reader.Row(ctx, exchangeOf(ctx).tenant, run)
 	if err != nil {
 		return nil, err
 	}
 	return s.show(ctx, row, params, http.Header{"Idempotency-Replayed": {"true"}})
+}
+
+func keyReused() *Problem {
+	const detail = "the key was used with another body"
+	return problem(codeInvalidRequest, "Idempotency-Key: "+detail+".",
+		Fault{Pointer: "header/Idempotency-Key", Code: "key_reused", Detail: detail}).with(http.StatusUnprocessableEntity)
 }
 
 // show answers a request for a run in the mode that it asks for: as events, when
@@ -130,71 +129,8 @@ func (s *server) GetRun(ctx context.Context, request GetRunRequestObject) (GetRu
 	return reply{status: http.StatusOK, header: header, body: s.shown(ctx, h)}, nil
 }
 
-// ListRuns lists the tenant's runs, newest first.
-func (s *server) ListRuns(ctx context.Context, request ListRunsRequestObject) (ListRunsResponseObject, error) {
-	params := request.Params
-	if params.Workflow != "" {
-		return nil, notSupported("query/workflow", "workflows are not supported yet")
-	}
-	filter := orchestration.Filter{
-		Status: params.Status, CreatedAfter: params.CreatedAfter, CreatedBefore: params.CreatedBefore,
-		Limit: defaultLimit, Labels: make(map[string]string, len(params.Label)),
-	}
-	for _, label := range params.Label {
-		name, value, _ := strings.Cut(label, ":")
-		if other, twice := filter.Labels[name]; twice && other != value {
-			return reply{status: http.StatusOK, body: RunPage{Data: []RunSummary{}}}, nil // no run has both
-		}
-		filter.Labels[name] = value
-	}
-	if params.Limit > 0 {
-		filter.Limit = params.Limit
-	}
-	if params.Cursor != "" {
-		var known bool
-		if filter.Before, known = readCursor(params.Cursor, "run_"); !known {
-			return nil, badCursor("not a next_cursor of this list")
-		}
-	}
-	limit := filter.Limit
-	filter.Limit++ // one more shows that there is more
-	rows, err := s.Reader.Rows(ctx, exchangeOf(ctx).tenant, filter)
-	switch {
-	case errors.Is(err, orchestration.ErrNotFound) && filter.Before != "":
-		return nil, badCursor("the run that the page before ended with is no more")
-	case err != nil:
-		return nil, err
-	}
-	page := RunPage{Data: make([]RunSummary, 0, len(rows))}
-	for _, row := range rows[:min(len(rows), limit)] {
-		page.Data = append(page.Data, summarize(row))
-	}
-	if len(rows) > limit {
-		next := cursorAfter(rows[limit-1].ID)
-		page.NextCursor = &next
-	}
-	return ok(page), nil
-}
-
-// A cursor is the id of the last run or delivery of a page, marked so that
-// anything else is known as none.
-const cursorMark = "before:"
-
-func cursorAfter(id string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(cursorMark + id))
-}
-
-func readCursor(cursor, prefix string) (id string, ok bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil {
-		return "", false
-	}
-	id, ok = strings.CutPrefix(string(raw), cursorMark)
-	return id, ok && strings.HasPrefix(id, prefix)
-}
-
-func badCursor(detail string) *Problem {
-	return invalid([]Fault{{Pointer: "query/cursor", Code: "invalid_cursor", Detail: detail}})
+func ended(status orchestration.Status) *Problem {
+	return problem(codeConflict, "The run has ended already: its status is "+string(status)+".")
 }
 
 // CancelRun takes the wish and waits for what becomes of it.
@@ -209,7 +145,7 @@ func (s *server) CancelRun(ctx context.Context, request CancelRunRequestObject) 
 	switch {
 	case row.Status == orchestration.StatusCanceled:
 	case row.Status.Ended():
-		return nil, problem(codeConflict, "The run has ended already: its status is "+string(row.Status)+".")
+		return nil, ended(row.Status)
 	default:
 		var detail string
 		if request.Body != nil {

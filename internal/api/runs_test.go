@@ -268,7 +268,6 @@ func TestList(t *testing.T) {
 	} {
 		c.do("GET", "/v1/runs?"+query, "").problem(http.StatusBadRequest, codeInvalidRequest, pointer)
 	}
-	c.do("GET", "/v1/runs?workflow=w", "").problem(http.StatusUnprocessableEntity, codeNotSupported, "query/workflow")
 }
 
 func TestCancel(t *testing.T) {
@@ -326,7 +325,7 @@ func TestGraph(t *testing.T) {
 
 func TestCatalog(t *testing.T) {
 	c := serve(t, func(o *Options, _ *world) { o.Simulated = true })
-	if l := decode[WorkerList](c.do("GET", "/v1/workers", "").is(http.StatusOK)); l.Data[0].Name != "researcher" {
+	if l := decode[WorkerList](c.do("GET", "/v1/workers", "").is(http.StatusOK)); l.Data[0].Name != "researcher" || l.Data[0].Description != "Finds things" || fmt.Sprint(l.Data[0].Tools) != "[search]" {
 		t.Errorf("%+v", l)
 	}
 	if l := decode[ModelList](c.do("GET", "/v1/models", "").is(http.StatusOK)); len(l.Data) != 3 || l.Data[2].Price != nil || *l.Data[0].ContextWindow != 200_000 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,9 +21,11 @@ const pageSize = 100
 // A history is a run folded from the journal, and of its outputs what the fold
 // itself does not keep.
 type history struct {
-	run   *orchestration.Run
-	shown map[string]string // the beginnings of subtasks' outputs longer than the fold keeps
-	final string            // the final output, whole
+	run       *orchestration.Run
+	shown     map[string]string // the beginnings of subtasks' outputs longer than the fold keeps
+	final     string            // the final output, whole
+	synthesis orchestration.Totals
+	notes     map[string]*note // by subtask; the plan's under no name
 }
 
 // history reads a run of the tenant as it is now.
@@ -38,7 +39,7 @@ func (s *server) history(ctx context.Context, tenant, id string) (*history, erro
 
 // fold reads a run up to the row's last event, at least.
 func (s *server) fold(ctx context.Context, row orchestration.Row) (*history, error) {
-	h := &history{run: orchestration.New(orchestration.Funcs{}), shown: make(map[string]string)}
+	h := &history{run: orchestration.New(orchestration.Funcs{}), shown: make(map[string]string), notes: make(map[string]*note)}
 	for h.run.Seq < row.Seq {
 		page, err := s.Reader.Events(ctx, row.ID, h.run.Seq, pageSize)
 		if err != nil {
@@ -61,6 +62,7 @@ func (s *server) fold(ctx context.Context, row orchestration.Row) (*history, err
 
 func (h *history) add(e orchestration.Event) {
 	h.run.Replay(e)
+	h.note(e)
 	switch f := e.Fact.(type) {
 	case *orchestration.SubtaskSucceeded:
 		if len(f.Output) > orchestration.MaxWholeText {
@@ -86,25 +88,17 @@ func (s *server) whole(ctx context.Context, run string, t orchestration.Text) (s
 	return events[0].Body(), nil
 }
 
-// output returns as much of a subtask's output as is shown, nil if it has none.
-func (h *history) output(s *orchestration.SubtaskState) *string {
-	if s.Status != orchestration.StatusSucceeded {
-		return nil
-	}
-	if text, long := h.shown[s.ID]; long {
-		return &text
-	}
-	return &s.Output.Whole
-}
-
 // view returns the run as every endpoint shows it.
 func (h *history) view() *Run {
 	r := h.run
 	v := &Run{
 		Id: r.ID, Status: r.Status, Simulated: r.Spec.Simulated,
 		Task: r.Spec.Task, Context: object(r.Spec.Context), Labels: labels(r.Spec.Labels),
-		Progress: r.Progress, Reason: r.Reason, Usage: r.Totals,
+		Workflow: r.Spec.Workflow, Progress: r.Progress, Waiting: h.waiting(), Reason: r.Reason, Usage: r.Totals,
 		CreatedAt: r.CreatedAt.UTC(), StartedAt: moment(r.StartedAt), EndedAt: moment(r.EndedAt),
+	}
+	if r.Spec.Fork != nil {
+		v.ForkedFrom = &r.Spec.Fork.Run
 	}
 	if r.Planning.Version > 0 {
 		v.Plan = h.plan()
@@ -116,56 +110,6 @@ func (h *history) view() *Run {
 		v.Error = problem(r.Failure.Code, r.Failure.Detail)
 		v.Error.Retryable = r.Failure.Retryable
 		v.Error.Instance = runPath(r.ID)
-	}
-	return v
-}
-
-func (h *history) plan() *Plan {
-	p := h.run.Planning
-	plan := &Plan{
-		Version: p.Version, Source: p.Source, Analysis: p.Analysis, Subtasks: make([]Subtask, 0, len(h.run.Subtasks)),
-		Versions: make([]PlanVersion, len(p.Versions)), Dropped: []Subtask{},
-	}
-	for i, v := range p.Versions {
-		plan.Versions[i] = PlanVersion{
-			Version: v.Version, Source: v.Source, Reason: v.Reason, Analysis: v.Analysis, Subtasks: list(v.Subtasks), CreatedAt: v.CreatedAt.UTC(),
-		}
-	}
-	for _, s := range h.run.Subtasks {
-		if s.Dropped > 0 {
-			plan.Dropped = append(plan.Dropped, h.subtask(s))
-		} else {
-			plan.Subtasks = append(plan.Subtasks, h.subtask(s))
-		}
-	}
-	return plan
-}
-
-func (h *history) subtask(s *orchestration.SubtaskState) Subtask {
-	planned := plannedSubtask(s.Subtask)
-	return Subtask{
-		Id: s.ID, Kind: planned.Kind, Type: s.Type, Worker: optional(s.Performer), Model: optional(s.Model),
-		Description: s.Description, DependsOn: planned.DependsOn, After: planned.After,
-		Status: s.Status, Attempts: s.Attempts, Fallback: s.FellBack, Shortened: s.Shortened,
-		StartedAt: moment(s.StartedAt), EndedAt: moment(s.EndedAt),
-		Output: h.output(s), OutputBytes: s.Output.Bytes, Usage: s.Totals, Error: failureOf(s),
-	}
-}
-
-// result tells what exists, whatever the run's end.
-func (h *history) result() *Result {
-	r := h.run
-	v := &Result{
-		Analysis: r.Planning.Analysis, Partial: r.Partial, FinalOutput: h.finalOutput(),
-		WorkerResults: make([]WorkerResult, 0, len(r.Subtasks)),
-	}
-	for _, s := range r.Subtasks {
-		if s.Dropped > 0 {
-			continue
-		}
-		v.WorkerResults = append(v.WorkerResults, WorkerResult{
-			Id: s.ID, Type: s.Type, Description: s.Description, Result: h.output(s), Error: failureOf(s),
-		})
 	}
 	return v
 }
@@ -189,7 +133,7 @@ func (h *history) finalOutput() json.RawMessage {
 // summarize returns what a list shows of a run.
 func summarize(row orchestration.Row) RunSummary {
 	return RunSummary{
-		Id: row.ID, Status: row.Status, Simulated: row.Simulated, Task: row.Task, Labels: labels(row.Labels), Progress: row.Progress,
+		Id: row.ID, Status: row.Status, Simulated: row.Simulated, Task: row.Task, Workflow: optional(row.Workflow), Labels: labels(row.Labels), Progress: row.Progress,
 		CreatedAt: row.CreatedAt.UTC(), StartedAt: moment(row.StartedAt), EndedAt: moment(row.EndedAt),
 	}
 }
@@ -207,19 +151,8 @@ func cut(text string) string {
 	return text[:end]
 }
 
-// failureOf says why a subtask has no output, or none yet.
-func failureOf(s *orchestration.SubtaskState) *Failure {
-	switch {
-	case s.Failure == nil && s.Dropped > 0:
-		return &Failure{Code: orchestration.CodeCanceled, Detail: fmt.Sprintf("Left out by version %d of the plan.", s.Dropped)}
-	case s.Failure == nil && s.Status == orchestration.StatusCanceled:
-		return &Failure{Code: orchestration.CodeCanceled, Detail: "Given up with the run."}
-	}
-	return failure(s.Failure)
-}
-
 func failure(f *orchestration.Failure) *Failure {
-	if f == nil {
+	if f == nil || f.Code == "" { // nothing has failed
 		return nil
 	}
 	return &Failure{Code: f.Code, Detail: f.Detail, Retryable: f.Retryable}

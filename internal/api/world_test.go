@@ -22,6 +22,8 @@ type world struct {
 	reads   int   // pages of events read
 	read    int   // events on them
 
+	decide func(said orchestration.Said) error // what Decide does
+
 	mu       sync.Mutex
 	held     bool
 	lateKey  bool                  // Key does not find what Start does
@@ -55,14 +57,15 @@ func testDefaults() Defaults {
 	role := orchestration.Role{Model: "small"}
 	return Defaults{
 		Planner: orchestration.Planner{Role: role, MinSubtasks: 1, MaxSubtasks: 10}, Worker: orchestration.Worker{Role: role},
-		Synthesizer: orchestration.Synthesizer{Role: role, Mode: orchestration.SynthesizeModel},
+		Synthesizer: orchestration.Synthesizer{Role: role, Mode: orchestration.SynthesizeModel}, Evaluator: role,
 		Limits: orchestration.Limits{
 			MaxConcurrency: 10, Timeout: 10 * time.Minute, SubtaskTimeout: time.Minute,
-			MaxAttempts: 3, MaxSubtasks: 100, MaxOutputBytes: 1 << 20,
+			MaxAttempts: 3, MaxSubtasks: 100, MaxOutputBytes: 1 << 20, MaxIterations: 4,
 		},
 		Workers: []orchestration.Worker{
-			{Name: "researcher", Description: "Finds things", Role: orchestration.Role{Model: "large"}},
+			{Name: "researcher", Description: "Finds things", Role: orchestration.Role{Model: "large"}, Tools: []string{"search"}},
 		},
+		Tools: []orchestration.Tool{{Name: "delete"}, {Name: "search"}, {Name: "unused"}},
 		Models: []orchestration.Model{
 			{Name: "large", ContextWindow: 200_000, Price: price}, {Name: "small", ContextWindow: 100_000, Price: price}, {Name: "unpriced"},
 		},
@@ -232,6 +235,41 @@ func (w *world) Cancel(_ context.Context, run, detail string) error {
 	return nil
 }
 
+func (w *world) Decide(_ context.Context, run string, said orchestration.Said) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := w.find(run); err != nil {
+		return err
+	}
+	return w.decide(said)
+}
+
+func (w *world) Attachment(_ context.Context, run string, i int) ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, err := w.find(run)
+	if err != nil {
+		return nil, err
+	}
+	return r.attachments[i], nil
+}
+
+// tell appends facts to a run's events, as if the core had decided them.
+func (w *world) tell(run string, facts ...orchestration.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, err := w.find(run)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range facts {
+		e.Seq, e.Time, e.Run = r.run.Seq+1, r.run.UpdatedAt, run
+		r.run.Replay(e)
+		e.Progress = r.run.Progress
+		r.events = append(r.events, e)
+	}
+}
+
 func (w *world) Deltas(run string, notify func(orchestration.Delta)) func() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -294,6 +332,7 @@ func (w *world) Rows(_ context.Context, tenant string, f orchestration.Filter) (
 	for _, r := range slices.Backward(w.runs) {
 		row := r.run.Row()
 		matches := row.Tenant == tenant && (f.Before == "" || row.ID < f.Before) &&
+			(f.Workflow == "" || r.run.Spec.Workflow != nil && r.run.Spec.Workflow.Name == f.Workflow) &&
 			(len(f.Status) == 0 || slices.Contains(f.Status, row.Status)) &&
 			(f.CreatedAfter.IsZero() || row.CreatedAt.After(f.CreatedAfter)) &&
 			(f.CreatedBefore.IsZero() || row.CreatedAt.Before(f.CreatedBefore))

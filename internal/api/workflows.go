@@ -1,0 +1,198 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// Workflows are the templates that runs can be made of.
+type Workflows interface {
+	// List returns the templates, by name and version.
+	List() []*Template
+	// Get returns the template of a name@version or, of a name alone, its latest
+	// version.
+	Get(name string) (*Template, bool)
+	// Read reads a template in YAML or in JSON, and checks it whole. With faults a
+	// template may come too, as far as it could be read.
+	Read(source []byte) (*Template, []WorkflowFault)
+	// Apply returns what a run of the template begins with. The request is a JSON
+	// object without duplicate keys, into which problems point.
+	Apply(t *Template, request json.RawMessage) (Launch, []orchestration.Problem)
+	// Resolve puts templates into the places that a plan has for them. Problems point
+	// into the plan.
+	Resolve(plan orchestration.Plan) (orchestration.Plan, []orchestration.Problem)
+}
+
+// A Template is what the API tells of a workflow.
+type Template struct {
+	Name        string
+	Version     string
+	Hash        string // SHA-256 of the file, in hex
+	Description string
+	Parameters  []Parameter
+	Task        string              // empty: a request brings it
+	Plan        *orchestration.Plan // as it is written; nil: the planner plans
+}
+
+// A Launch is what a run of a template begins with.
+type Launch struct {
+	// Request is the caller's over what the template presets, without workflow and
+	// plan, with all of context.
+	Request json.RawMessage
+	Plan    *orchestration.Plan // with other templates in their places; nil: the planner plans
+	Origin  orchestration.Origin
+}
+
+// workflow puts in the place of a request for a run of a template one that says
+// all that the template says.
+func (a *acceptance) workflow(spec *orchestration.Spec, raw []byte) {
+	if len(a.request.Workflow) == 0 {
+		return
+	}
+	t := a.template()
+	if t == nil {
+		return
+	}
+	asked, err := withoutAttachments(raw)
+	if err != nil {
+		a.add(codeInvalidRequest, "", "invalid", "cannot be decoded")
+		return
+	}
+	launch, problems := a.workflows.Apply(t, asked)
+	a.addAll(codeInvalidRequest, "", problems)
+	if len(problems) > 0 {
+		return
+	}
+	whole := &RunRequest{}
+	if err := json.Unmarshal(launch.Request, whole); err != nil {
+		a.add(codeInvalidRequest, "/workflow", "invalid", "what it presets cannot be decoded")
+		return
+	}
+	whole.Attachments = a.request.Attachments
+	a.request, spec.Workflow, spec.Plan = whole, &launch.Origin, launch.Plan
+}
+
+// withoutAttachments returns a request without its images, which may be large
+// and which no template knows.
+func withoutAttachments(raw []byte) (json.RawMessage, error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		return nil, err
+	}
+	delete(keys, "attachments")
+	return json.Marshal(keys)
+}
+
+// template returns the template that the request names or holds, nil with a
+// fault where there is none.
+func (a *acceptance) template() *Template {
+	const at = "/workflow"
+	if a.workflows == nil {
+		a.add(codeInvalidRequest, at, "unknown_workflow", "this server has no workflows")
+		return nil
+	}
+	if bytes.HasPrefix(a.request.Workflow, []byte("{")) {
+		t, faults := a.workflows.Read(a.request.Workflow)
+		for _, f := range faults {
+			a.add(orchestration.CodePlanInvalid, at+f.Pointer, f.Code, f.Detail)
+		}
+		if len(faults) > 0 {
+			return nil
+		}
+		return t
+	}
+	var ref string
+	if err := json.Unmarshal(a.request.Workflow, &ref); err != nil {
+		a.add(codeInvalidRequest, at, "wrong_type", "must be a name or a template")
+		return nil
+	}
+	t, known := a.workflows.Get(ref)
+	if !known {
+		a.add(codeInvalidRequest, at, "unknown_workflow", "there is no workflow of that name and version")
+		return nil
+	}
+	return t
+}
+
+// noWorkflows refuses the subtasks that ask for templates where there are none.
+func noWorkflows(subtasks []orchestration.Subtask, at string) []orchestration.Problem {
+	var problems []orchestration.Problem
+	for i, s := range subtasks {
+		here := fmt.Sprintf("%s/subtasks/%d", at, i)
+		if at != "" {
+			here = fmt.Sprintf("%s/%d", at, i)
+		}
+		switch {
+		case s.Workflow != nil:
+			problems = append(problems, orchestration.Problem{
+				Pointer: here + "/workflow/name", Code: "unknown_workflow", Detail: "This server has no workflows.",
+			})
+		case s.ForEach != nil:
+			problems = append(problems, noWorkflows(s.ForEach.Body, here+"/for_each/body")...)
+		case s.Loop != nil:
+			problems = append(problems, noWorkflows(s.Loop.Body, here+"/loop/body")...)
+		}
+	}
+	return problems
+}
+
+// ListWorkflows lists the configured workflows.
+func (s *server) ListWorkflows(context.Context, ListWorkflowsRequestObject) (ListWorkflowsResponseObject, error) {
+	l := WorkflowList{Data: []Workflow{}}
+	if s.Workflows != nil {
+		for _, t := range s.Workflows.List() {
+			l.Data = append(l.Data, t.view())
+		}
+	}
+	return ok(l), nil
+}
+
+// GetWorkflow shows a workflow.
+func (s *server) GetWorkflow(_ context.Context, request GetWorkflowRequestObject) (GetWorkflowResponseObject, error) {
+	if s.Workflows != nil {
+		if t, known := s.Workflows.Get(request.Name); known {
+			return ok(t.view()), nil
+		}
+	}
+	return nil, problem(codeNotFound, "There is no workflow of that name and version.")
+}
+
+// ValidateWorkflow says what is wrong with a template, and where.
+func (s *server) ValidateWorkflow(ctx context.Context, _ ValidateWorkflowRequestObject) (ValidateWorkflowResponseObject, error) {
+	if s.Workflows == nil {
+		return nil, notSupported("", "workflows are not supported here")
+	}
+	t, faults := s.Workflows.Read(exchangeOf(ctx).raw)
+	v := WorkflowValidation{Valid: len(faults) == 0, Problems: list(faults[:min(len(faults), maxFaults)])}
+	if t != nil {
+		expected := s.Defaults.expectPlanned()
+		if t.Plan != nil {
+			whole, _ := s.Workflows.Resolve(*t.Plan) // what is wrong with it is among the faults
+			expected = s.Defaults.expect(whole)
+		}
+		v.Expected = &expected
+	}
+	return ok(v), nil
+}
+
+func (t *Template) view() Workflow {
+	w := Workflow{
+		Name: t.Name, Version: t.Version, Hash: t.Hash, Description: t.Description, Parameters: list(t.Parameters),
+		Task: optional(strings.TrimSpace(t.Task)),
+	}
+	if t.Plan != nil {
+		w.Plan = &WorkflowPlan{Analysis: t.Plan.Analysis, Subtasks: make([]PlannedSubtask, len(t.Plan.Subtasks))}
+		if t.Plan.Order != "" {
+			w.Plan.Order = &t.Plan.Order
+		}
+		for i, s := range t.Plan.Subtasks {
+			w.Plan.Subtasks[i] = planned(s)
+		}
+	}
+	return w
+}
