@@ -13,6 +13,7 @@ import (
 
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 const onePlan = `{"analysis":"one","subtasks":[{"id":"T1","type":"formal","description":"do it","depends_on":[]}]}`
@@ -55,11 +56,11 @@ func TestThePlanSchemaIsStrict(t *testing.T) {
 		}
 	}
 	walk(document)
-	schema, err := compileSchema(planSchema.JSON)
+	compiled, err := schema.Compile(planSchema.JSON)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if violations := schema.check(json.RawMessage(onePlan)); violations != nil {
+	if violations := compiled.Validate(json.RawMessage(onePlan)); violations != nil {
 		t.Errorf("a plan does not satisfy it: %v", violations)
 	}
 }

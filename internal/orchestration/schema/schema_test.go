@@ -1,4 +1,4 @@
-package agent
+package schema
 
 import (
 	"encoding/json"
@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-func TestCheckSchema(t *testing.T) {
+func TestCheck(t *testing.T) {
 	good := []string{
-		answerSchema, `{}`,
+		`{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}`, `{}`,
 		`{"$ref":"#/$defs/tree","$defs":{"tree":{"type":"object","properties":{"next":{"$ref":"#/$defs/tree"}}}}}`,
 		`{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":{"format":"email"}},"properties":{"a":{"$ref":"#/definitions/a"}}}`,
 	}
 	for _, schema := range good {
-		if err := CheckSchema(json.RawMessage(schema)); err != nil {
+		if err := Check(json.RawMessage(schema)); err != nil {
 			t.Errorf("%s: %v", schema, err)
 		}
 	}
@@ -31,12 +31,12 @@ func TestCheckSchema(t *testing.T) {
 		`{"$dynamicRef":"#a","$defs":{"a":{"$dynamicAnchor":"a"}}}`: "dynamic",
 		`{"items":{"$ref":"https://json-schema.org/draft/2020-12/schema"}}`:          "dynamic",
 		strings.Repeat(`{"items":`, 80) + `{}` + strings.Repeat(`}`, 80):             "deep",
-		`{"description":"` + strings.Repeat("x", maxSchemaBytes) + `"}`:              "bytes",
+		`{"description":"` + strings.Repeat("x", maxBytes) + `"}`:                    "bytes",
 		`{"$id":"schema:///other","properties":{"a":{"$ref":"file:///etc/passwd"}}}`: "not followed",
 	}
 	for schema, want := range bad {
-		err := CheckSchema(json.RawMessage(schema))
-		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > maxDetail+3 {
+		err := Check(json.RawMessage(schema))
+		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > maxError+3 {
 			t.Errorf("%.80s: %v, want %q", schema, err, want)
 		}
 	}
@@ -50,41 +50,41 @@ func TestCheckingIsBounded(t *testing.T) {
 	}
 	defs := `"$defs":{` + b.String() + `"d60":{"type":"string"}}}`
 	for _, in := range []string{`{"$ref":"#/$defs/d0",` + defs, `{"not":{"$ref":"#/$defs/d0"},` + defs} {
-		schema, err := compileSchema(json.RawMessage(in))
+		schema, err := Compile(json.RawMessage(in))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if violations := schema.check(json.RawMessage(`{}`)); len(violations) != 1 || !strings.Contains(violations[0].detail, "too involved") {
+		if violations := schema.Validate(json.RawMessage(`{}`)); len(violations) != 1 || !strings.Contains(violations[0].Detail, "too involved") {
 			t.Errorf("violations %v", violations)
 		}
 	}
 }
 
 func TestViolationsAreBounded(t *testing.T) {
-	schema, err := compileSchema(json.RawMessage(`{"items":{"enum":["` + strings.Repeat("x", 5000) + `"]}}`))
+	schema, err := Compile(json.RawMessage(`{"items":{"enum":["` + strings.Repeat("x", 5000) + `"]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	value, _ := json.Marshal(make([]string, 1000))
-	violations := schema.check(value)
-	if len(violations) != maxProblems || len(violations[0].detail) > maxDescription+3 || violations[0].pointer != "/0" {
+	violations := schema.Validate(value)
+	if len(violations) != maxViolations || len(violations[0].Detail) > maxDetail+3 || violations[0].Pointer != "/0" {
 		t.Errorf("%d violations, the first: %+v", len(violations), violations[0])
 	}
 }
 
 // A number of a few bytes must not become one of a million digits.
 func TestNumbersAreBounded(t *testing.T) {
-	schema, err := compileSchema(json.RawMessage(`{"items":{"type":"number","not":{"type":"integer"}}}`))
+	schema, err := Compile(json.RawMessage(`{"items":{"type":"number","not":{"type":"integer"}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, number := range []string{"1e999999999", "1e999999", "1e-999999", "-1E+1001", "1e99999999999999999999", strings.Repeat("7", maxDigits+1)} {
-		if violations := schema.check(json.RawMessage(`[{"a":` + number + `}]`)); len(violations) != 1 || !strings.Contains(violations[0].detail, "too large") {
+		if violations := schema.Validate(json.RawMessage(`[{"a":` + number + `}]`)); len(violations) != 1 || !strings.Contains(violations[0].Detail, "too large") {
 			t.Errorf("%.20s: %v", number, violations)
 		}
 	}
 	for _, number := range []string{"1.5e-308", "5e-324", "0.5E-10", "-0.1", strings.Repeat("7", 1000) + ".5"} {
-		if violations := schema.check(json.RawMessage(`[` + number + `]`)); len(violations) != 0 {
+		if violations := schema.Validate(json.RawMessage(`[` + number + `]`)); len(violations) != 0 {
 			t.Errorf("%.20s: %v", number, violations)
 		}
 	}

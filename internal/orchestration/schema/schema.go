@@ -1,0 +1,309 @@
+// Package schema checks JSON against JSON Schemas that strangers wrote: callers,
+// models' tools, templates. Neither a schema nor a value can make it read files,
+// open connections or keep a processor busy.
+package schema
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+)
+
+// Bounds of a schema, and of the work that checking one value may be: a few
+// hundred bytes of nested anyOf could keep a processor busy for years. The
+// effort is in evaluations of a schema, each some microseconds.
+const (
+	maxBytes      = 64 << 10
+	maxDepth      = 64
+	leastEffort   = 100_000
+	effortPerByte = 2
+)
+
+// Bounds of what is said about it, in faults and in bytes.
+const (
+	maxViolations = 20
+	maxDetail     = 200
+	maxError      = 500
+)
+
+// A Schema is a JSON Schema, compiled. It is safe for concurrent use; it checks
+// one value after the other.
+type Schema struct {
+	schema *jsonschema.Schema
+
+	mu     sync.Mutex
+	effort int // left for the value that is being checked
+}
+
+// Check returns why a JSON Schema cannot be used, nil when it can. It must be an
+// object, in itself complete (no reference leads out of it, and none is dynamic),
+// of at most 64 kB and 64 levels.
+func Check(raw json.RawMessage) error {
+	_, err := Compile(raw)
+	return err
+}
+
+// Compile returns the Schema that raw is. Its errors are those of [Check].
+func Compile(raw json.RawMessage) (compiled *Schema, err error) {
+	if err := checkSize(raw); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if recover() != nil { // the library is fed what nobody has checked
+			compiled, err = nil, errors.New("the JSON Schema cannot be used")
+		}
+	}()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, errors.New("the JSON Schema is not valid JSON")
+	}
+	if !tame(document) {
+		return nil, errors.New("the JSON Schema has a number that is too large")
+	}
+	const place = "schema:///json_schema"
+	c := jsonschema.NewCompiler()
+	c.UseLoader(noLoader{})
+	if err := c.AddResource(place, document); err != nil {
+		return nil, schemaError(err)
+	}
+	schema, err := c.Compile(place)
+	if err != nil {
+		return nil, schemaError(err)
+	}
+	compiled = &Schema{schema: schema}
+	if err := compiled.meter(schema, map[*jsonschema.Schema]bool{}); err != nil {
+		return nil, err
+	}
+	return compiled, nil
+}
+
+func schemaError(err error) error {
+	return errors.New(shortly("the JSON Schema cannot be used: "+err.Error(), maxError))
+}
+
+func checkSize(raw json.RawMessage) error {
+	if len(raw) > maxBytes {
+		return fmt.Errorf("the JSON Schema has %d bytes; at most %d are allowed", len(raw), maxBytes)
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	if d.PeekKind() != '{' {
+		return errors.New("the JSON Schema must be an object")
+	}
+	for {
+		switch _, err := d.ReadToken(); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return errors.New("the JSON Schema is not valid JSON")
+		case d.StackDepth() > maxDepth:
+			return fmt.Errorf("the JSON Schema is nested too deep; at most %d levels are allowed", maxDepth)
+		}
+	}
+}
+
+// A noLoader loads nothing: a stranger's schema must not make us read files or
+// open connections.
+type noLoader struct{}
+
+func (noLoader) Load(string) (any, error) {
+	return nil, errors.New("references out of the schema are not followed")
+}
+
+// errEffort is what a check is broken off with.
+var errEffort = errors.New("too much work")
+
+// meter has every schema pay for its evaluation, by way of its format: the
+// library checks that before it goes on to other schemas.
+func (s *Schema) meter(schema *jsonschema.Schema, seen map[*jsonschema.Schema]bool) error {
+	if schema == nil || seen[schema] {
+		return nil
+	}
+	seen[schema] = true
+	if schema.DynamicRef != nil || schema.RecursiveRef != nil {
+		return errors.New("the JSON Schema has dynamic references, which are not supported")
+	}
+	format := schema.Format
+	schema.Format = &jsonschema.Format{Validate: func(v any) error {
+		s.pay(v)
+		if format == nil {
+			return nil
+		}
+		return format.Validate(v)
+	}}
+	if format != nil {
+		schema.Format.Name = format.Name
+	}
+	for _, sub := range subschemas(schema) {
+		if err := s.meter(sub, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Schema) pay(v any) {
+	s.effort--
+	switch v := v.(type) {
+	case map[string]any:
+		s.effort -= len(v)
+	case []any:
+		s.effort -= len(v)
+	case string:
+		s.effort -= len(v) / 32
+	}
+	if s.effort < 0 {
+		panic(errEffort)
+	}
+}
+
+// subschemas returns the schemas that evaluating s may lead to.
+func subschemas(s *jsonschema.Schema) []*jsonschema.Schema {
+	subs := []*jsonschema.Schema{
+		s.Ref, s.Not, s.If, s.Then, s.Else, s.PropertyNames, s.UnevaluatedProperties,
+		s.Contains, s.Items2020, s.UnevaluatedItems, s.ContentSchema,
+	}
+	for _, list := range [][]*jsonschema.Schema{s.AllOf, s.AnyOf, s.OneOf, s.PrefixItems} {
+		subs = append(subs, list...)
+	}
+	for _, sub := range s.Properties {
+		subs = append(subs, sub)
+	}
+	for _, sub := range s.PatternProperties {
+		subs = append(subs, sub)
+	}
+	for _, sub := range s.DependentSchemas {
+		subs = append(subs, sub)
+	}
+	for _, either := range s.Dependencies {
+		if sub, ok := either.(*jsonschema.Schema); ok {
+			subs = append(subs, sub)
+		}
+	}
+	for _, either := range []any{s.AdditionalProperties, s.Items, s.AdditionalItems} {
+		switch sub := either.(type) {
+		case *jsonschema.Schema:
+			subs = append(subs, sub)
+		case []*jsonschema.Schema:
+			subs = append(subs, sub...)
+		}
+	}
+	return subs
+}
+
+// Bounds of a number: its characters and its power of ten. The library writes
+// numbers out in full, so that a few bytes like 1e999999 keep it busy for long.
+const (
+	maxDigits   = 1100
+	maxExponent = 1000
+)
+
+// tame reports whether all numbers of a value are within their bounds.
+func tame(v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		_, power, _ := strings.Cut(strings.ToLower(string(v)), "e")
+		n, err := strconv.Atoi(cmp.Or(power, "0"))
+		return len(v) <= maxDigits && err == nil && n >= -maxExponent && n <= maxExponent
+	case []any:
+		return !slices.ContainsFunc(v, func(v any) bool { return !tame(v) })
+	case map[string]any:
+		for _, v := range v {
+			if !tame(v) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// A Violation is a place where a value breaks the schema.
+type Violation struct {
+	Pointer string // into the value; empty: all of it
+	Detail  string // may quote the value
+}
+
+// String returns both, for people.
+func (v Violation) String() string {
+	if v.Pointer == "" {
+		return v.Detail
+	}
+	return v.Pointer + ": " + v.Detail
+}
+
+// Validate returns where value breaks the schema, at most 20 places; nil when it
+// satisfies it.
+func (s *Schema) Validate(value json.RawMessage) (violations []Violation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer func() {
+		if recover() != nil {
+			violations = []Violation{{"", "it is too involved to be checked against the schema"}}
+		}
+	}()
+	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(value))
+	if err != nil {
+		return []Violation{{"", "it is not valid JSON"}}
+	}
+	if !tame(instance) {
+		return []Violation{{"", "it has a number that is too large"}}
+	}
+	s.effort = leastEffort + effortPerByte*len(value)
+	var failed *jsonschema.ValidationError
+	switch err := s.schema.Validate(instance); {
+	case err == nil:
+		return nil
+	case errors.As(err, &failed):
+		violations = leaves(failed, nil, message.NewPrinter(language.English))
+	}
+	if len(violations) == 0 {
+		violations = []Violation{{"", "it does not satisfy the schema"}}
+	}
+	return violations
+}
+
+// leaves adds the faults at the ends of a tree of faults.
+func leaves(e *jsonschema.ValidationError, found []Violation, p *message.Printer) []Violation {
+	if len(found) == maxViolations {
+		return found
+	}
+	if len(e.Causes) == 0 && e.ErrorKind != nil {
+		return append(found, Violation{pointerTo(e.InstanceLocation), shortly(e.ErrorKind.LocalizedString(p), maxDetail)})
+	}
+	for _, cause := range e.Causes {
+		found = leaves(cause, found, p)
+	}
+	return found
+}
+
+func pointerTo(path []string) string {
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	var b strings.Builder
+	for _, token := range path {
+		b.WriteString("/" + escape.Replace(token))
+	}
+	return shortly(b.String(), maxDetail)
+}
+
+// shortly cuts a text that is longer than most bytes, between characters.
+func shortly(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "…"
+}
