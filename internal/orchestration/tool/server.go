@@ -181,7 +181,7 @@ const codeRejected = -32005
 // broke says why there was no result.
 func (s *server) broke(patient context.Context, below *trace, err error) ending {
 	var said *jsonrpc.Error
-	answer := below.answer.Load()
+	met := below.answer.Load()
 	switch {
 	case patient.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, mcp.ErrSessionMissing):
 		return broke(patient, err, s.Timeout)
@@ -189,8 +189,8 @@ func (s *server) broke(patient context.Context, below *trace, err error) ending 
 		return tooLarge(s.MaxBytes)
 	case errors.As(err, &said) && said.Code != codeRejected:
 		return failed(Refused, false, "the tool's server refused the call: %s", words(s.censor.Replace(said.Message)))
-	case answer != nil:
-		return refused(answer.StatusCode, answer.Header, "")
+	case met != nil:
+		return refused(met.status, met.header, "")
 	}
 	return broke(patient, err, s.Timeout)
 }

@@ -30,8 +30,13 @@ type session struct {
 
 // A trace is what went on below a call over HTTP.
 type trace struct {
-	answer  atomic.Pointer[http.Response] // the last one, with another status than 2xx; its body is closed
+	answer  atomic.Pointer[answer] // the last one with another status than 2xx
 	tooLong atomic.Bool
+}
+
+type answer struct {
+	status int
+	header http.Header
 }
 
 type traceKey struct{}
@@ -164,18 +169,18 @@ func (h *headed) RoundTrip(r *http.Request) (*http.Response, error) {
 			r.Header.Set(name, v.text())
 		}
 	}
-	answer, err := h.next.RoundTrip(r)
+	resp, err := h.next.RoundTrip(r)
 	if err != nil {
 		stop()
 		cancel()
 		return nil, err
 	}
 	below, _ := ctx.Value(traceKey{}).(*trace)
-	if below != nil && (answer.StatusCode < 200 || answer.StatusCode >= 300) {
-		below.answer.Store(answer)
+	if below != nil && (resp.StatusCode < 200 || resp.StatusCode >= 300) {
+		below.answer.Store(&answer{resp.StatusCode, resp.Header})
 	}
-	answer.Body = &bounded{ReadCloser: answer.Body, left: h.most, below: below, release: func() { stop(); cancel() }}
-	return answer, nil
+	resp.Body = &bounded{ReadCloser: resp.Body, left: h.most, below: below, release: func() { stop(); cancel() }}
+	return resp, nil
 }
 
 // A bounded body ends with an error when it is too long.
