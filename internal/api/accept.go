@@ -19,8 +19,8 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 	spec := &orchestration.Spec{
 		Format: orchestration.SpecFormat, Version: s.Version, Tenant: x.tenant, Simulated: s.Simulated,
 		Task: request.Task, Context: request.Context, Labels: request.Labels,
-		OnFailure: orchestration.OnFailurePartial, Workers: s.Defaults.Workers,
-		Held: s.Budgeted != nil && s.Budgeted(x.tenant),
+		OnFailure: orchestration.OnFailurePartial,
+		Held:      s.Budgeted != nil && s.Budgeted(x.tenant),
 	}
 	if request.OnFailure != "" {
 		spec.OnFailure = orchestration.OnFailure(request.OnFailure)
@@ -30,6 +30,7 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 	}
 	a.limits(spec, body)
 	a.roles(spec)
+	spec.Workers = s.Defaults.specialists(spec.Worker.Role)
 	spec.Models = s.Defaults.modelsOf(spec)
 	a.prices(spec)
 	a.plan(spec, body)

@@ -87,7 +87,8 @@ type Defaults struct {
 	Worker      orchestration.Worker
 	Synthesizer orchestration.Synthesizer
 	Limits      orchestration.Limits
-	Workers     []orchestration.Worker // the specialists, by name
+	Workers     []orchestration.Worker // the specialists, by name; without a model they ask what the default worker does
+	Tools       []orchestration.Tool   // that runs may call, by name
 	Models      []orchestration.Model  // what is known of models, by name
 	Exclusive   bool                   // a request may name no other models
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -11,7 +12,7 @@ import (
 func (s *server) ListWorkers(context.Context, ListWorkersRequestObject) (ListWorkersResponseObject, error) {
 	l := WorkerList{Data: make([]Worker, 0, len(s.Defaults.Workers))}
 	for _, w := range s.Defaults.Workers {
-		l.Data = append(l.Data, Worker{Name: w.Name, Description: w.Description, Model: w.Model})
+		l.Data = append(l.Data, Worker{Name: w.Name, Description: w.Description, Model: cmp.Or(w.Model, s.Defaults.Worker.Model)})
 	}
 	return ok(l), nil
 }
@@ -83,6 +84,18 @@ func (s *server) GetWorkflow(context.Context, GetWorkflowRequestObject) (GetWork
 // ValidateWorkflow is not carried out yet.
 func (s *server) ValidateWorkflow(context.Context, ValidateWorkflowRequestObject) (ValidateWorkflowResponseObject, error) {
 	return nil, notSupported("", "workflows are not supported yet")
+}
+
+// specialists returns the configured workers. A model, and an effort, that they
+// do not have of their own are those of the role.
+func (d Defaults) specialists(role orchestration.Role) []orchestration.Worker {
+	workers := slices.Clone(d.Workers)
+	for i := range workers {
+		w := &workers[i]
+		w.Model = cmp.Or(w.Model, role.Model)
+		w.ReasoningEffort = cmp.Or(w.ReasoningEffort, role.ReasoningEffort)
+	}
+	return workers
 }
 
 // modelsOf returns what is known of every model that the spec names.
