@@ -30,6 +30,7 @@ func (c *Config) check(environ map[string]string) error {
 	c.checkServing(&bad)
 	c.checkProviders(&bad, environ)
 	c.checkModels(&bad)
+	c.checkTools(&bad, environ)
 	c.checkWorkers(&bad)
 	c.checkTenants(&bad)
 	c.checkWebhooks(&bad, environ)

@@ -170,34 +170,3 @@ func (c *Config) provider() string {
 
 // simulated reports whether the embedded simulator answers.
 func (c *Config) simulated() bool { return len(c.Providers) == 0 }
-
-// checkWorkers also gives a worker that names no model the one of TUTTI_MODEL.
-func (c *Config) checkWorkers(bad *faults) {
-	for _, name := range slices.Sorted(maps.Keys(c.Workers)) {
-		w := c.Workers[name]
-		where := c.file.where("workers", name)
-		switch {
-		case name == "default" || name == "other":
-			bad.add(where, "default and other stand for workers that are no specialists")
-		case !nameForm.MatchString(name):
-			bad.add(where, "a worker's name is made of letters, digits, _ and -, at most 64")
-		}
-		if w.Model == "" {
-			w.Model = c.Model
-		}
-		c.checkModel(bad, c.file.where("workers", name, "model"), w.Model)
-		if w.Fallback != "" {
-			c.checkModel(bad, c.file.where("workers", name, "fallback"), w.Fallback)
-		}
-		if w.MaxTokens < 0 {
-			bad.add(c.file.where("workers", name, "max_tokens"), "it is negative")
-		}
-		if t := w.Temperature; t != nil && (*t < 0 || *t > 2) {
-			bad.add(c.file.where("workers", name, "temperature"), "it is not between 0 and 2")
-		}
-		if !effortForm.MatchString(w.ReasoningEffort) {
-			bad.add(c.file.where("workers", name, "reasoning_effort"), "want a word such as low, medium or high")
-		}
-		c.Workers[name] = w
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/tutti-run/tutti/internal/llm/simulator"
+	"github.com/tutti-run/tutti/internal/orchestration/tool"
 )
 
 // A Config is every setting of the server. Those with a usage are a flag, an
@@ -56,11 +57,13 @@ type Config struct {
 
 	Providers map[string]Provider `yaml:"providers"`
 	Models    map[string]Model    `yaml:"models"`
-	Workers   map[string]Worker   `yaml:"workers"`
+	Workers   map[string]Worker   `yaml:"workers"` // nil: the shipped ones
+	Tools     map[string]Tool     `yaml:"tools"`
 	Tenants   map[string]Tenant   `yaml:"tenants"`
 
 	sources   map[string]string // by variable: what set it, for people
 	file      *file
+	tools     []tool.Config
 	simulator simulator.Options // of the embedded one
 }
 

@@ -134,7 +134,12 @@ models:
   big: {price: {input: 10, output: 30}, stream: true}
 workers:
   researcher: {description: looks things up, model: big, system: Be thorough., max_tokens: 500, temperature: 0, reasoning_effort: low}
-  writer: {}
+  writer: {tools: [weather]}
+tools:
+  weather:
+    description: tells the weather of a city
+    schema: {type: object, properties: {city: {type: string}}, required: [city]}
+    http: {url: "https://weather.example/{city}"}
 tenants:
   acme: {keys: ["`+strings.Repeat("Ab", 32)+`"]}
 model: small
@@ -151,7 +156,7 @@ planner_model: big
 			Name: "researcher", Description: "looks things up", MaxTokens: 500, Temperature: &zero,
 			Role: orchestration.Role{Model: "big", System: "Be thorough.", ReasoningEffort: "low"},
 		},
-		{Name: "writer", Role: orchestration.Role{Model: "small"}},
+		{Name: "writer", Tools: []string{"weather"}},
 	}
 	if diff := cmp.Diff(wantModels, d.Models); diff != "" {
 		t.Error(diff)
@@ -191,8 +196,8 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 			want: []string{"tutti.yaml: line 1: `many` is not a whole number", "tutti.yaml: line 2: the value is not text", "tutti.yaml: line 3: the value is of the wrong shape"},
 		},
 		"unknown": {
-			file: "addr: 127.0.0.1:0\naddress: x\ntools: {}\nmodels:\n  m: {fall_back: n}\ntenants:\n  t: {budget: 1}",
-			want: []string{"line 2: unknown key address", "line 3: unknown key tools", "line 5: unknown key fall_back", "line 7: unknown key budget"},
+			file: "addr: 127.0.0.1:0\naddress: x\ntool: {}\nmodels:\n  m: {fall_back: n}\ntenants:\n  t: {budget: 1}",
+			want: []string{"line 2: unknown key address", "line 3: unknown key tool", "line 5: unknown key fall_back", "line 7: unknown key budget"},
 		},
 		"twice":               {file: "addr: a\naddr: b", want: []string{`line 2: mapping key "addr" already defined at line 1`}},
 		"two documents":       {file: "addr: 127.0.0.1:0\n---\naddr: b", want: []string{"tutti.yaml: there is a second document in it"}},

@@ -46,11 +46,12 @@ type Price struct {
 // A Worker is a specialist.
 type Worker struct {
 	Description     string   `yaml:"description"`
-	Model           string   `yaml:"model"` // empty: TUTTI_MODEL
+	Model           string   `yaml:"model"` // empty: the request's, else TUTTI_MODEL
 	System          string   `yaml:"system"`
 	MaxTokens       int      `yaml:"max_tokens"`
 	Temperature     *float64 `yaml:"temperature"`
 	ReasoningEffort string   `yaml:"reasoning_effort"`
+	Tools           []string `yaml:"tools"`    // that it may call
 	Fallback        string   `yaml:"fallback"` // the model to ask when its own has failed; empty: that model's fallback
 }
 

@@ -77,13 +77,10 @@ func (c *Config) knownModels() []orchestration.Model {
 	if len(names) == 0 {
 		names = []string{c.Model, c.PlannerModel, c.SynthesizerModel}
 		for _, w := range c.Workers {
-			names = append(names, w.Model)
-			if w.Fallback != "" {
-				names = append(names, w.Fallback)
-			}
+			names = append(names, w.Model, w.Fallback)
 		}
 		slices.Sort(names)
-		names = slices.Compact(names)
+		names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
 	}
 	known := make([]orchestration.Model, 0, len(names))
 	for _, name := range names {

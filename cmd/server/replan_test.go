@@ -56,9 +56,9 @@ func TestAFailureHasThePlanRevised(t *testing.T) {
 					t.Errorf("%s: %v, want %v", key, got, want)
 				}
 			}
-			r.wantMetrics(`tutti_subtasks_total{status="succeeded",worker="default"} 3`,
-				`tutti_subtasks_total{status="failed",worker="default"} 1`,
-				`tutti_subtasks_total{status="canceled",worker="default"} 1`)
+			r.wantMetrics(`tutti_subtasks_total{status="succeeded",worker="writer"} 3`,
+				`tutti_subtasks_total{status="failed",worker="writer"} 1`,
+				`tutti_subtasks_total{status="canceled",worker="writer"} 1`)
 		})
 	}
 }

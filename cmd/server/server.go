@@ -16,6 +16,7 @@ import (
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/metrics"
 	"github.com/tutti-run/tutti/internal/orchestration/journal"
+	"github.com/tutti-run/tutti/internal/orchestration/tool"
 	"github.com/tutti-run/tutti/internal/orchestration/workflow"
 )
 
@@ -39,6 +40,7 @@ type server struct {
 
 	models   models // where calls go
 	client   llm.Client
+	tools    *tool.Set
 	listener net.Listener
 	scraped  net.Listener // of /metrics, if it has an address of its own
 
@@ -67,6 +69,9 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 	pool := llm.NewPool(s.models.router, c.MaxConcurrency, s.models.router.Upstream)
 	s.metrics.Pool(pool)
 	s.client = s.metrics.Client(pool)
+	if err := s.openTools(ctx); err != nil {
+		return nil, err
+	}
 
 	var listen net.ListenConfig
 	if s.listener, err = listen.Listen(ctx, "tcp", c.Addr); err != nil {
@@ -80,6 +85,20 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 	standby := api.New(s.options(func(o *api.Options) { o.Standby = func() bool { return true } }))
 	s.handler.Store(&standby)
 	return s, nil
+}
+
+// openTools starts the servers of tools. One that does not answer stops the start,
+// as does a worker that names a tool which there is not: better now than in the
+// middle of a run.
+func (s *server) openTools(ctx context.Context) (err error) {
+	s.tools, err = tool.Open(ctx, tool.Options{
+		Tools:   s.config.tools,
+		Observe: func(name string, o tool.Outcome, d time.Duration) { s.metrics.Tool(name, string(o), d) },
+	})
+	if err != nil {
+		return err
+	}
+	return s.config.checkKnownTools(s.tools.Tools())
 }
 
 // URL is where the API is served, as seen from this machine.
@@ -173,7 +192,7 @@ func (s *server) announce() {
 		zap.String("journal", c.Journal), zap.Bool("simulated", c.simulated()),
 		zap.String("model", c.Model), zap.String("planner_model", c.PlannerModel), zap.String("synthesizer_model", c.SynthesizerModel),
 		zap.Strings("providers", sorted(c.Providers)), zap.Strings("models", sorted(c.Models)),
-		zap.Strings("workers", sorted(c.Workers)), zap.Strings("tenants", sorted(c.Tenants)),
+		zap.Strings("workers", sorted(c.Workers)), zap.Strings("tools", sorted(c.Tools)), zap.Strings("tenants", sorted(c.Tenants)),
 		zap.Strings("workflows", workflowNames(s.workflows)),
 		zap.Int("max_concurrency", c.MaxConcurrency))
 	if c.simulated() {
@@ -205,6 +224,9 @@ func (s *server) release() {
 		if l != nil {
 			_ = l.Close() // closed already after a drain
 		}
+	}
+	if s.tools != nil {
+		s.tools.Close()
 	}
 	s.models.close()
 }

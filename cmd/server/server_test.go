@@ -159,7 +159,7 @@ func TestARunFromTheRequestToTheAnswer(t *testing.T) {
 		`tutti_runs_in_flight 0`,
 		`tutti_llm_calls_per_run_sum 5`,
 		`tutti_llm_calls_total{model="gpt-5-mini",outcome="ok",role="worker"} 3`,
-		`tutti_subtasks_total{status="succeeded",worker="default"} 3`,
+		`tutti_subtasks_total{status="succeeded",worker="researcher"} 1`,
 		`tutti_run_overhead_seconds_count 1`,
 		`tutti_pool_slots 64`,
 		`tutti_llm_limit{model="gpt-5-mini"} 64`,

@@ -121,10 +121,12 @@ func wake(ctx context.Context, s *webhook.Sender, owing <-chan struct{}) {
 
 // options are what the API is made of, with what more is set.
 func (s *server) options(set func(*api.Options)) api.Options {
+	defaults := s.config.runDefaults()
+	defaults.Tools = s.tools.Tools()
 	o := api.Options{
 		Checker:  checker{},
 		Fetcher:  api.NewFetcher(),
-		Defaults: s.config.runDefaults(),
+		Defaults: defaults,
 		Tenants:  s.config.tenantKeys(),
 		Budgeted: func(tenant string) bool { return s.config.Tenants[tenant].Limits.CostUSDPerDay > 0 },
 
@@ -187,7 +189,7 @@ func (checker) Check(spec *orchestration.Spec) []api.Fault {
 
 // runDefaults are what a request that does not say otherwise gets.
 func (c *Config) runDefaults() api.Defaults {
-	d := api.Defaults{
+	return api.Defaults{
 		Planner:     orchestration.Planner{Role: orchestration.Role{Model: c.PlannerModel}},
 		Worker:      orchestration.Worker{Role: orchestration.Role{Model: c.Model}},
 		Synthesizer: orchestration.Synthesizer{Role: orchestration.Role{Model: c.SynthesizerModel}, Mode: orchestration.SynthesizeModel},
@@ -196,17 +198,10 @@ func (c *Config) runDefaults() api.Defaults {
 			MaxAttempts: 3, MaxSubtasks: 100, MaxOutputBytes: 1 << 20,
 			MaxReplans: 3, ReplanCooldown: time.Minute,
 		},
+		Workers:   c.specialists(),
 		Models:    c.knownModels(),
 		Exclusive: len(c.Models) > 0,
 	}
-	for _, name := range sorted(c.Workers) {
-		w := c.Workers[name]
-		d.Workers = append(d.Workers, orchestration.Worker{
-			Name: name, Description: w.Description, MaxTokens: w.MaxTokens, Temperature: w.Temperature, Fallback: w.Fallback,
-			Role: orchestration.Role{Model: w.Model, System: w.System, ReasoningEffort: w.ReasoningEffort},
-		})
-	}
-	return d
 }
 
 // tenantKeys are the SHA-256 sums of all API keys.

@@ -15,7 +15,7 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 	a := &acceptance{defaults: s.Defaults, workflows: s.Workflows, request: request}
 	spec := &orchestration.Spec{
 		Format: orchestration.SpecFormat, Version: s.Version, Tenant: x.tenant, Simulated: s.Simulated,
-		OnFailure: orchestration.OnFailurePartial, Workers: s.Defaults.Workers, Held: s.budgeted(x.tenant),
+		OnFailure: orchestration.OnFailurePartial, Held: s.budgeted(x.tenant),
 	}
 	a.workflow(spec, x.raw)
 	request = a.request
@@ -32,6 +32,7 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 	a.limits(spec)
 	a.cache(spec)
 	a.roles(spec)
+	spec.Workers = s.Defaults.specialists(spec.Worker.Role)
 	a.policy(spec)
 	a.plan(spec)
 	spec.Models = s.Defaults.modelsOf(spec)

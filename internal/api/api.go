@@ -96,11 +96,11 @@ type Defaults struct {
 	Synthesizer orchestration.Synthesizer
 	Evaluator   orchestration.Role
 	Limits      orchestration.Limits
-	Workers     []orchestration.Worker // the specialists, by name
+	Workers     []orchestration.Worker // the specialists, by name; without a model they ask what the default worker does
+	Tools       []orchestration.Tool   // that runs may call, by name
 	Models      []orchestration.Model  // what is known of models, by name
 	Exclusive   bool                   // a request may name no other models
 
-	Tools       []orchestration.Tool               // by name
 	Expressions orchestration.Expressions          // checks those of plans; nil: a plan may have none
 	Schema      func(schema json.RawMessage) error // says what is wrong with a JSON Schema; nil: nothing is
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 )
 
@@ -8,7 +9,7 @@ import (
 func (s *server) ListWorkers(context.Context, ListWorkersRequestObject) (ListWorkersResponseObject, error) {
 	l := WorkerList{Data: make([]Worker, 0, len(s.Defaults.Workers))}
 	for _, w := range s.Defaults.Workers {
-		l.Data = append(l.Data, Worker{Name: w.Name, Description: w.Description, Model: w.Model, Tools: list(w.Tools)})
+		l.Data = append(l.Data, Worker{Name: w.Name, Description: w.Description, Model: cmp.Or(w.Model, s.Defaults.Worker.Model), Tools: list(w.Tools)})
 	}
 	return ok(l), nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -115,7 +116,7 @@ func (d Defaults) performer(s *orchestration.Subtask) string {
 	for _, name := range []string{s.Worker, s.Type} {
 		for _, w := range d.Workers {
 			if w.Name == name {
-				return w.Model
+				return cmp.Or(w.Model, d.Worker.Model)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -36,6 +37,18 @@ func (d Defaults) modelsOf(spec *orchestration.Spec) []orchestration.Model {
 		})
 	}
 	return models
+}
+
+// specialists returns the configured workers. A model, and an effort, that they
+// do not have of their own are those of the role.
+func (d Defaults) specialists(role orchestration.Role) []orchestration.Worker {
+	workers := slices.Clone(d.Workers)
+	for i := range workers {
+		w := &workers[i]
+		w.Model = cmp.Or(w.Model, role.Model)
+		w.ReasoningEffort = cmp.Or(w.ReasoningEffort, role.ReasoningEffort)
+	}
+	return workers
 }
 
 // model returns what is known of a model: at least its name.

@@ -66,6 +66,9 @@ type Metrics struct {
 	tokens       *prometheus.CounterVec   // role, model, kind
 	poolWait     prometheus.Histogram
 
+	toolCalls    *prometheus.CounterVec   // tool, outcome
+	toolDuration *prometheus.HistogramVec // tool
+
 	journalAppend prometheus.Histogram
 	requests      *prometheus.CounterVec   // route, method, code
 	requestTime   *prometheus.HistogramVec // route, method
@@ -101,6 +104,10 @@ func New(o Options) *Metrics {
 	m.defineRuns(f)
 	m.defineCalls(f)
 
+	m.toolCalls = f.counters("tool_calls_total",
+		"Calls of tools, by how they ended; invalid_arguments never went out.", "tool", "outcome")
+	m.toolDuration = f.histograms("tool_call_duration_seconds",
+		"Time that a call of a tool took, however it ended.", httpBuckets, "tool")
 	m.journalAppend = f.histogram("journal_append_seconds",
 		"Time that an append to the journal took until it was durable or failed, its wait for a shared commit included.", journalBuckets)
 	m.requests = f.counters("http_requests_total",
@@ -180,6 +187,12 @@ func (m *Metrics) Queue(q interface{ Queued() int }) {
 
 // JournalAppend counts an append to the journal, failed ones too.
 func (m *Metrics) JournalAppend(d time.Duration) { m.journalAppend.Observe(d.Seconds()) }
+
+// Tool counts a call of a configured tool. Both names are from closed sets.
+func (m *Metrics) Tool(tool, outcome string, d time.Duration) {
+	m.toolCalls.WithLabelValues(tool, outcome).Inc()
+	m.toolDuration.WithLabelValues(tool).Observe(d.Seconds())
+}
 
 // HTTP counts a request that was answered. The route is the pattern that the
 // request matched, never its path; empty stands for none.

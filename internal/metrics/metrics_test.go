@@ -255,11 +255,27 @@ tutti_http_requests_total{code="other",method="other",route="other"} 1
 `, "http_requests_total")
 }
 
+func TestTools(t *testing.T) {
+	m := newMetrics()
+	m.Tool("weather", "ok", time.Second)
+	m.Tool("weather", "timeout", 2*time.Second)
+	m.Tool("wiki_search", "ok", 4*time.Second)
+	expect(t, m, `
+# HELP tutti_tool_calls_total Calls of tools, by how they ended; invalid_arguments never went out.
+# TYPE tutti_tool_calls_total counter
+tutti_tool_calls_total{outcome="ok",tool="weather"} 1
+tutti_tool_calls_total{outcome="ok",tool="wiki_search"} 1
+tutti_tool_calls_total{outcome="timeout",tool="weather"} 1
+`, "tool_calls_total")
+	wantSum(t, m, "tutti_tool_call_duration_seconds", 3, 1+2+4)
+}
+
 // Everything that can be shown is, and as Prometheus's own linter likes it.
 func TestEveryMetricIsShownAndLinted(t *testing.T) {
 	m := newMetrics()
 	m.Pool(llm.NewPool(nil, 7, nil))
 	m.JournalAppend(time.Millisecond)
+	m.Tool("weather", "ok", time.Millisecond)
 	m.HTTP("/livez", "GET", 200, time.Millisecond)
 	m.called(&llm.Request{Role: llm.Worker, Model: "big"}, []llm.Call{{
 		Queued: at(0), Started: at(1), FirstToken: at(2), Ended: at(3), Usage: llm.Usage{Prompt: 1, Cached: 1, Completion: 1},
@@ -283,7 +299,7 @@ func TestEveryMetricIsShownAndLinted(t *testing.T) {
 	for _, name := range strings.Fields(`runs_total runs_in_flight run_duration_seconds run_overhead_seconds llm_calls_total
 		llm_call_duration_seconds llm_time_to_first_token_seconds llm_calls_per_run llm_tokens_total llm_cost_usd_total
 		llm_retries_total subtasks_total subtask_duration_seconds failures_total pool_slots pool_in_use pool_wait_seconds llm_limit
-		journal_append_seconds http_requests_total http_request_duration_seconds build_info`) {
+		journal_append_seconds tool_calls_total tool_call_duration_seconds http_requests_total http_request_duration_seconds build_info`) {
 		if !strings.Contains(shown, "# TYPE tutti_"+name+" ") {
 			t.Errorf("tutti_%s is not shown", name)
 		}
