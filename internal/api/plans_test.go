@@ -160,6 +160,8 @@ func (constants) Check(expression string, _, _ []string) (orchestration.Reads, e
 	return orchestration.Reads{}, nil
 }
 
+func (constants) Reserved(string) bool { return false }
+
 func TestExpectedCalls(t *testing.T) {
 	c := serve(t, func(o *Options, _ *world) { o.Defaults.Expressions = constants{} })
 	const worker = `{"description":"d"}`

@@ -50,11 +50,14 @@ func (r *Run) lone() (lone *SubtaskState) {
 	return lone
 }
 
-// last returns the one subtask of the plan that the others lead to, "" when there
-// are several or it did not succeed: what it gives is the final output where no
-// model makes one.
+// last returns the one subtask of a caller's plan that the others lead to, "" when
+// there are several or it did not succeed: what it gives is the final output where
+// no model makes one. The shape of a planner's plan is nothing to rely on.
 func (r *Run) last() string {
 	var last *SubtaskState
+	if r.Spec.Plan == nil {
+		return ""
+	}
 	for _, s := range r.Subtasks {
 		if !s.answers() || slices.ContainsFunc(r.node(s).awaited, func(n *node) bool { return n.answers() }) {
 			continue
