@@ -90,12 +90,17 @@ f:12:7: /plan/subtasks/2/description: Subtask d has no description: say what is 
     - {id: a, descr: x}
     - {id: 2, description: y}
     - {id: c, description: z, depends_on: ["2", q]}
-    - {id: d, description: z, depends_on: 5}
+    - {id: d, depends_on: 5}
+    - {id: e, description: [z]}
+    - just text
 `, `f:5:7: /plan/subtasks/0/description: Subtask a has no description: say what is to be done.
 f:5:15: /plan/subtasks/0/descr: The key "descr" is unknown.
 f:6:12: /plan/subtasks/1/id: This must be of type string, not number. Put it in quotes.
 f:7:49: /plan/subtasks/2/depends_on/1: Subtask c depends on "q", which is no subtask of the plan.
-f:8:43: /plan/subtasks/3/depends_on: This must be of type array, not number.
+f:8:7: /plan/subtasks/3/description: Subtask d has no description: say what is to be done.
+f:8:27: /plan/subtasks/3/depends_on: This must be of type array, not number.
+f:9:28: /plan/subtasks/4/description: This must be of type string, not array.
+f:10:7: /plan/subtasks/5: This must be of type object, not string.
 `},
 		{"policy", head + "policy:\n  - regex: ok\n  - {regex: ok, max_revision: 1}\n", "f:5:17: /policy/1/max_revision: The key \"max_revision\" is unknown; perhaps max_revisions is meant.\n"},
 	} {
@@ -144,5 +149,17 @@ func TestDeepFaults(t *testing.T) {
 		if !strings.Contains(all, want) {
 			t.Errorf("nobody says %sbut\n%s", want, all)
 		}
+	}
+}
+
+// TestUnreadPart has a part that was not read told once, not also as missing.
+func TestUnreadPart(t *testing.T) {
+	if !kindsKnown() {
+		t.Skip("the core knows no loops")
+	}
+	got, _ := Parse("f", []byte(head+"plan:\n  subtasks:\n    - {kind: loop, loop: 5}\n"))
+	const want = "f:5:26: /plan/subtasks/0/loop: This must be of type object, not number.\n"
+	if diff := cmp.Diff(want, lines(got.Check(rules()))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

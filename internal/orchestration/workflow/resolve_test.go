@@ -192,6 +192,7 @@ func TestLoad(t *testing.T) {
 			"c.yaml", "name: c\nversion: \"1\"\nplan:\n  subtasks:\n    - kind: workflow\n      workflow: {name: d}\n",
 			"d.yaml", "name: d\nversion: \"1\"\nplan:\n  subtasks:\n    - kind: workflow\n      workflow: {name: c}\n    - kind: workflow\n      workflow: {name: none}\n",
 			"e.yaml", "[",
+			"g.yaml", "name: g\nversion: \"1\"\nplan: {subtasks: [{id: x}]}\n", "h.yaml", "name: h\nversion: \"1\"\nplan: {subtasks: [{kind: workflow, workflow: {name: g}}]}\n",
 		), rules())
 		const want = `b.yaml:2:10: /version: The file a.yaml has the workflow a@1 already.
 b.yaml:4:1: /tsk: The key "tsk" is unknown; perhaps task is meant.
@@ -199,6 +200,7 @@ c.yaml:6:17: /plan/subtasks/0/workflow/body/0/workflow/name: The workflow is par
 d.yaml:6:17: /plan/subtasks/0/workflow/body/0/workflow/name: The workflow is part of itself: d@1 → c@1 → d@1.
 d.yaml:8:24: /plan/subtasks/1/workflow/name: There is no workflow "none"; perhaps one is meant.
 e.yaml:2:1: This is no YAML: did not find expected node content.
+g.yaml:3:19: /plan/subtasks/0/description: Subtask x has no description: say what is to be done.
 `
 		got := lines(faults)
 		var kept strings.Builder
@@ -207,6 +209,9 @@ e.yaml:2:1: This is no YAML: did not find expected node content.
 				t.Errorf("nobody says %s", line)
 			}
 			kept.WriteString(line)
+		}
+		if strings.Contains(got, "workflow/body/0/description") || strings.Contains(got, "workflow/body/1/workflow/name") {
+			t.Errorf("what is wrong with one is told of those that it is put into, too:\n%s", got)
 		}
 		if kindsKnown() && got != kept.String() {
 			t.Errorf("got\n%s", got)

@@ -206,21 +206,21 @@ func members(object json.RawMessage) []Preset {
 // into.
 var subtaskPart = regexp.MustCompile(`^.*/(subtasks|body)/\d+`)
 
-// hides reports whether a fault that Parse found explains one at a pointer, or
-// makes it doubtful.
+// hides reports whether a fault that Parse found explains one at a pointer: it
+// is of the same value, or of a part that was not read and that the value lacks now.
 func (t *Template) hides(pointer string) bool {
 	for _, f := range t.shape {
-		whole := f.Pointer
-		switch f.Code {
-		case "wrong_type", "invalid_duration", "out_of_range", "not_supported", "invalid_number": // it was not read
-			if part := subtaskPart.FindString(whole); part != "" {
-				whole = part
-			} else if within(whole, "/plan") {
-				whole = "/plan"
-			}
+		if f.Pointer == "" {
+			continue
 		}
-		if within(pointer, whole) && whole != "" {
+		if within(pointer, f.Pointer) {
 			return true
+		}
+		switch f.Code {
+		case "wrong_type", "invalid_duration", "out_of_range", "not_supported", "invalid_number":
+			if subtask := subtaskPart.FindString(f.Pointer); subtask != "" && within(f.Pointer, pointer) && within(pointer, subtask) {
+				return true
+			}
 		}
 	}
 	return false
