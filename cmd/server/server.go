@@ -60,9 +60,6 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 			s.release()
 		}
 	}()
-	if s.workflows, err = newWorkflows(&c); err != nil {
-		return nil, err
-	}
 	if s.models, err = newModels(&c); err != nil {
 		return nil, err
 	}
@@ -70,6 +67,9 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 	s.metrics.Pool(pool)
 	s.client = s.metrics.Client(pool)
 	if err := s.openTools(ctx); err != nil {
+		return nil, err
+	}
+	if s.workflows, err = s.newWorkflows(); err != nil {
 		return nil, err
 	}
 

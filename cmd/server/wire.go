@@ -14,6 +14,7 @@ import (
 	"github.com/tutti-run/tutti/internal/metrics"
 	"github.com/tutti-run/tutti/internal/orchestration"
 	"github.com/tutti-run/tutti/internal/orchestration/agent"
+	"github.com/tutti-run/tutti/internal/orchestration/expr"
 	"github.com/tutti-run/tutti/internal/orchestration/journal"
 	"github.com/tutti-run/tutti/internal/orchestration/local"
 	"github.com/tutti-run/tutti/internal/orchestration/webhook"
@@ -26,6 +27,9 @@ func newMetrics(c *Config) *metrics.Metrics {
 	}
 	return metrics.New(metrics.Options{Version: version(), Models: names, Workers: sorted(c.Workers)})
 }
+
+// language is what expressions are written in.
+var language = expr.New()
 
 // A service is what has the journal: it drives runs.
 type service struct {
@@ -47,10 +51,11 @@ func (s *server) takeOver(ctx context.Context) (*service, error) {
 	kept := record{j, s.metrics}
 	performer := agent.New(agent.Options{
 		Client: s.client, Texts: kept, Logger: s.log, Holds: treasury{j, s.config.dailyBudgets()},
+		Tools: s.tools, Cache: kept,
 	})
 	driver := local.New(local.Options{
 		Journal: kept, Agent: performer, Logger: s.log, Appended: s.metrics.Appended,
-		Funcs:   orchestration.Funcs{Tokens: agent.Tokens},
+		Funcs:   orchestration.Funcs{Tokens: agent.Tokens, Expressions: language},
 		MaxRuns: s.config.MaxRuns, MaxQueued: s.config.MaxQueuedRuns, Shed: newPressure().high,
 		MaxRunsOf: func(tenant string) int { return s.config.Tenants[tenant].Limits.MaxRuns },
 	})
@@ -121,14 +126,13 @@ func wake(ctx context.Context, s *webhook.Sender, owing <-chan struct{}) {
 
 // options are what the API is made of, with what more is set.
 func (s *server) options(set func(*api.Options)) api.Options {
-	defaults := s.config.runDefaults()
-	defaults.Tools = s.tools.Tools()
 	o := api.Options{
-		Checker:  checker{},
-		Fetcher:  api.NewFetcher(),
-		Defaults: defaults,
-		Tenants:  s.config.tenantKeys(),
-		Budgeted: func(tenant string) bool { return s.config.Tenants[tenant].Limits.CostUSDPerDay > 0 },
+		Checker:   checker{},
+		Fetcher:   api.NewFetcher(),
+		Workflows: s.workflows,
+		Defaults:  s.runDefaults(),
+		Tenants:   s.config.tenantKeys(),
+		Budgeted:  func(tenant string) bool { return s.config.Tenants[tenant].Limits.CostUSDPerDay > 0 },
 
 		WebhookTenants:  s.config.webhookTenants(),
 		WebhookLoopback: s.config.webhookLoopback(),
@@ -160,6 +164,13 @@ func (r record) Append(ctx context.Context, c orchestration.Commit) error {
 	return err
 }
 
+// Cached returns what the tenant's cache has under a key. What cannot be read is
+// not there: the call is made.
+func (r record) Cached(ctx context.Context, tenant, key string) (string, bool) {
+	output, ok, err := r.Journal.Cached(ctx, tenant, key, time.Now())
+	return output, ok && err == nil
+}
+
 // Text returns the body of an event.
 func (r record) Text(ctx context.Context, run string, seq int64) (string, error) {
 	e, err := r.Event(ctx, run, seq)
@@ -187,20 +198,31 @@ func (checker) Check(spec *orchestration.Spec) []api.Fault {
 	return faults
 }
 
+// runDefaults are what a request that does not say otherwise gets from a server
+// with these tools.
+func (s *server) runDefaults() api.Defaults {
+	d := s.config.runDefaults()
+	d.Tools = s.tools.Tools()
+	return d
+}
+
 // runDefaults are what a request that does not say otherwise gets.
 func (c *Config) runDefaults() api.Defaults {
 	return api.Defaults{
 		Planner:     orchestration.Planner{Role: orchestration.Role{Model: c.PlannerModel}},
 		Worker:      orchestration.Worker{Role: orchestration.Role{Model: c.Model}},
 		Synthesizer: orchestration.Synthesizer{Role: orchestration.Role{Model: c.SynthesizerModel}, Mode: orchestration.SynthesizeModel},
+		Evaluator:   orchestration.Role{Model: c.Model},
 		Limits: orchestration.Limits{
 			MaxConcurrency: 10, Timeout: 10 * time.Minute, SubtaskTimeout: time.Minute,
 			MaxAttempts: 3, MaxSubtasks: 100, MaxOutputBytes: 1 << 20,
-			MaxReplans: 3, ReplanCooldown: time.Minute,
+			MaxReplans: 3, ReplanCooldown: time.Minute, MaxIterations: orchestration.DefaultIterations,
 		},
-		Workers:   c.specialists(),
-		Models:    c.knownModels(),
-		Exclusive: len(c.Models) > 0,
+		Workers:     c.specialists(),
+		Models:      c.knownModels(),
+		Exclusive:   len(c.Models) > 0,
+		Expressions: language,
+		Schema:      agent.CheckSchema,
 	}
 }
 

@@ -18,12 +18,13 @@ import (
 
 // newWorkflows reads the folder of templates. Its error has every fault on a line
 // of its own.
-func newWorkflows(c *Config) (*workflow.Store, error) {
+func (s *server) newWorkflows() (*workflow.Store, error) {
+	c := &s.config
 	folder := os.DirFS(c.Workflows)
 	if c.sources["TUTTI_WORKFLOWS"] == "" {
 		folder = optional{folder}
 	}
-	store, faults := workflow.NewStore(folder, c.workflowRules())
+	store, faults := workflow.NewStore(folder, s.workflowRules())
 	var bad []error
 	for _, f := range faults {
 		bad = append(bad, errors.New(c.faultOf(f)))
@@ -53,17 +54,18 @@ func (o optional) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // workflowRules are what templates are checked by.
-func (c *Config) workflowRules() workflow.Rules {
-	d := c.runDefaults()
+func (s *server) workflowRules() workflow.Rules {
+	d := s.runDefaults()
 	rules := workflow.Rules{
 		Plan: orchestration.Rules{
-			MaxSubtasks: d.Limits.MaxSubtasks, MaxIterations: d.Limits.MaxIterations, Workers: d.Workers, Schema: agent.CheckSchema,
+			MaxSubtasks: d.Limits.MaxSubtasks, MaxIterations: d.Limits.MaxIterations,
+			Workers: d.Workers, Tools: d.Tools, Schema: d.Schema, Expressions: d.Expressions,
 		},
 		Conforms: agent.Conforms,
 		Prompts:  checkPrompts,
 	}
 	if d.Exclusive {
-		rules.Plan.Model = func(name string) bool { _, known := c.Models[name]; return known }
+		rules.Plan.Model = func(name string) bool { _, known := s.config.Models[name]; return known }
 	}
 	return rules
 }

@@ -8,44 +8,25 @@ import (
 	"strings"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/workflow"
 )
 
 // Workflows are the templates that runs can be made of.
 type Workflows interface {
 	// List returns the templates, by name and version.
-	List() []*Template
+	List() []*workflow.Template
 	// Get returns the template of a name@version or, of a name alone, its latest
 	// version.
-	Get(name string) (*Template, bool)
+	Get(name string) (*workflow.Template, bool)
 	// Read reads a template in YAML or in JSON, and checks it whole. With faults a
 	// template may come too, as far as it could be read.
-	Read(source []byte) (*Template, []WorkflowFault)
+	Read(source []byte) (*workflow.Template, []workflow.Fault)
 	// Apply returns what a run of the template begins with. The request is a JSON
-	// object without duplicate keys, into which problems point.
-	Apply(t *Template, request json.RawMessage) (Launch, []orchestration.Problem)
+	// object without duplicate keys, into which the faults point.
+	Apply(t *workflow.Template, request json.RawMessage) (workflow.Launch, []workflow.Fault)
 	// Resolve puts templates into the places that a plan has for them. Problems point
 	// into the plan.
 	Resolve(plan orchestration.Plan) (orchestration.Plan, []orchestration.Problem)
-}
-
-// A Template is what the API tells of a workflow.
-type Template struct {
-	Name        string
-	Version     string
-	Hash        string // SHA-256 of the file, in hex
-	Description string
-	Parameters  []Parameter
-	Task        string              // empty: a request brings it
-	Plan        *orchestration.Plan // as it is written; nil: the planner plans
-}
-
-// A Launch is what a run of a template begins with.
-type Launch struct {
-	// Request is the caller's over what the template presets, without workflow and
-	// plan, with all of context.
-	Request json.RawMessage
-	Plan    *orchestration.Plan // with other templates in their places; nil: the planner plans
-	Origin  orchestration.Origin
 }
 
 // workflow puts in the place of a request for a run of a template one that says
@@ -63,9 +44,11 @@ func (a *acceptance) workflow(spec *orchestration.Spec, raw []byte) {
 		a.add(codeInvalidRequest, "", "invalid", "cannot be decoded")
 		return
 	}
-	launch, problems := a.workflows.Apply(t, asked)
-	a.addAll(codeInvalidRequest, "", problems)
-	if len(problems) > 0 {
+	launch, faults := a.workflows.Apply(t, asked)
+	for _, f := range faults {
+		a.add(codeInvalidRequest, f.Pointer, f.Code, "%s", f.Detail)
+	}
+	if len(faults) > 0 {
 		return
 	}
 	whole := &RunRequest{}
@@ -90,7 +73,7 @@ func withoutAttachments(raw []byte) (json.RawMessage, error) {
 
 // template returns the template that the request names or holds, nil with a
 // fault where there is none.
-func (a *acceptance) template() *Template {
+func (a *acceptance) template() *workflow.Template {
 	const at = "/workflow"
 	if a.workflows == nil {
 		a.add(codeInvalidRequest, at, "unknown_workflow", "this server has no workflows")
@@ -146,7 +129,7 @@ func (s *server) ListWorkflows(context.Context, ListWorkflowsRequestObject) (Lis
 	l := WorkflowList{Data: []Workflow{}}
 	if s.Workflows != nil {
 		for _, t := range s.Workflows.List() {
-			l.Data = append(l.Data, t.view())
+			l.Data = append(l.Data, viewOf(t))
 		}
 	}
 	return ok(l), nil
@@ -156,7 +139,7 @@ func (s *server) ListWorkflows(context.Context, ListWorkflowsRequestObject) (Lis
 func (s *server) GetWorkflow(_ context.Context, request GetWorkflowRequestObject) (GetWorkflowResponseObject, error) {
 	if s.Workflows != nil {
 		if t, known := s.Workflows.Get(request.Name); known {
-			return ok(t.view()), nil
+			return ok(viewOf(t)), nil
 		}
 	}
 	return nil, problem(codeNotFound, "There is no workflow of that name and version.")
@@ -168,7 +151,14 @@ func (s *server) ValidateWorkflow(ctx context.Context, _ ValidateWorkflowRequest
 		return nil, notSupported("", "workflows are not supported here")
 	}
 	t, faults := s.Workflows.Read(exchangeOf(ctx).raw)
-	v := WorkflowValidation{Valid: len(faults) == 0, Problems: list(faults[:min(len(faults), maxFaults)])}
+	v := WorkflowValidation{Valid: len(faults) == 0, Problems: []WorkflowFault{}}
+	for _, f := range faults[:min(len(faults), maxFaults)] {
+		told := WorkflowFault{Pointer: f.Pointer, Code: f.Code, Detail: f.Detail}
+		if f.Line > 0 {
+			told.Line, told.Column = &f.Line, &f.Column
+		}
+		v.Problems = append(v.Problems, told)
+	}
 	if t != nil {
 		expected := s.Defaults.expectPlanned()
 		if t.Plan != nil {
@@ -180,10 +170,13 @@ func (s *server) ValidateWorkflow(ctx context.Context, _ ValidateWorkflowRequest
 	return ok(v), nil
 }
 
-func (t *Template) view() Workflow {
+func viewOf(t *workflow.Template) Workflow {
 	w := Workflow{
-		Name: t.Name, Version: t.Version, Hash: t.Hash, Description: t.Description, Parameters: list(t.Parameters),
+		Name: t.Name, Version: t.Version, Hash: t.Hash, Description: t.Description, Parameters: []Parameter{},
 		Task: optional(strings.TrimSpace(t.Task)),
+	}
+	for _, p := range t.Parameters {
+		w.Parameters = append(w.Parameters, Parameter(p))
 	}
 	if t.Plan != nil {
 		w.Plan = &WorkflowPlan{Analysis: t.Plan.Analysis, Subtasks: make([]PlannedSubtask, len(t.Plan.Subtasks))}

@@ -7,42 +7,42 @@ import (
 	"testing"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/workflow"
 )
 
 // shelf has one template, which presets a few things.
-type shelf struct{ t Template }
+type shelf struct{ t workflow.Template }
 
 func newShelf() *shelf {
-	return &shelf{Template{
+	return &shelf{workflow.Template{
 		Name: "research", Version: "2.0", Hash: strings.Repeat("ab", 32), Description: "Finds out",
-		Parameters: []Parameter{{Name: "topic", Required: true, Schema: json.RawMessage(`{"type":"string"}`)}, {Name: "depth", Default: json.RawMessage("3")}},
+		Parameters: []workflow.Parameter{{Name: "topic", Required: true, Schema: json.RawMessage(`{"type":"string"}`)}, {Name: "depth", Default: json.RawMessage("3")}},
 		Plan:       &orchestration.Plan{Version: 1, Analysis: "why", Subtasks: []orchestration.Subtask{{ID: "find", Description: "Find"}, {ID: "tell", Description: "Tell", DependsOn: []string{"find"}}}},
 	}}
 }
 
-func (s *shelf) List() []*Template { return []*Template{&s.t} }
+func (s *shelf) List() []*workflow.Template { return []*workflow.Template{&s.t} }
 
-func (s *shelf) Get(name string) (*Template, bool) {
+func (s *shelf) Get(name string) (*workflow.Template, bool) {
 	return &s.t, name == "research" || name == "research@2.0"
 }
 
-func (s *shelf) Read(source []byte) (*Template, []WorkflowFault) {
+func (s *shelf) Read(source []byte) (*workflow.Template, []workflow.Fault) {
 	if strings.Contains(string(source), "broken") {
-		line, column := 3, 5
-		return nil, []WorkflowFault{{Pointer: "/plan/subtasks/0/kind", Code: "not_allowed", Detail: "There is no such kind.", Line: &line, Column: &column}, {Code: "odd", Detail: "It is odd."}}
+		return nil, []workflow.Fault{{Pointer: "/plan/subtasks/0/kind", Code: "not_allowed", Detail: "There is no such kind.", Line: 3, Column: 5}, {Code: "odd", Detail: "It is odd."}}
 	}
 	t := s.t
 	t.Name, t.Plan = "inline", nil
 	return &t, nil
 }
 
-func (*shelf) Apply(t *Template, request json.RawMessage) (Launch, []orchestration.Problem) {
+func (*shelf) Apply(t *workflow.Template, request json.RawMessage) (workflow.Launch, []workflow.Fault) {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(request, &keys); err != nil || keys["attachments"] != nil {
-		return Launch{}, []orchestration.Problem{{Code: "odd", Detail: "The request is odd."}}
+		return workflow.Launch{}, []workflow.Fault{{Code: "odd", Detail: "The request is odd."}}
 	}
 	if !strings.Contains(string(keys["context"]), "topic") {
-		return Launch{}, []orchestration.Problem{{Pointer: "/context/topic", Code: "required", Detail: "The workflow needs the parameter topic."}}
+		return workflow.Launch{}, []workflow.Fault{{Pointer: "/context/topic", Code: "required", Detail: "The workflow needs the parameter topic."}}
 	}
 	delete(keys, "workflow")
 	for key, value := range map[string]string{"task": `"preset"`, "limits": `{"max_replans":0}`, "policy": `[{"regex":"x"}]`} {
@@ -54,7 +54,7 @@ func (*shelf) Apply(t *Template, request json.RawMessage) (Launch, []orchestrati
 	if err != nil {
 		panic(err)
 	}
-	return Launch{Request: whole, Plan: t.Plan, Origin: orchestration.Origin{Name: t.Name, Version: t.Version, Hash: t.Hash}}, nil
+	return workflow.Launch{Request: whole, Plan: t.Plan, Origin: orchestration.Origin{Name: t.Name, Version: t.Version, Hash: t.Hash}}, nil
 }
 
 func (s *shelf) Resolve(plan orchestration.Plan) (orchestration.Plan, []orchestration.Problem) {
