@@ -39,6 +39,7 @@ func find(a *ast.AST, subtask func(name string) bool) findings {
 	f.uses, f.byName, f.outputs = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	f.visit(a.Expr())
 	slices.Sort(f.reads.Subtasks)
+	slices.Sort(f.reads.Context)
 	if id, is := f.outputOf(a.Expr()); is {
 		f.reads.Bare = id
 	}
@@ -49,6 +50,9 @@ func (f *finder) visit(e ast.Expr) {
 	if id, is := f.subtaskOf(e); is {
 		f.read(e, id, true)
 		return
+	}
+	if key, is := f.memberOf("context", e); is {
+		add(&f.reads.Context, key)
 	}
 	switch e.Kind() {
 	case ast.IdentKind:
@@ -157,16 +161,24 @@ func (f *finder) read(e ast.Expr, id string, output bool) {
 // subtaskOf returns the subtask that an expression names: T1, subtasks["T1"] or
 // subtasks.T1.
 func (f *finder) subtaskOf(e ast.Expr) (string, bool) {
-	switch e.Kind() {
-	case ast.IdentKind:
+	if e.Kind() == ast.IdentKind {
 		name := e.AsIdent()
 		return name, f.subtask(name) && !f.isBound(name)
+	}
+	return f.memberOf("subtasks", e)
+}
+
+// memberOf returns the member that an expression names of one of our objects, as
+// object.member or object["member"].
+func (f *finder) memberOf(object string, e ast.Expr) (string, bool) {
+	is := func(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == object && !f.isBound(object) }
+	switch e.Kind() {
 	case ast.SelectKind:
-		return e.AsSelect().FieldName(), f.isSubtasks(e.AsSelect().Operand())
+		return e.AsSelect().FieldName(), is(e.AsSelect().Operand())
 	case ast.CallKind:
 		switch c := e.AsCall(); c.FunctionName() {
 		case operators.Index, operators.OptIndex, operators.OptSelect:
-			if f.isSubtasks(c.Args()[0]) {
+			if is(c.Args()[0]) {
 				return literal(c.Args()[1])
 			}
 		}
@@ -180,10 +192,6 @@ func (f *finder) outputOf(e ast.Expr) (string, bool) {
 		return "", false
 	}
 	return f.subtaskOf(e.AsSelect().Operand())
-}
-
-func (f *finder) isSubtasks(e ast.Expr) bool {
-	return e.Kind() == ast.IdentKind && e.AsIdent() == "subtasks" && !f.isBound("subtasks")
 }
 
 func (f *finder) isBound(name string) bool { return slices.Contains(f.bound, name) }
