@@ -200,7 +200,7 @@ type (
 	// SubtaskSkipped says that a subtask will not be performed, or that the run
 	// does without it.
 	SubtaskSkipped struct {
-		Because Because `json:"because,omitempty"` // it is not missed, and has not failed; empty: Failure says why
+		Because Because `json:"because,omitempty"` // it is not missed, and has not failed: Failure says why in its detail alone
 		Failure Failure `json:"failure"`
 		Calls   []Call  `json:"calls,omitempty"`
 	}

@@ -84,6 +84,11 @@ func (d *decision) skipDependants(s *SubtaskState) {
 	}
 }
 
+// skippedBecause tells of a subtask that is left out and not missed.
+func skippedBecause(because Because, detail string) *SubtaskSkipped {
+	return &SubtaskSkipped{Because: because, Failure: Failure{Detail: detail}}
+}
+
 func verb(s Status) string {
 	switch s {
 	case StatusSkipped:

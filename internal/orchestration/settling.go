@@ -104,7 +104,7 @@ func (d *decision) stopEarly() {
 	for _, s := range r.Subtasks {
 		switch {
 		case s.Status == StatusPending:
-			d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Because: BecauseStopped})
+			d.emitFor(s.ID, s.Attempts, skippedBecause(BecauseStopped, "A decision ended the run with what it has."))
 		case s.Status == StatusWaiting:
 			d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
 		case s.Calling:

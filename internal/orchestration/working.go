@@ -15,7 +15,7 @@ func (d *decision) begin(s *SubtaskState) {
 			d.subtaskFailed(s, *failure, "", nil)
 			return
 		case string(value) != "true":
-			d.emitFor(s.ID, 0, &SubtaskSkipped{Because: BecauseCondition})
+			d.emitFor(s.ID, s.Attempts, skippedBecause(BecauseCondition, "Its condition is false."))
 			return
 		}
 	}
