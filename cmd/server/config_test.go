@@ -267,9 +267,9 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 			},
 		},
 		"tools of a wrong shape": {
-			file: "tools:\n  a: {http: {url: u, headers: {A: [x], B: {env: X, key: sk-1}, C: {}, D: {env: A, file: B}}}, retry: 1}\n  b: {timeout: soon}",
+			file: "tools:\n  a: {http: {url: u, headers: {A: [x], B: {env: X, word: sk-1}, C: {}, D: {env: A, file: B}}}, retry: 1}\n  b: {timeout: soon}",
 			want: []string{
-				"line 2: want a text, {env: VARIABLE} or {file: PATH}", "line 2: unknown key key", "line 2: want one of env and file", "line 2: want one of env and file",
+				"line 2: want a text, {env: VARIABLE} or {file: PATH}", "line 2: unknown key word", "line 2: want one of env and file", "line 2: want one of env and file",
 				"line 2: unknown key retry", "line 3: `soon` is not a duration",
 			},
 		},
