@@ -256,6 +256,24 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 				"line 3: workers.a b.reasoning_effort: want a word", "line 2: workers.default: default and other stand for",
 			},
 		},
+		"tools": {
+			file: "tools:\n  a b: {}\n  web:\n    description: x\n    schema: {type: object, properties: {q: {$ref: file:///etc/passwd}}}\n    http:\n      url: http://example.com/\n      headers:\n        Authorization: Bearer sk-1\n        X-Token: {env: UNSET}\n" +
+				"  files:\n    mcp:\n      command: [server]\n      env: {TOKEN: {file: nowhere}}\nworkers:\n  w:\n    tools: [web, files_any, gone, web]",
+			want: []string{
+				"line 2: tools.a b: a tool's name", "line 2: tools.a b: it needs one of http and mcp", "line 14: tools.files.mcp.env.TOKEN: open nowhere",
+				"line 10: tools.web.http.headers.X-Token: the environment variable UNSET is not set", `line 5: tools.web.schema: the JSON Schema cannot be used: failing loading "file:`,
+				"line 7: tools.web.http.url: want https", "line 9: tools.web.http.headers.Authorization: it may be a secret",
+				`line 17: workers.w.tools.2: there is no tool "gone"`, "line 17: workers.w.tools.3: web is there twice",
+			},
+		},
+		"tools of a wrong shape": {
+			file: "tools:\n  a: {http: {url: u, headers: {A: [x], B: {env: X, word: sk-1}, C: {}, D: {env: A, file: B}}}, retry: 1}\n  b: {timeout: soon}",
+			want: []string{
+				"line 2: want a text, {env: VARIABLE} or {file: PATH}", "line 2: unknown key word", "line 2: want one of env and file", "line 2: want one of env and file",
+				"line 2: unknown key retry", "line 3: `soon` is not a duration",
+			},
+		},
+		"no JSON": {file: "tools: {a: {description: x, schema: {type: .inf}, http: {url: u}}}", want: []string{"line 1: tools.a.schema: it is no JSON"}},
 		"tenants": {
 			file: "tenants:\n  a: {keys: [" + sum + "]}\n  b: {keys: [sk-1234, " + strings.ToUpper(sum) + "]}\n  c: {}\n  d e: {keys: []}",
 			want: []string{

@@ -59,6 +59,9 @@ func (c *composer) plan(h hints) plan {
 	types := h.types
 	if len(types) == 0 {
 		types = c.offeredTypes()
+		if offersOurs(types) {
+			types = nil
+		}
 	}
 	topic, orders := c.topic(160), c.wish.forWorkers()
 	p := plan{Analysis: fmt.Sprintf("%s “%s” falls into %d parts.", simulated, c.topic(100), n)}
@@ -147,6 +150,17 @@ func round(i, of int) string {
 		return ""
 	}
 	return fmt.Sprintf(" (part %d)", i/of+1)
+}
+
+// offersOurs reports whether those who do the first duties and the closing one
+// are on offer: the duties suit them better than a take of everybody's.
+func offersOurs(types []string) bool {
+	for _, kind := range []string{duties[0].kind, duties[1].kind, closing.kind} {
+		if !slices.Contains(types, kind) {
+			return false
+		}
+	}
+	return true
 }
 
 // moreStyles follow those of an example, which need not be all.

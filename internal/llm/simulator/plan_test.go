@@ -97,13 +97,18 @@ func TestPlanInXML(t *testing.T) {
 
 func TestPlanUsesTheWorkersOffered(t *testing.T) {
 	_, c := serve(t, Options{})
-	prompt := "<workers>\n- chef: cooks\n- critic\n</workers>\nAnswer with {\"subtasks\": []}, exactly 4 of them as subtasks.\n\nCook"
-	var types []string
-	for _, s := range checkPlan(t, text(t, c, ask(prompt)), 4).Subtasks {
-		types = append(types, s.Type)
-	}
-	if got := strings.Join(types, " "); got != "chef critic chef critic" {
-		t.Error(got)
+	for offered, want := range map[string]string{
+		"- chef: cooks\n- critic": "chef critic chef critic",
+		"- analyst\n- coder\n- researcher\n- reviewer\n- writer: writes": "researcher analyst strategist writer",
+	} {
+		prompt := "<workers>\n" + offered + "\n</workers>\nAnswer with {\"subtasks\": []}, exactly 4 of them as subtasks.\n\nCook"
+		var types []string
+		for _, s := range checkPlan(t, text(t, c, ask(prompt)), 4).Subtasks {
+			types = append(types, s.Type)
+		}
+		if got := strings.Join(types, " "); got != want {
+			t.Error(got)
+		}
 	}
 }
 

@@ -1,14 +1,19 @@
 package tool
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -336,4 +341,40 @@ func TestCloseEndsTheProcess(t *testing.T) {
 		s.Close()
 		given.Wait()
 	}
+}
+
+// What a process has started ends with it, whether it is gone already or ignores
+// a polite signal.
+func TestTheWholeGroupEnds(t *testing.T) {
+	for name, script := range map[string]string{
+		"an orphan": "sleep 1000 &",
+		"stubborn":  "trap '' TERM; sleep 1000 & while :; do sleep 1000; done",
+	} {
+		p, err := startProcess(&MCP{Command: []string{"sh", "-c", script}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.end()
+		group := p.cmd.Process.Pid
+		for patience := time.Now().Add(10 * time.Second); syscall.Kill(-group, 0) == nil && !zombies(group); {
+			if time.Now().After(patience) {
+				_ = syscall.Kill(-group, syscall.SIGKILL)
+				t.Fatalf("%s: something of it is left", name)
+			}
+		}
+	}
+}
+
+// zombies reports whether all that is left of a group are processes that have
+// ended, and that nobody has waited for.
+func zombies(group int) bool {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, _ := os.ReadFile(path)
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if len(fields) > 2 && fields[2] == strconv.Itoa(group) && fields[0] != "Z" {
+			return false
+		}
+	}
+	return true
 }
