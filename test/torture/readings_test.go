@@ -37,6 +37,11 @@ func TestReadings(t *testing.T) {
 		if read.Decode(&plans[i]) != nil || read.Decode(&problems) != nil {
 			t.Fatalf("%s has no verdict", file)
 		}
+		for j := range plans[i].Subtasks { // nobody is configured, so a worker that is named is a style
+			if s := &plans[i].Subtasks[j]; s.Worker != "" {
+				s.Type, s.Worker = s.Worker, ""
+			}
+		}
 		if len(problems) > 0 || plans[i].Check(orchestration.Rules{MaxSubtasks: 10}) != nil {
 			plans[i] = orchestration.Plan{}
 		}

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -10,9 +11,9 @@ import (
 // A Cache has outputs that may be used in the place of a call. It is safe for
 // concurrent use.
 type Cache interface {
-	// Cached returns what the tenant keeps under the key. What cannot be read is not
-	// there: the call is made.
-	Cached(ctx context.Context, tenant, key string) (output string, ok bool)
+	// Cached returns what the tenant keeps under the key, if that has not expired by
+	// now. What cannot be read is not there: the call is made.
+	Cached(ctx context.Context, tenant, key string, now time.Time) (output string, ok bool, err error)
 }
 
 // flights are the calls with a key that are under way in this process, so that
@@ -89,7 +90,7 @@ func (p *performance) once(ctx context.Context, key string, use func(output stri
 func (p *performance) lead(ctx context.Context, at flightKey, f *flight, use func(output string) bool, call func() (output string, good bool)) {
 	defer p.flights.leave(at, f)
 	if p.cache != nil {
-		if output, ok := p.cache.Cached(ctx, at.tenant, at.key); ok && use(output) {
+		if output, ok, err := p.cache.Cached(ctx, at.tenant, at.key, time.Now()); err == nil && ok && use(output) {
 			f.output, f.good = output, true
 			return
 		}

@@ -17,14 +17,17 @@ import (
 // A store is a cache by tenant/key.
 type store map[string]string
 
-func (s store) Cached(_ context.Context, tenant, key string) (string, bool) {
+func (s store) Cached(_ context.Context, tenant, key string, _ time.Time) (string, bool, error) {
 	output, ok := s[tenant+"/"+key]
-	return output, ok
+	if output == "lost" {
+		return output, true, errLost
+	}
+	return output, ok, nil
 }
 
 func TestWhatWasMadeBefore(t *testing.T) {
 	const plan = `{"version":0,"subtasks":[{"id":"T1","kind":"worker","type":"x","description":"do it"}]}`
-	cache := store{"acme/k": "from before", "acme/plan": plan, "acme/bad": "no plan", "other/theirs": "secret"}
+	cache := store{"acme/k": "from before", "acme/plan": plan, "acme/bad": "no plan", "acme/lost": "lost", "other/theirs": "secret"}
 	m := model(says(`{"subtasks":[{"id":"T1","type":"x","description":"anew"}]}`))
 	perform := func(c orchestration.Command, deltas func(orchestration.Delta)) orchestration.Said {
 		spec := testSpec()
@@ -51,6 +54,7 @@ func TestWhatWasMadeBefore(t *testing.T) {
 	}
 	for name, c := range map[string]orchestration.Command{
 		"another tenant's":    orchestration.Work{Subtask: formal, Attempt: 1, CacheKey: "theirs"},
+		"unreadable":          orchestration.Work{Subtask: formal, Attempt: 1, CacheKey: "lost"},
 		"a revision":          reworked(orchestration.Work{Subtask: formal, CacheKey: "k"}),
 		"no plan":             orchestration.MakePlan{Attempt: 1, CacheKey: "bad"},
 		"a repair":            orchestration.MakePlan{Attempt: 1, CacheKey: "plan", Repair: &orchestration.Repair{Answer: whole("x")}},

@@ -176,7 +176,7 @@ func TestChecksWithinAReserve(t *testing.T) {
 		m := model(func(req *llm.Request) (*llm.Response, error) {
 			text := yes
 			if req.Role == llm.Worker {
-				text = strings.Repeat("word ", req.MaxTokens/2)
+				text = strings.Repeat("word ", req.MaxTokens)
 			}
 			resp, err := says(text)(req)
 			resp.Calls[0].Usage = llm.Usage{Prompt: spentOn(req), Completion: tokens(text)}

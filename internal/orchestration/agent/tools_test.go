@@ -220,7 +220,9 @@ func TestToolsWithinAReserve(t *testing.T) {
 				prompt += spentOn(req)
 				resp, err := says("done")(req)
 				if len(req.Tools) > 0 {
-					offered++
+					if offered++; req.MaxTokens > test.reserve.AnswerTokens/2 {
+						t.Errorf("a round may take %d tokens", req.MaxTokens)
+					}
 					resp.Text, resp.ToolCalls = "", []llm.ToolCall{look("a", `{"id":"x"}`)}
 				}
 				resp.Calls[0].Usage = llm.Usage{Prompt: spentOn(req), Completion: 20}
@@ -246,7 +248,7 @@ func TestDeltasOfAWorkerWithTools(t *testing.T) {
 	withTools(spec)
 	spec.Deltas = true
 	m := model(func(req *llm.Request) (*llm.Response, error) {
-		resp, err := says("let me look")(req)
+		resp, err := says("<response>let me look</response>")(req)
 		resp.ToolCalls = []llm.ToolCall{look("a", `{"id":"x"}`)}
 		return resp, err
 	}, says("<response>found</response>"))
