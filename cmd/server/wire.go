@@ -164,13 +164,6 @@ func (r record) Append(ctx context.Context, c orchestration.Commit) error {
 	return err
 }
 
-// Cached returns what the tenant's cache has under a key. What cannot be read is
-// not there: the call is made.
-func (r record) Cached(ctx context.Context, tenant, key string) (string, bool) {
-	output, ok, err := r.Journal.Cached(ctx, tenant, key, time.Now())
-	return output, ok && err == nil
-}
-
 // Text returns the body of an event.
 func (r record) Text(ctx context.Context, run string, seq int64) (string, error) {
 	e, err := r.Event(ctx, run, seq)
