@@ -10,7 +10,7 @@ import (
 // capitals or not, with blanks where none should be, with any attributes. That
 // is more lenient than what writes them, so what it lets pass is harmless.
 var (
-	opening = regexp.MustCompile(`(?i)<\s*(task|context|plan|dependencies|results|subtask)(\s[^<>]*)?>`)
+	opening = regexp.MustCompile(`(?i)<\s*(task|context|plan|dependencies|inputs|results|subtask|refused|feedback|rubric|question|options|output)(\s[^<>]*)?>`)
 	role    = regexp.MustCompile(`“[^“”\n]*”`)
 )
 
@@ -40,9 +40,11 @@ func frame(prompt string) string {
 		}
 		switch name {
 		case "results":
-			b.WriteString(elements("result", content))
+			b.WriteString(elements("result", "id", content))
 		case "dependencies":
-			b.WriteString(elements("output", content))
+			b.WriteString(elements("output", "id", content))
+		case "inputs":
+			b.WriteString(elements("input", "name", content))
 		case "subtask":
 			b.WriteString(fields(content))
 		}
@@ -50,9 +52,10 @@ func frame(prompt string) string {
 	}
 }
 
-// elements lists the elements of a section, and whatever stands between them.
-func elements(name, content string) string {
-	element := regexp.MustCompile(`(?i)<\s*` + name + `[\s/][^<]*?\bid\s*=\s*["']?([^"'>\s]*)[^<]*?>`)
+// elements lists the elements of a section by an attribute, and whatever stands
+// between them.
+func elements(name, attribute, content string) string {
+	element := regexp.MustCompile(`(?i)<\s*` + name + `[\s/][^<]*?\b` + attribute + `\s*=\s*["']?([^"'>\s]*)[^<]*?>`)
 	var b strings.Builder
 	for {
 		at := element.FindStringSubmatchIndex(content)

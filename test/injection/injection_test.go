@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tutti-run/tutti/internal/llm/simulator"
 	"github.com/tutti-run/tutti/test/service"
 )
 
@@ -131,6 +132,44 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s %s: status %d, %s", kind, text, a.Status, a.Body)
 			}
 		}
+	}
+	w.wantQuiet(t)
+}
+
+// What is checked, revised, decided upon or planned with is material, too. The
+// output of T1 is whatever a payload says; it is refused once, judged, given on by
+// name, and decided and planned upon.
+func TestKinds(t *testing.T) {
+	w := start(t)
+	r := request{Task: "Tell of rivers", Plan: map[string]any{"subtasks": []map[string]any{
+		{"id": "T1", "description": "Find the facts", "check": map[string]any{"rubric": "It is long."}},
+		{"id": "T2", "description": "Write it up", "input": map[string]string{"facts": "T1.output"}},
+		{"id": "D1", "kind": "decide", "depends_on": []string{"T2"}, "decide": map[string]any{"by": "model", "prompt": "Is it long?", "options": []string{"yes", "no"}}},
+		{"id": "P1", "kind": "plan", "depends_on": []string{"D1", "T1"}, "plan": map[string]any{"task": "'Go on'"}},
+	}}}
+	play := func(t *testing.T, payload string) told {
+		t.Helper()
+		refused := false
+		w.mu.Lock()
+		w.replies = map[simulator.Role]func(simulator.Request) string{simulator.Evaluator: func(r simulator.Request) string {
+			switch {
+			case strings.Contains(r.Messages[1].Text, "<question>"):
+				return `{"option":"yes"}`
+			case refused:
+				return `{"satisfied":true,"feedback":""}`
+			}
+			refused = true
+			return raw(map[string]any{"satisfied": false, "feedback": payload})
+		}}
+		w.mu.Unlock()
+		return w.do(t, r, raw(map[string]any{"subtasks": []planned{{"T1", "formal", "Find more", nil}}}), payload, payload)
+	}
+	calm := play(t, "The Nile is long.")
+	if len(calm.prompts) != 9 {
+		t.Fatalf("%d calls: %v", len(calm.prompts), ids(calm.run))
+	}
+	for i, payload := range payloads(t) {
+		t.Run(strconv.Itoa(i+1), func(t *testing.T) { play(t, payload).like(t, calm) })
 	}
 	w.wantQuiet(t)
 }

@@ -49,6 +49,7 @@ type world struct {
 
 	mu      sync.Mutex
 	answers map[simulator.Role]string
+	replies map[simulator.Role]func(simulator.Request) string // in the place of an answer
 	sent    []simulator.Request
 }
 
@@ -77,6 +78,11 @@ func (w *world) answer(r simulator.Request) (simulator.Reply, bool) {
 		asked = simulator.Planner
 	case strings.HasPrefix(system, "You are the synthesizer"):
 		asked = simulator.Synthesizer
+	case strings.HasPrefix(system, "You are the evaluator"):
+		asked = simulator.Evaluator
+	}
+	if f := w.replies[asked]; f != nil {
+		return simulator.Reply{Text: f(r), Usage: &simulator.Usage{Prompt: 10, Completion: 5}}, true
 	}
 	return simulator.Reply{Text: w.answers[asked], Usage: &simulator.Usage{Prompt: 10, Completion: 5}}, true
 }
@@ -87,6 +93,7 @@ type request struct {
 	Context     map[string]any `json:"context,omitempty"`
 	Worker      any            `json:"worker,omitempty"`
 	Synthesizer any            `json:"synthesizer,omitempty"`
+	Plan        any            `json:"plan,omitempty"`
 }
 
 // A planned subtask, as a planner writes it.
@@ -156,7 +163,7 @@ func (w *world) do(t *testing.T, r request, planner, worker, synthesizer string)
 // like checks that a run took the very course of another.
 func (got told) like(t *testing.T, want told) {
 	t.Helper()
-	if got.run.Status != "succeeded" || got.run.Plan.Source != "planner" || got.run.Usage != want.run.Usage {
+	if got.run.Status != "succeeded" || got.run.Plan.Source != want.run.Plan.Source || got.run.Usage != want.run.Usage {
 		t.Errorf("the run is %s by a plan of the %s, at a cost of %+v, want %+v", got.run.Status, got.run.Plan.Source, got.run.Usage, want.run.Usage)
 	}
 	if !slices.Equal(ids(got.run), ids(want.run)) {

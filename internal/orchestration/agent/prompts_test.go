@@ -78,6 +78,8 @@ func TestPrompts(t *testing.T) {
 		{"worker_own_rework", ownPrompts, reworked(orchestration.Work{Subtask: formal, Attempt: 2})},
 		{"worker_schema", nil, orchestration.Work{Subtask: formal, Attempt: 1, Checks: []orchestration.Check{{JSONSchema: json.RawMessage(`{"type":"object"}`)}}}},
 		{"worker_tools", withTools, orchestration.Work{Subtask: formal, Attempt: 1}},
+		{"worker_own_tools", func(s *orchestration.Spec) { ownPrompts(s); withTools(s) }, orchestration.Work{Subtask: formal, Attempt: 1}},
+		{"worker_fallback_tools", withTools, orchestration.Work{Subtask: formal, Attempt: 2, Fallback: true}},
 		{"worker_fallback_own", nil, orchestration.Work{Subtask: fellBack, Attempt: 2, Fallback: true, Inputs: inputWork.Inputs}},
 		{"worker_context", nil, orchestration.Work{Subtask: formal, Attempt: 1, Context: json.RawMessage(`{"of": "the body"}`)}},
 		{"judge", nil, orchestration.Work{

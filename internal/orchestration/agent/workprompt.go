@@ -99,6 +99,9 @@ func (o *wording) simple(items []item) string {
 	var b strings.Builder
 	premise(&b, simpleOpening, o.spec)
 	b.WriteString(material(items))
+	if o.tools {
+		b.WriteString(toolWords + "\n\n")
+	}
 	b.WriteString("<subtask>\n" + harmless(o.subtask.Description, subtaskTags) + "\n</subtask>\n\n" + o.revision(items) + "Write the result." + o.answer)
 	return b.String()
 }
@@ -120,6 +123,9 @@ func (o *wording) own(f *form, items []item) string {
 	parts = append(parts, inputs(items))
 	if o.special != "" {
 		parts = append(parts, roleWords(o.subtask.Type, o.special))
+	}
+	if o.tools {
+		parts = append(parts, toolWords)
 	}
 	parts = append(parts, strings.TrimSpace(o.revision(items)))
 	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
