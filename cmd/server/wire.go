@@ -175,7 +175,7 @@ type checker struct{}
 
 // Check returns every fault.
 func (checker) Check(spec *orchestration.Spec) []api.Fault {
-	found := append(agent.CheckPrompts(spec), agent.CheckPolicy(spec)...)
+	found := agent.CheckPrompts(spec)
 	if len(spec.Synthesizer.JSONSchema) > 0 {
 		if err := agent.CheckSchema(spec.Synthesizer.JSONSchema); err != nil {
 			found = append(found, agent.PromptFault{Pointer: "/synthesizer/json_schema", Code: "invalid_request", Detail: err.Error()})

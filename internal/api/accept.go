@@ -106,11 +106,5 @@ func (a *acceptance) unsupported(pointer string) {
 // checks of a plan are.
 func (a *acceptance) policy(spec *orchestration.Spec) {
 	spec.Policy = a.request.Policy
-	for i, c := range spec.Policy {
-		lone := orchestration.Plan{Subtasks: []orchestration.Subtask{{ID: "T1", Description: "Any", Check: &c}}}
-		for _, p := range lone.Check(a.defaults.rules(orchestration.Limits{MaxSubtasks: 1})) {
-			at := fmt.Sprintf("/policy/%d", i) + strings.TrimPrefix(p.Pointer, "/subtasks/0/check")
-			a.add(codeInvalidRequest, at, p.Code, p.Detail)
-		}
-	}
+	a.addAll(codeInvalidRequest, "/policy", orchestration.CheckPolicy(spec.Policy, a.defaults.rules(spec.Limits)))
 }

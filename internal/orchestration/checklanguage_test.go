@@ -130,3 +130,40 @@ func TestCheckDepth(t *testing.T) {
 		t.Errorf("got %v", problems)
 	}
 }
+
+func TestCheckPolicy(t *testing.T) {
+	problems := CheckPolicy([]Check{
+		{JSONSchema: json.RawMessage(`{"type":"object"}`), Expr: "size(output) > 3"},
+		{JSONSchema: json.RawMessage(`{"$ref":"http://x/y"}`), Regex: "("},
+		{Regex: strings.Repeat("x", maxPattern+1)},
+		{Expr: "T1.output"},
+		{Expr: `"never"`},
+		{},
+	}, languageRules())
+	want := []string{"/1/json_schema", "/1/regex", "/2/regex", "/3/expr", "/4/expr", "/5"}
+	for i, p := range problems {
+		if i >= len(want) || p.Pointer != want[i] {
+			t.Errorf("problem %d: %+v", i, p)
+		}
+	}
+	if len(problems) != len(want) {
+		t.Errorf("%d problems", len(problems))
+	}
+}
+
+// TestPatternsAreBounded refuses what would take too long.
+func TestPatternsAreBounded(t *testing.T) {
+	involved, err := CompilePattern(`(?:[a-z]{1,100}){10}x`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := involved.Match(strings.Repeat("a", 10<<20)); err == nil {
+		t.Error("an involved pattern is held against 10 MB")
+	}
+	if matched, err := involved.Match("abcx"); err != nil || matched {
+		t.Errorf("matched %v, %v", matched, err)
+	}
+	if _, err := CompilePattern(`((a{100}){100}){100}`); err == nil {
+		t.Error("a pattern of a million instructions is taken")
+	}
+}

@@ -3,10 +3,6 @@ package agent
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"regexp"
-	"regexp/syntax"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 	"github.com/tutti-run/tutti/internal/orchestration/schema"
@@ -103,64 +99,20 @@ func bySchema(raw json.RawMessage, output string) string {
 
 // Bounds of a pattern, and of the work of matching one: its instructions times
 // the bytes of the text.
-const (
-	maxPattern     = 4 << 10 // bytes
-	maxMatchEffort = 1 << 30
-)
-
-// CheckRegex returns why a pattern cannot be used for a check, nil when it can. It
-// must be in RE2's syntax and have at most 4 kB.
-func CheckRegex(pattern string) error {
-	_, _, err := compileRegex(pattern)
-	return err
-}
-
-// compileRegex returns a pattern, and how many instructions it has.
-func compileRegex(pattern string) (compiled *regexp.Regexp, size int, err error) {
-	if len(pattern) > maxPattern {
-		return nil, 0, fmt.Errorf("the pattern has %d bytes; at most %d are allowed", len(pattern), maxPattern)
-	}
-	tree, err := syntax.Parse(pattern, syntax.Perl)
-	if err == nil {
-		var program *syntax.Prog
-		if program, err = syntax.Compile(tree.Simplify()); err == nil {
-			size = len(program.Inst)
-			compiled, err = regexp.Compile(pattern)
-		}
-	}
-	if err != nil {
-		return nil, 0, errors.New(shortly("the pattern cannot be used: "+err.Error(), maxDetail))
-	}
-	return compiled, size, nil
-}
+const ()
 
 // byRegex says whether an output fails to match a pattern.
 func byRegex(pattern, output string) string {
-	compiled, size, err := compileRegex(pattern)
+	compiled, err := orchestration.CompilePattern(pattern)
+	if err != nil {
+		return err.Error()
+	}
+	matched, err := compiled.Match(output)
 	switch {
 	case err != nil:
-		return err.Error()
-	case size*len(output) > maxMatchEffort:
 		return "The output is too long to be matched against so involved a pattern: write a shorter one."
-	case compiled.MatchString(output):
+	case matched:
 		return ""
 	}
 	return "The output must match this pattern (RE2), somewhere in it: " + pattern
-}
-
-// CheckPolicy returns what is wrong with a run's policy, nil when nothing is:
-// schemas and patterns that cannot be used (invalid_request).
-func CheckPolicy(spec *orchestration.Spec) []PromptFault {
-	var faults []PromptFault
-	for i, check := range spec.Policy {
-		if len(check.JSONSchema) > 0 {
-			if err := CheckSchema(check.JSONSchema); err != nil {
-				faults = append(faults, PromptFault{fmt.Sprintf("/policy/%d/json_schema", i), codeInvalidRequest, err.Error()})
-			}
-		}
-		if err := CheckRegex(check.Regex); err != nil {
-			faults = append(faults, PromptFault{fmt.Sprintf("/policy/%d/regex", i), codeInvalidRequest, err.Error()})
-		}
-	}
-	return faults
 }

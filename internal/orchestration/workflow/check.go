@@ -115,21 +115,8 @@ func (c *check) specimen() *orchestration.Spec {
 
 // policies has the policy judged as the checks of subtasks are.
 func (c *check) policies() {
-	var plan orchestration.Plan
-	for i := range c.policy {
-		plan.Subtasks = append(plan.Subtasks, orchestration.Subtask{ID: fmt.Sprintf("policy-%d", i), Description: "Anything", Check: &c.policy[i]})
-	}
-	if len(plan.Subtasks) == 0 {
-		return
-	}
-	complete(plan.Subtasks)
-	rules := c.rules.Plan
-	rules.MaxSubtasks = max(rules.MaxSubtasks, len(plan.Subtasks))
-	for _, p := range plan.Check(rules) {
-		place, inside, found := strings.Cut(strings.TrimPrefix(p.Pointer, "/subtasks/"), "/check")
-		if found {
-			c.add("/policy/"+place+inside, p.Code, "%s", p.Detail)
-		}
+	for _, p := range orchestration.CheckPolicy(c.policy, c.rules.Plan) {
+		c.add("/policy"+p.Pointer, p.Code, "%s", p.Detail)
 	}
 }
 
