@@ -132,7 +132,7 @@ func (m *Metrics) defineRuns(f factory) {
 		"Calls to models that a run took, refused ones too: one planner, N workers and one synthesizer where nothing went wrong.", callBuckets)
 
 	m.subtasks = f.counters("subtasks_total",
-		"Subtasks that ended, by the configured worker that performs them (default: no specialist) and how.", "worker", "status")
+		"Subtasks that ended, by the configured worker that performs them (default: no specialist), or their kind where they need none, and how.", "worker", "status")
 	m.subtaskDuration = f.histograms("subtask_duration_seconds",
 		"Time from the start of a subtask's first attempt to its end, waits before retries included.", runBuckets, "worker")
 	m.retries = f.counters("llm_retries_total",

@@ -105,7 +105,7 @@ tutti_runs_in_flight 0
 # HELP tutti_runs_total Runs that ended, by how.
 # TYPE tutti_runs_total counter
 tutti_runs_total{status="succeeded"} 1
-# HELP tutti_subtasks_total Subtasks that ended, by the configured worker that performs them (default: no specialist) and how.
+# HELP tutti_subtasks_total Subtasks that ended, by the configured worker that performs them (default: no specialist), or their kind where they need none, and how.
 # TYPE tutti_subtasks_total counter
 tutti_subtasks_total{status="failed",worker="researcher"} 1
 tutti_subtasks_total{status="skipped",worker="default"} 1
@@ -162,6 +162,43 @@ tutti_llm_retries_total{reason="upstream_timeout"} 2
 tutti_failures_total{code="plan_invalid",role="planner"} 1
 tutti_failures_total{code="upstream_timeout",role="synthesizer"} 1
 `, "llm_retries_total", "failures_total")
+}
+
+// What needs no worker is counted by its kind, and its failure by the role that
+// performed it; what expands adds no failure to those of its parts.
+func TestKindsOfSubtasks(t *testing.T) {
+	m := newMetrics()
+	whole := spec()
+	whole.Limits.MaxAttempts = 1
+	whole.Tools = []orchestration.Tool{{Name: "look"}}
+	parts := plan(
+		orchestration.Subtask{ID: "T1", Kind: orchestration.KindTool, Tool: &orchestration.ToolCall{Name: "look"}},
+		orchestration.Subtask{ID: "T2", Kind: orchestration.KindMerge, Merge: orchestration.MergeConcat, DependsOn: []string{"T1"}},
+		orchestration.Subtask{ID: "T3", Kind: orchestration.KindDecide, Decide: &orchestration.Decide{
+			By: orchestration.DecideByModel, Prompt: "Which?", Options: []string{"a", "b"},
+		}},
+		orchestration.Subtask{ID: "T4", Kind: orchestration.KindLoop, Loop: &orchestration.Loop{
+			MaxIterations: 2, Body: []orchestration.Subtask{{ID: "w", Type: "researcher", Description: "Look"}},
+		}},
+	)
+	whole.Plan = &parts
+	s := tell(t, m, whole)
+	s.hear(1, orchestration.Worked{Subtask: "T1", Attempt: 1, Output: "seen"})
+	s.hear(2, orchestration.Worked{Subtask: "T3", Attempt: 1, Failure: &orchestration.Failure{Code: orchestration.CodeUpstreamError}})
+	s.hear(3, orchestration.Worked{Subtask: "T4.1.w", Attempt: 1, Failure: &orchestration.Failure{Code: orchestration.CodeUpstreamError}})
+	expect(t, m, `
+# HELP tutti_failures_total Failures that no retry answered, by the role that failed and the failure's code. A plan that had to be repaired is one.
+# TYPE tutti_failures_total counter
+tutti_failures_total{code="upstream_error",role="evaluator"} 1
+tutti_failures_total{code="upstream_error",role="worker"} 1
+# HELP tutti_subtasks_total Subtasks that ended, by the configured worker that performs them (default: no specialist), or their kind where they need none, and how.
+# TYPE tutti_subtasks_total counter
+tutti_subtasks_total{status="failed",worker="decide"} 1
+tutti_subtasks_total{status="failed",worker="loop"} 1
+tutti_subtasks_total{status="failed",worker="researcher"} 1
+tutti_subtasks_total{status="succeeded",worker="merge"} 1
+tutti_subtasks_total{status="succeeded",worker="tool"} 1
+`, "failures_total", "subtasks_total")
 }
 
 func TestACanceledRunHasNoFailures(t *testing.T) {

@@ -79,8 +79,13 @@ func (m *Metrics) subtask(run *orchestration.Run, e *orchestration.Event) {
 	case *orchestration.SubtaskRetrying:
 		m.retries.WithLabelValues(string(f.Failure.Code)).Inc()
 		return
+	case *orchestration.SubtaskCompensated:
+		if f.Failure != nil && f.RetryAt == nil {
+			m.failed(llm.Worker, *f.Failure)
+		}
+		return
 	case *orchestration.SubtaskFailed:
-		m.failed(llm.Worker, f.Failure)
+		m.subtaskFailed(run.Subtask(e.Subtask), f.Failure)
 		status = orchestration.StatusFailed
 	case *orchestration.SubtaskSucceeded:
 		status = orchestration.StatusSucceeded
@@ -102,9 +107,26 @@ func (m *Metrics) subtask(run *orchestration.Run, e *orchestration.Event) {
 	}
 }
 
+// subtaskFailed counts a failure of the role that performed the subtask. That of
+// what expands is its parts' failure, which counts already.
+func (m *Metrics) subtaskFailed(s *orchestration.SubtaskState, f orchestration.Failure) {
+	switch {
+	case s == nil:
+	case s.Kind == orchestration.KindDecide:
+		m.failed(llm.Evaluator, f)
+	case s.Kind == orchestration.KindPlan && f.Code == orchestration.CodePlanInvalid:
+		m.failed(llm.Planner, f)
+	case !s.Kind.Composite():
+		m.failed(llm.Worker, f)
+	}
+}
+
 // workerOf returns the label of the worker that performs a subtask, or would
-// have. The free words of its type are none.
+// have: the kind's name where none does. The free words of its type are no label.
 func (m *Metrics) workerOf(spec *orchestration.Spec, s *orchestration.SubtaskState) string {
+	if s.Kind != "" && s.Kind != orchestration.KindWorker {
+		return string(s.Kind)
+	}
 	name := s.Worker
 	if name == "" {
 		name = s.Type
