@@ -53,7 +53,11 @@ func (p *performance) partMessages(ctx context.Context, c orchestration.Work, im
 	if failure != nil {
 		return nil, false, failure
 	}
-	d, failure := plannerDraft(p.Spec, true, items)
+	words := partWords
+	if nested := c.Subtask.Plan; nested != nil && nested.Depth > 1 {
+		words += "\n\n" + deeperWords
+	}
+	d, failure := plannerDraft(p.Spec, words, items)
 	if failure != nil {
 		return nil, false, failure
 	}

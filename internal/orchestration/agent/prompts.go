@@ -105,13 +105,17 @@ func mostSubtasks(spec *orchestration.Spec) int {
 	return spec.Limits.MaxSubtasks
 }
 
-// plannerUser is our own planner's prompt, for a run or a part of one.
-func plannerUser(spec *orchestration.Spec, part bool, items []item) string {
+// deeperWords tell the planner of a part how to have parts of it planned.
+const deeperWords = `A subtask that is too large for one worker may have the type "plan": its description is then planned as a task of its own.`
+
+// plannerUser is our own planner's prompt, for a run or, with words on that, for a
+// part of one.
+func plannerUser(spec *orchestration.Spec, part string, items []item) string {
 	var b strings.Builder
 	b.Grow(len(plannerOpening) + len(spec.Task) + len(spec.Context) + 2048)
 	premise(&b, plannerOpening, spec)
-	if part {
-		b.WriteString(partWords + "\n\n")
+	if part != "" {
+		b.WriteString(part + "\n\n")
 	}
 	if words := material(items); words != "" {
 		b.WriteString(words + materialWords + "\n\n")

@@ -87,6 +87,9 @@ func TestPrompts(t *testing.T) {
 		}},
 		{"decide", nil, deciding},
 		{"plan_part", nil, planning},
+		{"plan_part_deep", nil, orchestration.Work{
+			Subtask: orchestration.Subtask{ID: "P", Kind: orchestration.KindPlan, Plan: &orchestration.Nested{Task: "task", Depth: 2}}, Attempt: 1, Task: "Plan the launch.",
+		}},
 		{"plan_part_own", ownPrompts, planning},
 		{"plan_part_repair", nil, reworked(planning)},
 		{"synthesizer_own", ownPrompts, orchestration.Synthesize{Attempt: 1, Analysis: "Two styles.", Results: missing}},
