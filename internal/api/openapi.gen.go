@@ -1119,7 +1119,8 @@ type SynthesizerRequest struct {
 	// JsonSchema What the final output must satisfy; it is then a JSON value instead of a string.
 	JsonSchema json.RawMessage `json:"json_schema,omitempty"`
 
-	// Mode `none` leaves it at the workers' results.
+	// Mode `model` has the synthesizer make the final output. `none` asks no model: where the request's own plan, or its
+	// workflow's, has one subtask that all others lead to, its output is the final one; otherwise there is none.
 	Mode SynthesizerRequestMode `json:"mode,omitempty"`
 
 	// Model A model by its configured name.
@@ -1134,7 +1135,8 @@ type SynthesizerRequest struct {
 	System          string          `json:"system,omitempty"`
 }
 
-// SynthesizerRequestMode `none` leaves it at the workers' results.
+// SynthesizerRequestMode `model` has the synthesizer make the final output. `none` asks no model: where the request's own plan, or its
+// workflow's, has one subtask that all others lead to, its output is the final one; otherwise there is none.
 type SynthesizerRequestMode string
 
 // Usage defines model for Usage.

@@ -67,7 +67,7 @@ func (r *Run) last() string {
 		}
 		last = s
 	}
-	if last == nil || last.Status != StatusSucceeded || r.Progress.Total == 1 {
+	if last == nil || last.Status != StatusSucceeded {
 		return ""
 	}
 	return last.ID
