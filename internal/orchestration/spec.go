@@ -6,7 +6,7 @@ import (
 )
 
 // SpecFormat is the version of the journal's format that this code writes.
-const SpecFormat = 1
+const SpecFormat = 2 // 1 knew workers alone
 
 // A Spec is everything that shapes a run. It is resolved and checked before
 // the run is accepted and kept in its first event, so that a restart with

@@ -68,7 +68,7 @@ func TestNewerFormat(t *testing.T) {
 	for _, tt := range []struct {
 		run, created string // what a newer server wrote
 	}{
-		{"run_working", `$[0].data.spec.format', 2`},
+		{"run_working", `$[0].data.spec.format', 3`},
 		{"run_planning", `$[0].data.spec', json('{"format":99,"task":{"text":"of another shape"}}')`},
 	} {
 		newer := newFile(t)
