@@ -92,7 +92,7 @@ func TestNewerFormat(t *testing.T) {
 
 func wantNewer(t *testing.T, err error, run string) {
 	t.Helper()
-	for _, want := range []string{run, "none above 1", "newer server", "Start that one again"} {
+	for _, want := range []string{run, "none above 2", "newer server", "Start that one again"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q: %v", want, err)
 		}
