@@ -178,6 +178,10 @@ func (r *Run) adopted(v PlanVersion) {
 	r.scheduled = nil
 }
 
+// stopped notes that a decision ended the run with what it has: the plan is
+// neither revised nor looked at any more.
+func (p *Planning) stopped() { p.Wanted, p.Waiting = p.Wanted[:p.Asked], nil }
+
 // answered forgets the failures that the planner has been told of.
 func (p *Planning) answered() {
 	p.Wanted = slices.Clone(p.Wanted[p.Asked:])

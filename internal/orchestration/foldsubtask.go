@@ -96,6 +96,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 		}
 		if f.Stop {
 			r.Stopped = s.ID
+			r.Planning.stopped()
 		}
 		if f.Replan {
 			r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
