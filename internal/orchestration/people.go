@@ -150,18 +150,23 @@ func (d *decision) rest() {
 	if d.stopping || r.Status != StatusRunning || r.Calling > 0 || r.Planning.Status != StatusSucceeded || len(r.Planning.Wanted) > 0 {
 		return
 	}
-	waiting := r.Planning.Waiting
-	for _, s := range r.Subtasks {
-		if s.retrying() {
-			return
-		}
-		if waiting == nil && s.Status == StatusWaiting {
-			waiting = s.Waiting
-		}
-	}
-	if waiting != nil {
+	if waiting := cmp.Or(r.Planning.Waiting, r.asked()); waiting != nil {
 		d.emit(0, &RunWaiting{Waiting: *waiting})
 	}
+}
+
+// asked returns what a person is asked of the first subtask that waits for one, nil
+// when there is none or another subtask will go on by itself.
+func (r *Run) asked() (first *Waiting) {
+	for _, s := range r.Subtasks {
+		switch {
+		case s.retrying():
+			return nil
+		case first == nil && s.Status == StatusWaiting:
+			first = s.Waiting
+		}
+	}
+	return first
 }
 
 // resumed notes that the run goes on, if it waited, with its time counting again.
