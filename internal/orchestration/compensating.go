@@ -23,10 +23,10 @@ func (r *Run) toUndo() []*SubtaskState {
 	return undo
 }
 
-// harmless reports whether a subtask is known to have had no effect.
+// harmless reports whether a subtask is known to have had no effect: its tool was
+// not called, as the arguments do not suit it.
 func (s *SubtaskState) harmless() bool {
-	return s.Status != StatusSucceeded && s.Failure != nil && s.Attempts == 1 &&
-		(s.Failure.Code == CodeBudgetExceeded || s.Failure.Code == CodeOutputInvalid)
+	return s.Kind == KindTool && s.Failure != nil && s.Failure.Code == CodeOutputInvalid && s.Attempts == 1
 }
 
 // undo returns what the next compensation waits for: its call or its timer. Nil:

@@ -31,6 +31,9 @@ func (d *decision) escalate(s *SubtaskState, f Failure, output string, calls []C
 		For: WaitingForEscalation, Message: fmt.Sprintf("Subtask %s failed: %s", s.ID, f.Detail),
 		Options: []Action{ActionEdit, ActionReject},
 	}
+	if s.Kind == KindDecide {
+		w.Choices = s.Decide.choices()
+	}
 	if !s.Kind.Composite() {
 		w.Options = append(w.Options, ActionRetry)
 	}
@@ -44,14 +47,14 @@ func (d *decision) escalate(s *SubtaskState, f Failure, output string, calls []C
 func (d *decision) escalateDecision(s *SubtaskState, calls []Call) {
 	w := Waiting{
 		For: WaitingForEscalation, Message: cmp.Or(s.Description, s.Decide.Prompt, "Choose one of the options."),
-		Options: []Action{ActionEdit, ActionReject},
-	}
-	for _, option := range s.Decide.Options {
-		if option != OptionEscalate {
-			w.Choices = append(w.Choices, option)
-		}
+		Options: []Action{ActionEdit, ActionReject}, Choices: s.Decide.choices(),
 	}
 	d.emitFor(s.ID, s.Attempts, &SubtaskWaiting{Waiting: w, Calls: calls})
+}
+
+// choices returns the options of a decision that a person may choose among.
+func (d *Decide) choices() []string {
+	return slices.DeleteFunc(slices.Clone(d.Options), func(option string) bool { return option == OptionEscalate })
 }
 
 // decideSubtask hears what a person decides of a subtask.

@@ -97,7 +97,10 @@ func (d *decision) worked(w Worked) {
 	if s == nil || !s.Calling || w.Attempt != s.Attempts {
 		return
 	}
-	failure := d.judge(w.Failure, w.Output)
+	failure := d.judge(w.Failure, w.Output, s.Kind == KindTool)
+	if w.Failure == nil && failure != nil {
+		w.Output = "" // it is none, so that there is nothing to be judged
+	}
 	givenUp := r.Ending != nil || r.Stopped != ""
 	switch {
 	case s.Dropped > 0, givenUp && (failure != nil || s.Kind == KindPlan):
@@ -145,14 +148,14 @@ func (r *Run) mayFallBack(s *SubtaskState) bool {
 	return false
 }
 
-// judge returns what is wrong with an outcome: an answer without text, or with
-// too much of it, is no result.
-func (d *decision) judge(f *Failure, output string) *Failure {
+// judge returns what is wrong with an outcome: an answer without text, where one was
+// asked for, or with too much of it, is no result.
+func (d *decision) judge(f *Failure, output string, silent bool) *Failure {
 	most := d.run.Spec.Limits.MaxOutputBytes
 	switch {
 	case f != nil:
 		return f
-	case strings.TrimSpace(output) == "":
+	case strings.TrimSpace(output) == "" && !silent:
 		return &Failure{Code: CodeOutputInvalid, Detail: "The model's answer was empty.", Retryable: true}
 	case len(output) > most:
 		return &Failure{
@@ -172,6 +175,9 @@ func (d *decision) succeeded(s *SubtaskState, output string, f *SubtaskSucceeded
 		v.Locals["output"] = jsonOf(&output)
 		value, failure := d.run.eval("output", s.Gives, v)
 		if failure != nil {
+			if s.Kind == KindTool {
+				failure.Code = CodeToolFailed // it was called, so there may be something to undo
+			}
 			d.subtaskFailed(s, *failure, output, f.Calls)
 			return
 		}
