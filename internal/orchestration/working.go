@@ -6,8 +6,17 @@ import (
 	"strings"
 )
 
-// begin begins a subtask whose turn has come, or skips it as its condition says.
+// begin begins a subtask whose turn has come, or skips it as its condition says or
+// as it depends on what had failed before it was added.
 func (d *decision) begin(s *SubtaskState) {
+	if s.Attempts == 0 && s.After == AfterSucceeded {
+		for _, on := range d.run.node(s).needs {
+			if on.lost() && !on.forgiven() {
+				d.skipDependant(s, on.SubtaskState)
+				return
+			}
+		}
+	}
 	if s.Attempts == 0 && s.When != "" {
 		value, failure := d.run.eval("when", s.When, d.run.variables(s))
 		switch {
