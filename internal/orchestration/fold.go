@@ -127,7 +127,10 @@ func (r *Run) foldPlan(e Event) {
 		r.adopted(PlanVersion{f.Version, f.Source, nil, f.Analysis, f.Subtasks, e.Time})
 	case *PlanReplaced:
 		for _, id := range f.Dropped {
-			r.Subtask(id).Dropped = f.Version
+			s := r.Subtask(id)
+			if s.Dropped = f.Version; s.Status.Ended() { // of what it expanded to
+				r.Progress.count(s.Status, -1)
+			}
 		}
 		for _, id := range f.Looked {
 			r.Subtask(id).Kept = true
