@@ -225,14 +225,15 @@ func (r *Run) unaffordable(more *Reserve) string {
 
 func (t *Totals) tokens() int { return t.PromptTokens + t.CompletionTokens }
 
-// exhaust goes on without what is no longer affordable: it is skipped.
+// exhaust goes on without what is no longer affordable: it is skipped, as is what
+// comes later all the same: from a planner that was being asked, or by a person's
+// decision.
 func (d *decision) exhaust(limit string) {
 	r := d.run
-	if r.Exhausted != nil {
-		return
+	if r.Exhausted == nil {
+		d.emit(0, &BudgetExceeded{Limit: limit, Reason: r.exhaustedBy(limit)})
 	}
-	reason := r.exhaustedBy(limit)
-	d.emit(0, &BudgetExceeded{Limit: limit, Reason: reason})
+	reason := r.Exhausted.Reason
 	for _, s := range r.Subtasks {
 		if s.Status == StatusPending {
 			d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Failure: Failure{Code: reason.Code, Detail: reason.Detail}})

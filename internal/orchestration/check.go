@@ -176,7 +176,8 @@ func (l *level) see() {
 	}
 }
 
-// keep marks what a merge, an approval or the outside of a body looks into.
+// keep marks what a merge, an approval, a compensation or the outside of a body
+// looks into.
 func (l *level) keep() {
 	named := make([]bool, len(l.subtasks))
 	for i := range l.subtasks {
@@ -193,14 +194,14 @@ func (l *level) keep() {
 		}
 	}
 	for i := range l.subtasks {
-		if l.depth > 0 && !named[i] {
-			l.subtasks[i].Kept = true
-		}
+		s := &l.subtasks[i]
+		s.Kept = s.Kept || l.depth > 0 && !named[i] || s.Compensate != nil && len(s.Compensate.Arguments) > 0
 	}
 }
 
 func (c *planCheck) dependencies(l *level, i int) {
 	s := &l.subtasks[i]
+	looks := s.Kind == KindMerge || s.Kind == KindApproval
 	seen := make(map[string]bool, len(s.DependsOn))
 	for j, id := range s.DependsOn {
 		at := fmt.Sprintf("%s/%d/depends_on/%d", l.at, i, j)
@@ -211,7 +212,7 @@ func (c *planCheck) dependencies(l *level, i int) {
 			c.add(ProblemDuplicateID, at, "Subtask %s names its dependency %s twice.", s.ID, id)
 		default:
 			if _, here := l.place[id]; !here {
-				c.outside(l, id, false, at, fmt.Sprintf("Subtask %s depends on %q", s.ID, beginning(id, 64)))
+				c.outside(l, id, looks, at, fmt.Sprintf("Subtask %s depends on %q", s.ID, beginning(id, 64)))
 			}
 		}
 		seen[id] = true

@@ -34,10 +34,16 @@ func (r *Run) Outstanding() []Command {
 	return commands
 }
 
-// gaveUp reports whether a later plan has left out what a call in flight is for.
+// gaveUp reports whether a decision ended the run with what it has, or a later
+// plan has left out what a call in flight is for.
 func (r *Run) gaveUp(call Command) bool {
-	w, ok := call.(Work)
-	return ok && r.Subtask(w.Subtask.ID).Dropped > 0
+	switch c := call.(type) {
+	case MakePlan:
+		return r.Stopped != ""
+	case Work:
+		return r.Stopped != "" || r.Subtask(c.Subtask.ID).Dropped > 0
+	}
+	return false
 }
 
 // timers returns the timers that are awaited.

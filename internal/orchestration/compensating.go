@@ -23,10 +23,10 @@ func (r *Run) toUndo() []*SubtaskState {
 	return undo
 }
 
-// harmless reports whether a subtask is known to have had no effect: a call of a
-// tool that did not go out, as the arguments do not suit the tool.
+// harmless reports whether a subtask is known to have had no effect: its tool was
+// not called, as the arguments do not suit it.
 func (s *SubtaskState) harmless() bool {
-	return s.Kind == KindTool && s.Status == StatusFailed && s.Attempts == 1 && s.Failure.Code == CodeOutputInvalid
+	return s.Kind == KindTool && s.Failure != nil && s.Failure.Code == CodeOutputInvalid && s.Attempts == 1
 }
 
 // undo returns what the next compensation waits for: its call or its timer. Nil:

@@ -9,7 +9,7 @@ import (
 func (d *decision) conclude() {
 	r := d.run
 	switch {
-	case r.Progress.Succeeded == 0 && r.missed():
+	case !r.gaveResult() && r.missed():
 		d.fail(r.firstFailure(), r.reasonFor())
 	case r.Spec.Synthesizer.Mode == SynthesizeNone:
 		d.succeed(r.last())
@@ -20,6 +20,12 @@ func (d *decision) conclude() {
 	case r.Synthesis.Status == "" && !d.stopping:
 		d.startSynthesis()
 	}
+}
+
+// gaveResult reports whether anything succeeded that the answer is made of: what a
+// decision or a part of another subtask gave is no result.
+func (r *Run) gaveResult() bool {
+	return slices.ContainsFunc(r.Subtasks, func(s *SubtaskState) bool { return s.answers() && s.Status == StatusSucceeded })
 }
 
 // missed reports whether a subtask ended without success that should not have.
@@ -105,7 +111,7 @@ func (d *decision) synthesized(o Synthesized) {
 	if r.Synthesis.Status != StatusRunning || o.Attempt != r.Synthesis.Attempt {
 		return
 	}
-	if o.Failure = d.judge(o.Failure, o.Output); o.Failure == nil {
+	if o.Failure = d.judge(o.Failure, o.Output, false); o.Failure == nil {
 		d.emit(o.Attempt, &SynthesisSucceeded{Output: o.Output, Shortened: o.Shortened, Cached: o.Cached, Calls: o.Calls})
 	} else if d.synthesisFailed(o) {
 		return
@@ -202,7 +208,7 @@ func canceledWith(ending *RunCanceling) Failure {
 func (r *Run) firstFailure() Failure {
 	for _, status := range []Status{StatusFailed, StatusSkipped} {
 		for _, s := range r.Subtasks {
-			if s.Status == status && s.Failure.Code != CodeDependencyFailed {
+			if s.Status == status && s.Because == "" && s.Failure.Code != CodeDependencyFailed {
 				f := *s.Failure
 				f.Detail = fmt.Sprintf("No subtask succeeded; %s %s: %s", s.ID, verb(status), f.Detail)
 				return f

@@ -75,13 +75,17 @@ func (d *decision) skipDependants(s *SubtaskState) {
 			if dependant.After != AfterSucceeded || dependant.Status != StatusPending {
 				continue
 			}
-			d.emitFor(dependant.ID, 0, &SubtaskSkipped{Failure: Failure{
-				Code:   CodeDependencyFailed,
-				Detail: fmt.Sprintf("It depends on %s, which %s.", s.ID, verb(s.Status)),
-			}})
+			d.skipDependant(dependant.SubtaskState, s)
 			lost = append(lost, dependant.SubtaskState)
 		}
 	}
+}
+
+func (d *decision) skipDependant(s, on *SubtaskState) {
+	d.emitFor(s.ID, 0, &SubtaskSkipped{Failure: Failure{
+		Code:   CodeDependencyFailed,
+		Detail: fmt.Sprintf("It depends on %s, which %s.", on.ID, verb(on.Status)),
+	}})
 }
 
 // skippedBecause tells of a subtask that is left out and not missed.

@@ -127,7 +127,10 @@ func (r *Run) foldPlan(e Event) {
 		r.adopted(PlanVersion{f.Version, f.Source, nil, f.Analysis, f.Subtasks, e.Time})
 	case *PlanReplaced:
 		for _, id := range f.Dropped {
-			r.Subtask(id).Dropped = f.Version
+			s := r.Subtask(id)
+			if s.Dropped = f.Version; s.Status.Ended() { // of what it expanded to
+				r.Progress.count(s.Status, -1)
+			}
 		}
 		for _, id := range f.Looked {
 			r.Subtask(id).Kept = true
@@ -177,6 +180,10 @@ func (r *Run) adopted(v PlanVersion) {
 	p.answered()
 	r.scheduled = nil
 }
+
+// stopped notes that a decision ended the run with what it has: the plan is
+// neither revised nor looked at any more.
+func (p *Planning) stopped() { p.Wanted, p.Waiting = p.Wanted[:p.Asked], nil }
 
 // answered forgets the failures that the planner has been told of.
 func (p *Planning) answered() {

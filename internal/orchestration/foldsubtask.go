@@ -34,6 +34,7 @@ func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 		if f.Action == ActionRetry {
 			s.Tries, s.Rework, s.Judge, s.Revisions = Tries{Call: s.Call}, nil, nil, 0
 			s.Status, s.RetryAt = StatusPending, e.Time
+			s.Output, s.Value = Text{}, ""
 		}
 	case *SubtaskCompensated:
 		s.foldCompensated(f)
@@ -82,20 +83,23 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 	case *SubtaskWaiting:
 		s.Status, s.Waiting, s.Failure = StatusWaiting, &f.Waiting, f.Failure
 		s.CacheKey = "" // a person has a say in the output
-		s.Output = textIn(e.Seq, f.Output)
-		s.Value = keptValue(&s.Subtask, f.Output)
+		s.Output, s.Value = textIn(e.Seq, f.Output), longValue(f.Output) // it may be approved as it is
 		return
 	case *SubtaskSucceeded:
 		s.Status, s.Failure = StatusSucceeded, nil
 		s.Output, s.Shortened, s.Cached = textIn(e.Seq, f.Output), f.Shortened, f.Cached
 		s.FellBack = s.FellBack || f.Fallback
-		s.Value = keptValue(&s.Subtask, f.Output)
+		s.Value = ""
+		if s.Kept {
+			s.Value = longValue(f.Output)
+		}
 		if r.caches() {
 			sum := sha256.Sum256([]byte(f.Output))
 			s.Hash = hex.EncodeToString(sum[:])
 		}
 		if f.Stop {
 			r.Stopped = s.ID
+			r.Planning.stopped()
 		}
 		if f.Replan {
 			r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
@@ -108,11 +112,13 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 		}
 	case *SubtaskSkipped:
 		s.Status, s.Because, s.Failure = StatusSkipped, f.Because, nil
+		s.Output, s.Value = Text{}, ""
 		if f.Because == "" {
 			s.Failure = &f.Failure
 		}
 	case *SubtaskCanceled:
 		s.Status, s.Waiting = StatusCanceled, nil
+		s.Output, s.Value = Text{}, ""
 		if r.Stopped != "" {
 			s.Because = BecauseStopped
 		}
@@ -120,10 +126,10 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 	s.Rework, s.Judge, s.Completed, s.EndedAt = nil, nil, e.Seq, e.Time
 }
 
-// keptValue returns what a kept subtask holds of its output beside the text that
-// commands carry.
-func keptValue(s *Subtask, output string) string {
-	if s.Kept && len(output) > MaxWholeText {
+// longValue returns what a subtask that holds all of its output has beside the text
+// that commands carry.
+func longValue(output string) string {
+	if len(output) > MaxWholeText {
 		return output
 	}
 	return ""

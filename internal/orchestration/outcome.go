@@ -13,7 +13,7 @@ func (d *decision) finish(s *SubtaskState) {
 	output, failure := r.expanded(s)
 	switch {
 	case r.Stopped != "" && (failure != nil || output == "null"):
-		d.emitFor(s.ID, s.Attempts, skippedBecause(BecauseStopped, "A decision ended the run with what it has."))
+		d.emitFor(s.ID, s.Attempts, skippedBecause(BecauseStopped, stoppedDetail))
 	case failure == nil:
 		d.succeeded(s, output, &SubtaskSucceeded{})
 	default:

@@ -31,6 +31,9 @@ func (d *decision) escalate(s *SubtaskState, f Failure, output string, calls []C
 		For: WaitingForEscalation, Message: fmt.Sprintf("Subtask %s failed: %s", s.ID, f.Detail),
 		Options: []Action{ActionEdit, ActionReject},
 	}
+	if s.Kind == KindDecide {
+		w.Choices = s.Decide.choices()
+	}
 	if !s.Kind.Composite() {
 		w.Options = append(w.Options, ActionRetry)
 	}
@@ -44,14 +47,14 @@ func (d *decision) escalate(s *SubtaskState, f Failure, output string, calls []C
 func (d *decision) escalateDecision(s *SubtaskState, calls []Call) {
 	w := Waiting{
 		For: WaitingForEscalation, Message: cmp.Or(s.Description, s.Decide.Prompt, "Choose one of the options."),
-		Options: []Action{ActionEdit, ActionReject},
-	}
-	for _, option := range s.Decide.Options {
-		if option != OptionEscalate {
-			w.Choices = append(w.Choices, option)
-		}
+		Options: []Action{ActionEdit, ActionReject}, Choices: s.Decide.choices(),
 	}
 	d.emitFor(s.ID, s.Attempts, &SubtaskWaiting{Waiting: w, Calls: calls})
+}
+
+// choices returns the options of a decision that a person may choose among.
+func (d *Decide) choices() []string {
+	return slices.DeleteFunc(slices.Clone(d.Options), func(option string) bool { return option == OptionEscalate })
 }
 
 // decideSubtask hears what a person decides of a subtask.
@@ -150,18 +153,23 @@ func (d *decision) rest() {
 	if d.stopping || r.Status != StatusRunning || r.Calling > 0 || r.Planning.Status != StatusSucceeded || len(r.Planning.Wanted) > 0 {
 		return
 	}
-	waiting := r.Planning.Waiting
-	for _, s := range r.Subtasks {
-		if s.retrying() {
-			return
-		}
-		if waiting == nil && s.Status == StatusWaiting {
-			waiting = s.Waiting
-		}
-	}
-	if waiting != nil {
+	if waiting := cmp.Or(r.Planning.Waiting, r.asked()); waiting != nil {
 		d.emit(0, &RunWaiting{Waiting: *waiting})
 	}
+}
+
+// asked returns what a person is asked of the first subtask that waits for one, nil
+// when there is none or another subtask will go on by itself.
+func (r *Run) asked() (first *Waiting) {
+	for _, s := range r.Subtasks {
+		switch {
+		case s.retrying():
+			return nil
+		case first == nil && s.Status == StatusWaiting:
+			first = s.Waiting
+		}
+	}
+	return first
 }
 
 // resumed notes that the run goes on, if it waited, with its time counting again.

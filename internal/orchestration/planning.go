@@ -49,6 +49,9 @@ func (d *decision) planned(p Planned) {
 		d.emit(p.Attempt, &PlanInvalid{Failure: canceledWith(d.run.Ending), Calls: p.Calls})
 		d.end()
 		return
+	case d.run.Stopped != "":
+		d.emit(p.Attempt, &PlanInvalid{Failure: Failure{Code: CodeCanceled, Detail: stoppedDetail}, Calls: p.Calls})
+		d.advance()
 	case p.Failure != nil && !unusable(p.Failure):
 		d.planningFailed(p)
 	case planning.Version > 0:

@@ -26,7 +26,7 @@ func (d *decision) review() {
 func (d *decision) decidePlan(in DecidePlan) error {
 	r := d.run
 	p := &r.Planning
-	if r.over() || p.Waiting == nil || in.Version != p.Version {
+	if r.Ending != nil || p.Waiting == nil || in.Version != p.Version || r.replanning() {
 		return ErrNotWaiting
 	}
 	var edited revision

@@ -101,14 +101,23 @@ func (d *decision) decide(s *SubtaskState, option string, calls []Call) {
 	}
 }
 
+// stoppedDetail says, of what is left undone, why.
+const stoppedDetail = "A decision ended the run with what it has."
+
 // stopEarly leaves undone what a decision makes superfluous. What is in flight is
 // aborted; the run then ends with what it has.
 func (d *decision) stopEarly() {
 	r := d.run
+	switch r.Planning.Status {
+	case StatusRunning:
+		d.do(Abort{Call: MakePlan{Attempt: r.Planning.Attempt}})
+	case StatusPending:
+		d.emit(r.Planning.Attempt, &PlanInvalid{Failure: Failure{Code: CodeCanceled, Detail: stoppedDetail}})
+	}
 	for _, s := range r.Subtasks {
 		switch {
 		case s.Status == StatusPending:
-			d.emitFor(s.ID, s.Attempts, skippedBecause(BecauseStopped, "A decision ended the run with what it has."))
+			d.emitFor(s.ID, s.Attempts, skippedBecause(BecauseStopped, stoppedDetail))
 		case s.Status == StatusWaiting:
 			d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
 		case s.Calling:

@@ -145,7 +145,7 @@ func (d *decision) hear(said Said) error {
 	case Compensated:
 		d.compensated(s)
 	case DecideSubtask:
-		if d.run.over() {
+		if d.run.Ending != nil {
 			return ErrNotWaiting
 		}
 		return d.decideSubtask(s, false)

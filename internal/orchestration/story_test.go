@@ -120,6 +120,9 @@ func (te *teller) hear(line string) {
 	if err != nil {
 		fmt.Fprintf(&te.out, "  refused: %v\n", err)
 	}
+	if got, want := te.run.Progress, recounted(te.run); got != want {
+		te.t.Errorf("after %q the progress is %+v; counted anew it is %+v", line, got, want)
+	}
 	for _, e := range events {
 		te.events = append(te.events, e)
 		fmt.Fprintf(&te.out, "  %s\n", tellEvent(e))
@@ -131,6 +134,20 @@ func (te *teller) hear(line string) {
 	if len(events) > 0 {
 		te.depth["last"] = max(te.depth["last"], te.commit)
 	}
+}
+
+// recounted returns the progress as it follows from the subtasks. One that was
+// dropped counts as long as it runs.
+func recounted(r *Run) (p Progress) {
+	for _, s := range r.Subtasks {
+		if s.Dropped == 0 {
+			p.Total++
+		}
+		if s.Dropped == 0 || s.Status == StatusRunning {
+			p.count(s.Status, +1)
+		}
+	}
+	return p
 }
 
 // said reads an input, and the key of the command that it answers.

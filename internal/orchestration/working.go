@@ -6,8 +6,17 @@ import (
 	"strings"
 )
 
-// begin begins a subtask whose turn has come, or skips it as its condition says.
+// begin begins a subtask whose turn has come, or skips it as its condition says or
+// as it depends on what had failed before it was added.
 func (d *decision) begin(s *SubtaskState) {
+	if s.Attempts == 0 && s.After == AfterSucceeded {
+		for _, on := range d.run.node(s).needs {
+			if on.lost() && !on.forgiven() {
+				d.skipDependant(s, on.SubtaskState)
+				return
+			}
+		}
+	}
 	if s.Attempts == 0 && s.When != "" {
 		value, failure := d.run.eval("when", s.When, d.run.variables(s))
 		switch {
@@ -97,9 +106,9 @@ func (d *decision) worked(w Worked) {
 	if s == nil || !s.Calling || w.Attempt != s.Attempts {
 		return
 	}
-	failure := w.Failure
-	if s.Kind != KindTool || len(w.Output) > r.Spec.Limits.MaxOutputBytes { // a tool may have nothing to say
-		failure = d.judge(failure, w.Output)
+	failure := d.judge(w.Failure, w.Output, s.Kind == KindTool)
+	if w.Failure == nil && failure != nil {
+		w.Output = "" // it is none, so that there is nothing to be judged
 	}
 	givenUp := r.Ending != nil || r.Stopped != ""
 	switch {
@@ -148,14 +157,14 @@ func (r *Run) mayFallBack(s *SubtaskState) bool {
 	return false
 }
 
-// judge returns what is wrong with an outcome: an answer without text, or with
-// too much of it, is no result.
-func (d *decision) judge(f *Failure, output string) *Failure {
+// judge returns what is wrong with an outcome: an answer without text, where one was
+// asked for, or with too much of it, is no result.
+func (d *decision) judge(f *Failure, output string, silent bool) *Failure {
 	most := d.run.Spec.Limits.MaxOutputBytes
 	switch {
 	case f != nil:
 		return f
-	case strings.TrimSpace(output) == "":
+	case strings.TrimSpace(output) == "" && !silent:
 		return &Failure{Code: CodeOutputInvalid, Detail: "The model's answer was empty.", Retryable: true}
 	case len(output) > most:
 		return &Failure{
@@ -175,6 +184,9 @@ func (d *decision) succeeded(s *SubtaskState, output string, f *SubtaskSucceeded
 		v.Locals["output"] = jsonOf(&output)
 		value, failure := d.run.eval("output", s.Gives, v)
 		if failure != nil {
+			if s.Kind == KindTool {
+				failure.Code = CodeToolFailed // it was called, so there may be something to undo
+			}
 			d.subtaskFailed(s, *failure, output, f.Calls)
 			return
 		}
