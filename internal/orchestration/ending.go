@@ -165,21 +165,36 @@ func (d *decision) stop(status Status, reason Reason) {
 	}
 	ending := &RunCanceling{Status: status, Reason: reason}
 	d.emit(0, ending)
-	for _, s := range r.Subtasks {
-		if !s.Status.Ended() && !s.Calling {
-			d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
-		}
-	}
+	d.giveUp()
 	for _, call := range r.inFlight() {
 		d.do(Abort{Call: call})
 	}
 	d.end()
 }
 
+// giveUp cancels what is given up, with the run or by a later plan, and has no call
+// in flight. A composite subtask ends after all that it expanded to.
+func (d *decision) giveUp() {
+	r := d.run
+	for again := true; again; {
+		again = false
+		for _, s := range r.Subtasks {
+			if (r.Ending != nil || s.Dropped > 0) && !s.Status.Ended() && !s.Calling && r.openRounds(s) == 0 {
+				d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
+				again = again || s.Parent != "" // parents come before their children
+			}
+		}
+	}
+}
+
 // end ends a run that is ending early, once nothing of it runs any more.
 func (d *decision) end() {
 	r := d.run
-	if r.Done() || r.busy() || d.compensate() {
+	if r.Done() || r.busy() {
+		return
+	}
+	d.giveUp()
+	if d.compensate() {
 		return
 	}
 	if r.Ending.Status == StatusCanceled {

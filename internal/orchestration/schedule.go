@@ -185,7 +185,7 @@ func (sc *schedule) closed() *SubtaskState {
 	for len(sc.closing) > 0 {
 		n := sc.closing[0]
 		sc.closing = sc.closing[1:]
-		if n.Status == StatusRunning && !n.Calling {
+		if n.Status == StatusRunning && !n.Calling && n.Dropped == 0 {
 			return n.SubtaskState
 		}
 	}
