@@ -228,23 +228,25 @@ func (t *Totals) tokens() int { return t.PromptTokens + t.CompletionTokens }
 // exhaust goes on without what is no longer affordable: it is skipped.
 func (d *decision) exhaust(limit string) {
 	r := d.run
-	if r.Exhausted != nil {
-		return
+	if r.Exhausted == nil { // otherwise a plan came after that
+		d.emit(0, &BudgetExceeded{Limit: limit, Reason: r.exhaustedBy(limit)})
 	}
-	reason := r.exhaustedBy(limit)
-	d.emit(0, &BudgetExceeded{Limit: limit, Reason: reason})
+	reason := r.Exhausted.Reason
 	for _, s := range r.Subtasks {
-		if s.Status == StatusPending {
+		if s.idle() {
 			d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Failure: Failure{Code: reason.Code, Detail: reason.Detail}})
 		}
 	}
 }
 
+// idle reports whether a subtask waits to start or for a person.
+func (s *SubtaskState) idle() bool { return s.Status == StatusPending || s.Status == StatusWaiting }
+
 // exhaustedBy says which limit allows nothing more, and what is left undone.
 func (r *Run) exhaustedBy(limit string) Reason {
 	undone := 0
 	for _, s := range r.Subtasks {
-		if s.Status == StatusPending {
+		if s.idle() {
 			undone++
 		}
 	}

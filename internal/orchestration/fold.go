@@ -47,6 +47,7 @@ func (r *Run) fold(e Event) {
 	case *BudgetExceeded:
 		r.Exhausted = f
 		r.Planning.Wanted = r.Planning.Wanted[:r.Planning.Asked] // the planner is not asked any more
+		r.Planning.Waiting = nil                                 // and nothing more of the plan is carried out
 	default:
 		r.foldPlan(e)
 		r.foldSynthesis(e)

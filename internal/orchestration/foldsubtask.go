@@ -96,6 +96,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 		}
 		if f.Stop {
 			r.Stopped = s.ID
+			r.Planning.Waiting = nil // nothing more of the plan is carried out
 		}
 		if f.Replan {
 			r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
@@ -107,7 +108,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 			r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
 		}
 	case *SubtaskSkipped:
-		s.Status, s.Because, s.Failure = StatusSkipped, f.Because, nil
+		s.Status, s.Because, s.Failure, s.Waiting = StatusSkipped, f.Because, nil, nil
 		if f.Because == "" {
 			s.Failure = &f.Failure
 		}
