@@ -48,7 +48,7 @@ func (r *Run) replanReason() *Reason {
 func (d *decision) goOn() {
 	r := d.run
 	for _, s := range r.Subtasks {
-		if s.Status == StatusFailed && s.Dropped == 0 && !slices.Contains(r.Planning.Wanted, s.ID) {
+		if s.missing() && s.Dropped == 0 && !slices.Contains(r.Planning.Wanted, s.ID) {
 			d.skipDependants(s)
 		}
 	}
