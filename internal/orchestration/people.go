@@ -152,7 +152,7 @@ func (d *decision) rest() {
 	}
 	waiting := r.Planning.Waiting
 	for _, s := range r.Subtasks {
-		if s.retrying() {
+		if s.retrying() && r.Planning.Waiting == nil { // a plan that waits starts no attempt
 			return
 		}
 		if waiting == nil && s.Status == StatusWaiting {
