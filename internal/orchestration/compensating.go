@@ -23,10 +23,14 @@ func (r *Run) toUndo() []*SubtaskState {
 	return undo
 }
 
-// harmless reports whether a subtask is known to have had no effect.
+// harmless reports whether a subtask is known to have had no effect: its one call
+// was not affordable, or its arguments did not suit the tool. Where there is an
+// output expression it may be that which failed, with what the tool gave.
 func (s *SubtaskState) harmless() bool {
-	return s.Status != StatusSucceeded && s.Failure != nil && s.Attempts == 1 &&
-		(s.Failure.Code == CodeBudgetExceeded || s.Failure.Code == CodeOutputInvalid)
+	if s.Status != StatusFailed || s.Attempts != 1 {
+		return false
+	}
+	return s.Failure.Code == CodeBudgetExceeded || s.Failure.Code == CodeOutputInvalid && s.Kind == KindTool && s.Gives == ""
 }
 
 // undo returns what the next compensation waits for: its call or its timer. Nil:
