@@ -97,7 +97,10 @@ func (d *decision) worked(w Worked) {
 	if s == nil || !s.Calling || w.Attempt != s.Attempts {
 		return
 	}
-	failure := d.judge(w.Failure, w.Output)
+	failure := w.Failure
+	if s.Kind != KindTool { // which may have nothing to say
+		failure = d.judge(failure, w.Output)
+	}
 	givenUp := r.Ending != nil || r.Stopped != ""
 	switch {
 	case s.Dropped > 0, givenUp && (failure != nil || s.Kind == KindPlan):
