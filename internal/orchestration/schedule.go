@@ -3,6 +3,7 @@ package orchestration
 import (
 	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -178,6 +179,18 @@ func (sc *schedule) enqueue(n *node) {
 		heap.Push(&sc.instant, n)
 	}
 }
+
+// due has a subtask whose timer has come wait for nothing but room, whatever clocks
+// say meanwhile.
+func (sc *schedule) due(n *node) {
+	if i := slices.Index(sc.retries.nodes, n); i >= 0 {
+		heap.Remove(&sc.retries, i)
+		sc.wait(n)
+	}
+}
+
+// wait has a subtask wait for room.
+func (sc *schedule) wait(n *node) { heap.Push(&sc.ready, n) }
 
 // closed takes a composite subtask of which a round has ended, nil if there is
 // none.
