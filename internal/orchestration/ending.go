@@ -214,7 +214,7 @@ func canceledWith(ending *RunCanceling) Failure {
 func (r *Run) firstFailure() Failure {
 	for _, status := range []Status{StatusFailed, StatusSkipped} {
 		for _, s := range r.Subtasks {
-			if s.Status == status && s.Failure.Code != CodeDependencyFailed {
+			if s.Status == status && s.Failure != nil && s.Failure.Code != CodeDependencyFailed {
 				f := *s.Failure
 				f.Detail = fmt.Sprintf("No subtask succeeded; %s %s: %s", s.ID, verb(status), f.Detail)
 				return f
