@@ -235,17 +235,20 @@ func (d *decision) exhaust(limit string) {
 	}
 	reason := r.Exhausted.Reason
 	for _, s := range r.Subtasks {
-		if s.Status == StatusPending {
+		if s.idle() {
 			d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Failure: Failure{Code: reason.Code, Detail: reason.Detail}})
 		}
 	}
 }
 
+// idle reports whether a subtask waits to start or for a person.
+func (s *SubtaskState) idle() bool { return s.Status == StatusPending || s.Status == StatusWaiting }
+
 // exhaustedBy says which limit allows nothing more, and what is left undone.
 func (r *Run) exhaustedBy(limit string) Reason {
 	undone := 0
 	for _, s := range r.Subtasks {
-		if s.Status == StatusPending {
+		if s.idle() {
 			undone++
 		}
 	}

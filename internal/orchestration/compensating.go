@@ -26,7 +26,7 @@ func (r *Run) toUndo() []*SubtaskState {
 // harmless reports whether a subtask is known to have had no effect: its tool was
 // not called, as the arguments do not suit it.
 func (s *SubtaskState) harmless() bool {
-	return s.Kind == KindTool && s.Failure != nil && s.Failure.Code == CodeOutputInvalid && s.Attempts == 1
+	return s.Kind == KindTool && s.Status == StatusFailed && s.Attempts == 1 && s.Failure.Code == CodeOutputInvalid
 }
 
 // undo returns what the next compensation waits for: its call or its timer. Nil:

@@ -174,21 +174,36 @@ func (d *decision) stop(status Status, reason Reason) {
 	}
 	ending := &RunCanceling{Status: status, Reason: reason}
 	d.emit(0, ending)
-	for _, s := range r.Subtasks {
-		if !s.Status.Ended() && !s.Calling {
-			d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
-		}
-	}
+	d.giveUp()
 	for _, call := range r.inFlight() {
 		d.do(Abort{Call: call})
 	}
 	d.end()
 }
 
+// giveUp cancels what is given up, with the run or by a later plan, and has no call
+// in flight. A composite subtask ends after all that it expanded to.
+func (d *decision) giveUp() {
+	r := d.run
+	for again := true; again; {
+		again = false
+		for _, s := range r.Subtasks {
+			if (r.Ending != nil || s.Dropped > 0) && !s.Status.Ended() && !s.Calling && r.openRounds(s) == 0 {
+				d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
+				again = again || s.Parent != "" // parents come before their children
+			}
+		}
+	}
+}
+
 // end ends a run that is ending early, once nothing of it runs any more.
 func (d *decision) end() {
 	r := d.run
-	if r.Done() || r.busy() || d.compensate() {
+	if r.Done() || r.busy() {
+		return
+	}
+	d.giveUp()
+	if d.compensate() {
 		return
 	}
 	if r.Ending.Status == StatusCanceled {
@@ -208,7 +223,7 @@ func canceledWith(ending *RunCanceling) Failure {
 func (r *Run) firstFailure() Failure {
 	for _, status := range []Status{StatusFailed, StatusSkipped} {
 		for _, s := range r.Subtasks {
-			if s.Status == status && s.Because == "" && s.Failure.Code != CodeDependencyFailed {
+			if s.Status == status && s.Failure != nil && s.Failure.Code != CodeDependencyFailed {
 				f := *s.Failure
 				f.Detail = fmt.Sprintf("No subtask succeeded; %s %s: %s", s.ID, verb(status), f.Detail)
 				return f

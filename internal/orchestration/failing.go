@@ -19,7 +19,7 @@ func (d *decision) subtaskFailed(s *SubtaskState, f Failure, output string, call
 		d.escalate(s, f, output, calls)
 		return
 	}
-	if do == OnFailureSkip {
+	if do == OnFailureSkip && f.Code != CodeBudgetExceeded {
 		d.emitFor(s.ID, s.Attempts, &SubtaskSkipped{Failure: f, Calls: calls})
 		return
 	}

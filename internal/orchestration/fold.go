@@ -47,6 +47,7 @@ func (r *Run) fold(e Event) {
 	case *BudgetExceeded:
 		r.Exhausted = f
 		r.Planning.Wanted = r.Planning.Wanted[:r.Planning.Asked] // the planner is not asked any more
+		r.Planning.Waiting = nil                                 // and nothing more of the plan is carried out
 	default:
 		r.foldPlan(e)
 		r.foldSynthesis(e)
@@ -128,9 +129,8 @@ func (r *Run) foldPlan(e Event) {
 	case *PlanReplaced:
 		for _, id := range f.Dropped {
 			s := r.Subtask(id)
-			if s.Dropped = f.Version; s.Status.Ended() { // of what it expanded to
-				r.Progress.count(s.Status, -1)
-			}
+			s.Dropped = f.Version
+			r.Progress.count(s.Status, -1) // of a composite one, a part may have ended
 		}
 		for _, id := range f.Looked {
 			r.Subtask(id).Kept = true

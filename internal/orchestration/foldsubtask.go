@@ -45,8 +45,10 @@ func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 		r.called(s)
 		r.foldOutcome(s, e)
 	}
-	r.Progress.count(was, -1)
-	r.Progress.count(s.Status, +1)
+	if s.Dropped == 0 {
+		r.Progress.count(was, -1)
+		r.Progress.count(s.Status, +1)
+	}
 	if r.scheduled != nil && s.Status != was {
 		r.scheduled.changed(s)
 	}
@@ -82,7 +84,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 		return
 	case *SubtaskWaiting:
 		s.Status, s.Waiting, s.Failure = StatusWaiting, &f.Waiting, f.Failure
-		s.CacheKey = "" // a person has a say in the output
+		s.CacheKey = ""                                                  // a person has a say in the output
 		s.Output, s.Value = textIn(e.Seq, f.Output), longValue(f.Output) // it may be approved as it is
 		return
 	case *SubtaskSucceeded:
@@ -111,7 +113,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 			r.Planning.Wanted = append(r.Planning.Wanted, s.ID)
 		}
 	case *SubtaskSkipped:
-		s.Status, s.Because, s.Failure = StatusSkipped, f.Because, nil
+		s.Status, s.Because, s.Failure, s.Waiting = StatusSkipped, f.Because, nil, nil
 		s.Output, s.Value = Text{}, ""
 		if f.Because == "" {
 			s.Failure = &f.Failure

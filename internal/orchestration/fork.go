@@ -36,12 +36,8 @@ func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 		return f, problems
 	}
 	redo, other := map[string]bool{}, map[string]bool{} // to be performed; whose output is another one
-	var plan []*SubtaskState
-	for _, s := range r.Subtasks {
-		if !s.counts() || s.Parent != "" { // a later version has made up for it
-			continue
-		}
-		plan = append(plan, s)
+	plan := r.forkable()
+	for _, s := range plan {
 		edit := edits[s.ID]
 		changed := edit.Description != nil || edit.Type != nil || slices.Contains(from, s.ID)
 		redo[s.ID] = edit.Output == nil && (changed || s.Status != StatusSucceeded && s.Because != BecauseCondition)
@@ -63,6 +59,39 @@ func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 		s.DependsOn = slices.DeleteFunc(s.DependsOn, func(id string) bool { _, there := other[id]; return !there })
 	}
 	return f, nil
+}
+
+// forkable returns the subtasks of a fork's plan: not those that a later version has
+// made up for, unless expressions of the others still read them.
+func (r *Run) forkable() []*SubtaskState {
+	in := map[string]bool{}
+	var take func(s *SubtaskState)
+	take = func(s *SubtaskState) {
+		in[s.ID] = true
+		for _, id := range s.DependsOn {
+			if !in[id] && s.reads(id) {
+				take(r.Subtask(id))
+			}
+		}
+	}
+	for _, s := range r.Subtasks {
+		if s.counts() && s.Parent == "" {
+			take(s)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(r.Subtasks), func(s *SubtaskState) bool { return !in[s.ID] })
+}
+
+// reads reports whether a subtask cannot be without one that it depends on: its
+// expressions, or its body, name it.
+func (s *Subtask) reads(id string) bool {
+	if slices.Contains(s.Uses, id) {
+		return true
+	}
+	body := s.body()
+	return body != nil && slices.ContainsFunc(*body, func(child Subtask) bool {
+		return slices.Contains(child.DependsOn, id) || child.reads(id)
+	})
 }
 
 func (f *Forked) add(s *SubtaskState, edit Edit, redo bool) {

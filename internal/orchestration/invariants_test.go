@@ -1,8 +1,11 @@
 package orchestration
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +15,8 @@ import (
 )
 
 // A world answers a run's commands at random: in any order, twice, late, with
-// failures, and with a cancel now and then. It checks what must always hold.
+// failures, and with a cancel now and then; people in it decide as they like. It
+// checks what must always hold.
 type world struct {
 	t        *rapid.T
 	run      *Run
@@ -22,91 +26,72 @@ type world struct {
 	answered []Said    // to be said again
 	canceled bool
 	stopping bool
+
+	known map[string]*known // subtasks by id, as the events tell of them
+	total int               // of the plan, with what it expanded to
+	undo  []string          // what was compensated, in order
 }
 
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, run: New(Funcs{}), now: epoch}
+		w := newWorld(t)
 		w.say(Start{ID: "run_1", Spec: drawSpec(t)})
 		for inputs := 0; !w.run.Done(); inputs++ {
-			if inputs > 2000 {
+			if inputs > 5000 {
 				t.Fatal("the run does not end")
 			}
 			w.next()
 		}
 		w.again()
 		w.ended()
+		w.forked()
 	})
 }
 
-func drawSpec(t *rapid.T) *Spec {
-	spec := specOf(nil, nil)
-	spec.Limits.MaxConcurrency = rapid.IntRange(1, 5).Draw(t, "max_concurrency")
-	spec.Limits.MaxAttempts = rapid.IntRange(1, 3).Draw(t, "max_attempts")
-	spec.Limits.MaxSubtasks = 12
-	spec.OnFailure = rapid.SampledFrom([]OnFailure{OnFailurePartial, OnFailureFail, OnFailureReplan}).Draw(t, "on_failure")
-	spec.Limits.MaxReplans = rapid.IntRange(0, 3).Draw(t, "max_replans")
-	spec.Limits.ReplanCooldown = time.Duration(rapid.IntRange(0, 5).Draw(t, "cooldown")) * time.Second
-	spec.Limits.MaxLLMCalls = rapid.SampledFrom([]int{0, 0, 3, 8, 20}).Draw(t, "max_llm_calls")
-	if rapid.Bool().Draw(t, "fallback") {
-		spec.Models = []Model{{Name: "m", Fallback: "small"}}
-	}
-	spec.Synthesizer.Mode = rapid.SampledFrom([]SynthesisMode{SynthesizeModel, SynthesizeNone}).Draw(t, "mode")
-	if rapid.Bool().Draw(t, "own plan") {
-		p := drawPlan(t)
-		spec.Plan = &p
-	}
-	return spec
-}
-
-// drawPlan draws a plan whose subtasks depend on any of those before them.
-func drawPlan(t *rapid.T) Plan {
-	var p Plan
-	for i := range rapid.IntRange(1, 12).Draw(t, "subtasks") {
-		s := Subtask{ID: fmt.Sprintf("s%d", i), Description: "do it"}
-		for j := range i {
-			if rapid.IntRange(0, 3).Draw(t, "dependency") == 0 {
-				s.DependsOn = append(s.DependsOn, fmt.Sprintf("s%d", j))
-			}
-		}
-		s.After = rapid.SampledFrom([]After{"", AfterSucceeded, AfterEnded}).Draw(t, "after")
-		s.OnFailure.Do = rapid.SampledFrom([]OnFailure{"", "", OnFailureSkip, OnFailureFallback, OnFailureReplan}).Draw(t, "on_failure of one")
-		p.Subtasks = append(p.Subtasks, s)
-	}
-	return p
+func newWorld(t *rapid.T) *world {
+	return &world{t: t, run: New(storyFuncs()), now: epoch, known: map[string]*known{}}
 }
 
 // next says something to the run.
 func (w *world) next() {
 	w.now = w.now.Add(time.Duration(rapid.IntRange(-100, 5000).Draw(w.t, "ms")) * time.Millisecond)
-	switch choice := rapid.IntRange(0, 40).Draw(w.t, "what"); {
-	case choice == 0:
+	switch choice := rapid.IntRange(0, 60).Draw(w.t, "what"); {
+	case choice == 60:
 		w.canceled = true
 		w.say(Cancel{})
-	case choice <= 3 && len(w.answered) > 0:
+	case choice >= 57 && len(w.answered) > 0:
 		if said := w.say(rapid.SampledFrom(w.answered).Draw(w.t, "again")); len(said) > 0 {
 			w.t.Fatalf("an input said twice gave %v", said)
 		}
-	case choice == 4:
+	case choice == 56:
 		w.replay()
-	case choice == 5:
+	case choice == 55:
 		w.crash()
-	case choice == 6:
+	case choice == 54:
 		w.stop()
+	case choice >= 51:
+		w.decide()
 	default:
 		w.answer()
 	}
 }
 
-// answer answers one of the awaited commands.
+// answer answers one of the awaited commands or, where none is, has people decide.
 func (w *world) answer() {
+	if len(w.awaited) == 0 {
+		w.decide()
+		return
+	}
 	i := rapid.IntRange(0, len(w.awaited)-1).Draw(w.t, "command")
 	c := w.awaited[i]
 	if timer, ok := c.(SetTimer); ok {
-		if timer.Timer == timeoutName && len(w.awaited) > 1 && rapid.IntRange(0, 9).Draw(w.t, "timeout") > 0 {
+		if timer.Timer == timeoutName && rapid.IntRange(0, 9).Draw(w.t, "timeout") > 0 {
+			w.decide()
 			return // rarely: there would be no story
 		}
-		w.now = later(w.now, timer.At)
+		if timer.Timer == timeoutName || rapid.IntRange(0, 3).Draw(w.t, "early") > 0 {
+			w.now = later(w.now, timer.At)
+		}
 	}
 	w.awaited = slices.Delete(w.awaited, i, i+1)
 	said := w.outcome(c)
@@ -117,7 +102,7 @@ func (w *world) answer() {
 	if w.run.Done() {
 		return
 	}
-	if _, timer := said.(Due); !timer {
+	if due, timer := said.(Due); !timer || strings.HasPrefix(due.Timer, "decision/") {
 		w.answered = append(w.answered, said)
 	}
 }
@@ -128,11 +113,6 @@ func (w *world) crash() {
 	lost := w.awaited
 	w.run, w.awaited = w.again(), nil
 	w.say(Resume{})
-	for i, c := range w.awaited {
-		if abort, ok := c.(Abort); ok {
-			w.awaited[i] = abort.Call
-		}
-	}
 	if w.run.Ending != nil {
 		return
 	}
@@ -151,21 +131,28 @@ func (w *world) crash() {
 // stop cuts all calls short, as a process does that is told to stop, and has
 // another one go on.
 func (w *world) stop() {
-	for _, c := range w.awaited {
+	for _, c := range slices.Clone(w.awaited) {
 		said := w.outcome(c)
+		cut := rapid.IntRange(0, 4).Draw(w.t, "cut short") > 0
 		switch s := said.(type) {
 		case Planned:
-			s.Failure = &Failure{Code: CodeCanceled}
+			s.Failure = cutShort(s.Failure, cut)
 			said = s
 		case Worked:
-			s.Failure = &Failure{Code: CodeCanceled}
+			if s.Failure = cutShort(s.Failure, cut); cut && !judged(c) {
+				s.Output = ""
+			}
 			said = s
 		case Synthesized:
-			s.Failure = &Failure{Code: CodeCanceled}
+			s.Failure = cutShort(s.Failure, cut)
+			said = s
+		case Compensated:
+			s.Failure = cutShort(s.Failure, cut)
 			said = s
 		default:
 			continue
 		}
+		w.awaited = slices.DeleteFunc(w.awaited, func(a Command) bool { return a.Key() == c.Key() })
 		w.stopping = true
 		w.say(said)
 		w.stopping = false
@@ -177,93 +164,66 @@ func (w *world) stop() {
 	w.say(Resume{})
 }
 
-func (w *world) outcome(c Command) Said {
-	failure := w.drawFailure()
-	switch c := c.(type) {
-	case MakePlan:
-		p := Planned{Attempt: c.Attempt, Failure: failure, Calls: callsOf("planner", c.Attempt)}
-		if failure == nil {
-			p.Plan, p.Answer = drawPlan(w.t), "an answer"
-			if rapid.IntRange(0, 3).Draw(w.t, "spoiled") == 0 {
-				p.Plan.Subtasks[0].DependsOn = []string{"nobody"}
-			}
-		}
-		return p
-	case Work:
-		o := Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt, Failure: failure, Calls: callsOf("worker", c.Attempt)}
-		if failure == nil {
-			o.Output = rapid.SampledFrom([]string{"", "done", string(make([]byte, 5000)) + "long"}).Draw(w.t, "output")
-		}
-		return o
-	case Synthesize:
-		return Synthesized{Attempt: c.Attempt, Failure: failure, Output: "all", Calls: callsOf("synthesizer", c.Attempt)}
-	case SetTimer:
-		return Due{Timer: c.Timer}
+func cutShort(f *Failure, cut bool) *Failure {
+	if cut {
+		return &Failure{Code: CodeCanceled}
 	}
-	return nil // an abort is answered by the outcome of its call
-}
-
-func (w *world) drawFailure() *Failure {
-	if rapid.IntRange(0, 2).Draw(w.t, "fails") > 0 {
-		return nil
-	}
-	return &Failure{
-		Code:       rapid.SampledFrom([]Code{CodeUpstreamError, CodeUpstreamRateLimited, CodeOutputInvalid}).Draw(w.t, "code"),
-		Retryable:  rapid.Bool().Draw(w.t, "retryable"),
-		RetryAfter: time.Duration(rapid.IntRange(0, 3).Draw(w.t, "after")) * time.Second,
-	}
+	return f
 }
 
 // say carries an input to the run and checks what follows from it.
 func (w *world) say(said Said) []Event {
-	random := rapid.Float64Range(0, 0.999).Draw(w.t, "random")
-	events, commands, err := w.run.Step(Input{Time: w.now, Random: random, Said: said, Stopping: w.stopping})
+	events, commands, err := w.step(said)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if _, resumed := said.(Resume); len(events) == 0 && !resumed {
+		for _, c := range commands {
+			_, timer := c.(SetTimer)
+			if _, undo := c.(Compensate); !timer && !undo {
+				w.t.Fatalf("%s is to be done without an event, after %T", c.Key(), said)
+			}
+		}
+	}
+	return events
+}
+
+// step has the run hear an input. What it refuses leaves no trace.
+func (w *world) step(said Said) ([]Event, []Command, error) {
+	random := rapid.Float64Range(0, 0.999).Draw(w.t, "random")
+	before := w.run.Seq
+	if _, starts := said.(Start); !starts {
+		w.t.Logf("> %T %.300s", said, fmt.Sprintf("%+v", said))
+	}
+	events, commands, err := w.run.Step(Input{Time: w.now, Random: random, Said: said, Stopping: w.stopping})
+	if err != nil && (len(events) > 0 || len(commands) > 0 || w.run.Seq != before) {
+		w.t.Fatalf("%v leaves a trace: %v %v", err, events, commands)
 	}
 	for _, e := range events {
 		if n := len(w.events); n > 0 && (e.Seq != w.events[n-1].Seq+1 || e.Time.Before(w.events[n-1].Time)) {
 			w.t.Fatalf("event %d follows event %d", e.Seq, w.events[n-1].Seq)
 		}
+		if n := len(w.events); n > 0 && w.events[n-1].Terminal() {
+			w.t.Fatalf("%s follows the end", e.Type())
+		}
 		w.events = append(w.events, e)
-		w.check(e)
+		w.tell(e)
+		w.hear(e)
 	}
-	if _, resumed := said.(Resume); len(events) == 0 && len(commands) > 0 && !resumed {
-		w.t.Fatalf("commands without an event: %v", commands)
+	for _, c := range commands {
+		w.ask(c)
 	}
-	w.awaited = append(w.awaited, commands...)
-	return events
+	w.settled(said)
+	return events, commands, err
 }
 
-// check holds an event against all that came before it.
-func (w *world) check(e Event) {
-	if most := w.run.Spec.Limits.MaxLLMCalls; most > 0 && w.run.Totals.LLMCalls+w.run.Held.Calls > most {
-		w.t.Fatalf("after %s %d calls were made and %d may be, of %d", e.Type(), w.run.Totals.LLMCalls, w.run.Held.Calls, most)
+// tell logs an event, for who has to find out why a world went wrong.
+func (w *world) tell(e Event) {
+	body := ""
+	if f, added := e.Fact.(*PlanSubtaskAdded); added {
+		body = " " + string(encoded(f.Subtask))
 	}
-	f, started := e.Fact.(*SubtaskStarted)
-	if !started {
-		return
-	}
-	if w.stopping {
-		w.t.Fatalf("%s started while the process was about to stop", e.Subtask)
-	}
-	if p := w.run.Planning; f.Repeats == 0 && p.Version > 0 && p.Status != StatusSucceeded {
-		w.t.Fatalf("%s started while the plan was being revised", e.Subtask)
-	}
-	if w.canceled || w.run.Ending != nil {
-		w.t.Fatalf("%s started after the cancel", e.Subtask)
-	}
-	if w.run.Progress.Running > w.run.Spec.Limits.MaxConcurrency {
-		w.t.Fatalf("%d run at once", w.run.Progress.Running)
-	}
-	s := w.run.Subtask(e.Subtask)
-	for _, id := range s.DependsOn {
-		on := w.run.Subtask(id).Status
-		skipped := w.run.Subtask(id).OnFailure.Do == OnFailureSkip
-		if !on.Ended() || (s.After == AfterSucceeded && on != StatusSucceeded && !skipped) {
-			w.t.Fatalf("%s started while %s was %s", s.ID, id, on)
-		}
-	}
+	w.t.Log("  " + tellEvent(e) + body)
 }
 
 // replay puts in the run's place one that was folded from its journal: the
@@ -281,8 +241,9 @@ func (w *world) replay() {
 	}
 	for _, c := range w.awaited {
 		_, timer := c.(SetTimer)
-		_, abort := c.(Abort)
-		if !timer && !abort && !slices.ContainsFunc(awaited, func(a Command) bool { return a.Key() == c.Key() }) {
+		if !timer && !slices.ContainsFunc(awaited, func(a Command) bool {
+			return a.Key() == c.Key() || a.Key() == "timer/"+c.Key() // by which a compensation is made again
+		}) {
 			w.t.Fatalf("%s was issued and is not outstanding after a replay", c.Key())
 		}
 	}
@@ -290,53 +251,51 @@ func (w *world) replay() {
 }
 
 func (w *world) again() *Run {
-	again := New(Funcs{})
+	again := New(storyFuncs())
 	for _, e := range w.events {
 		again.Replay(throughJSON(w.t, e))
 	}
-	if diff := cmp.Diff(w.run, again, cmpopts.IgnoreUnexported(Run{}, SubtaskState{}), cmpopts.EquateEmpty()); diff != "" {
-		w.t.Fatalf("the replayed run is another (-lived +replayed):\n%s", diff)
-	}
-	if diff := cmp.Diff(w.run.Outstanding(), again.Outstanding()); diff != "" {
+	w.same("replayed", again)
+	if diff := cmp.Diff(w.run.Outstanding(), again.Outstanding(), cmpopts.EquateEmpty()); diff != "" {
 		w.t.Fatalf("what is outstanding is another (-lived +replayed):\n%s", diff)
 	}
+	data, err := json.Marshal(w.run)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	read := New(storyFuncs())
+	if err := json.Unmarshal(data, read); err != nil {
+		w.t.Fatal(err)
+	}
+	w.same("read", read)
 	return again
 }
 
-// ended checks a run that is done.
-func (w *world) ended() {
-	terminal := 0
-	for _, e := range w.events {
-		if e.Terminal() {
-			terminal++
+func (w *world) same(how string, other *Run) {
+	if diff := cmp.Diff(w.run, other, cmpopts.IgnoreUnexported(Run{}, SubtaskState{}), cmpopts.EquateEmpty()); diff != "" {
+		w.t.Fatalf("the %s run is another (-lived):\n%s", how, diff)
+	}
+}
+
+// forked holds a fork of the ended run to what a plan must be.
+func (w *world) forked() {
+	fork, problems := w.run.Fork(nil, nil)
+	if len(problems) > 0 {
+		if w.run.Planning.Version > 0 {
+			w.t.Fatalf("the run cannot be forked: %v", problems)
 		}
+		return
 	}
-	if last := w.events[len(w.events)-1]; terminal != 1 || !last.Terminal() {
-		w.t.Fatalf("%d terminal events, the last event is %s", terminal, last.Type())
+	if problems := fork.Plan.Check(w.run.rules()); len(problems) > 0 && len(fork.Plan.Subtasks) > 0 {
+		w.t.Fatalf("a fork has the problems %v", problems)
 	}
-	if got := w.run.Outstanding(); len(got) > 0 {
-		w.t.Fatalf("outstanding after the end: %v", got)
+	if got := len(fork.Keep) + len(fork.Redo); got != len(fork.Plan.Subtasks) {
+		w.t.Fatalf("a fork redoes %v and keeps %v", fork.Redo, fork.Keep)
 	}
-	counted := Progress{}
-	for _, s := range w.run.Subtasks {
-		if !s.Status.Ended() || s.EndedAt.IsZero() {
-			w.t.Fatalf("%s is %s since %v after the end", s.ID, s.Status, s.EndedAt)
-		}
-		if s.Dropped > 0 {
-			continue
-		}
-		counted.Total++
-		counted.count(s.Status, 1)
-	}
-	if counted != w.run.Progress {
-		w.t.Fatalf("progress is %v, counted %v", w.run.Progress, counted)
-	}
-	if held := w.run.Held; held.Calls != 0 || held.PromptTokens != 0 {
-		w.t.Fatalf("after the end %v is held back", held)
-	}
-	for _, said := range []Said{Cancel{}, Due{Timer: timeoutName}} {
-		if events := w.say(said); len(events) > 0 {
-			w.t.Fatalf("%T after the end gave events", said)
-		}
-	}
+}
+
+// isRefusal reports whether an error refuses a decision as it should.
+func isRefusal(err error) bool {
+	var wrong *DecisionError
+	return errors.Is(err, ErrNotWaiting) || errors.As(err, &wrong)
 }

@@ -84,7 +84,7 @@ func (r *Run) ends(s *SubtaskState, round int) []*SubtaskState {
 // has none. Nil: it has.
 func (r *Run) bodyFailed(s *SubtaskState, round int) *Failure {
 	for _, end := range r.ends(s, round) {
-		if end.lost() && !end.forgiven() {
+		if end.missing() {
 			f := Failure{Code: CodeCanceled, Detail: fmt.Sprintf("%s was given up.", end.ID)}
 			if end.Failure != nil {
 				f = Failure{Code: end.Failure.Code, Detail: fmt.Sprintf("%s %s: %s", end.ID, verb(end.Status), end.Failure.Detail)}
@@ -95,10 +95,14 @@ func (r *Run) bodyFailed(s *SubtaskState, round int) *Failure {
 	return nil
 }
 
-// forgiven reports whether a subtask failed and its plan does without it.
+// missing reports whether what depends on a subtask cannot start.
+func (s *SubtaskState) missing() bool { return s.lost() && !s.forgiven() }
+
+// forgiven reports whether a subtask failed and its plan does without it. One that
+// never began, as it depends on a failure, has not failed itself.
 func (s *SubtaskState) forgiven() bool {
 	return s.Status == StatusSkipped && s.OnFailure.Do == OnFailureSkip && s.Failure != nil &&
-		s.Failure.Code != CodeDependencyFailed && s.Failure.Code != CodeBudgetExceeded
+		(s.Failure.Code != CodeDependencyFailed || s.Attempts > 0) && s.Failure.Code != CodeBudgetExceeded
 }
 
 // bodyOutput returns what a round gives: the output of the one end that

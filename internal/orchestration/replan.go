@@ -48,7 +48,7 @@ func (r *Run) replanReason() *Reason {
 func (d *decision) goOn() {
 	r := d.run
 	for _, s := range r.Subtasks {
-		if s.Status == StatusFailed && s.Dropped == 0 && !slices.Contains(r.Planning.Wanted, s.ID) {
+		if s.missing() && s.Dropped == 0 && !slices.Contains(r.Planning.Wanted, s.ID) {
 			d.skipDependants(s)
 		}
 	}
@@ -102,14 +102,11 @@ func (d *decision) put(rev revision, f PlanReplaced) {
 	f.Subtasks = append(slices.Clone(rev.kept), added...)
 	d.emit(r.Planning.Attempt, &f)
 	for _, id := range rev.dropped {
-		s := r.Subtask(id)
-		switch {
-		case s.Calling:
+		if s := r.Subtask(id); s.Calling {
 			d.do(Abort{Call: Work{Subtask: Subtask{ID: s.ID}, Attempt: s.Attempts}})
-		case !s.Status.Ended():
-			d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
 		}
 	}
+	d.giveUp()
 }
 
 // revision returns what the planner is told of the plan in force.

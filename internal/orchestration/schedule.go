@@ -3,6 +3,7 @@ package orchestration
 import (
 	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -179,13 +180,25 @@ func (sc *schedule) enqueue(n *node) {
 	}
 }
 
+// due has a subtask whose timer has come wait for nothing but room, whatever clocks
+// say meanwhile.
+func (sc *schedule) due(n *node) {
+	if i := slices.Index(sc.retries.nodes, n); i >= 0 {
+		heap.Remove(&sc.retries, i)
+		sc.wait(n)
+	}
+}
+
+// wait has a subtask wait for room.
+func (sc *schedule) wait(n *node) { heap.Push(&sc.ready, n) }
+
 // closed takes a composite subtask of which a round has ended, nil if there is
 // none.
 func (sc *schedule) closed() *SubtaskState {
 	for len(sc.closing) > 0 {
 		n := sc.closing[0]
 		sc.closing = sc.closing[1:]
-		if n.Status == StatusRunning && !n.Calling {
+		if n.Status == StatusRunning && !n.Calling && n.Dropped == 0 {
 			return n.SubtaskState
 		}
 	}

@@ -179,7 +179,7 @@ func (d *decision) due(timer string) {
 		switch {
 		case s == nil:
 		case kind == "subtask" && s.retrying() && timer == s.timer().Timer:
-			d.now = later(d.now, s.RetryAt) // a timer may be a little early
+			r.schedule().due(s.node)
 			d.advance()
 		case kind == "decision" && s.Status == StatusWaiting && s.Waiting.Until != nil && timer == s.decisionTimer().Timer:
 			d.expire(s)
@@ -248,12 +248,13 @@ func (d *decision) next() bool {
 	}
 	if limit := r.unaffordable(r.reserve(s)); limit != "" && s.calls() {
 		if r.Calling > 0 { // what those hold back may yet do
-			r.schedule().enqueue(s.node)
+			r.schedule().wait(s.node)
 			return false
 		}
 		d.exhaust(limit)
 		return true
 	}
+	d.now = later(d.now, s.RetryAt) // its timer may have been a little early
 	d.begin(s)
 	return true
 }

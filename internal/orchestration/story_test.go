@@ -137,13 +137,11 @@ func (te *teller) hear(line string) {
 }
 
 // recounted returns the progress as it follows from the subtasks. One that was
-// dropped counts as long as it runs.
+// dropped does not count, also while it is being aborted.
 func recounted(r *Run) (p Progress) {
 	for _, s := range r.Subtasks {
 		if s.Dropped == 0 {
 			p.Total++
-		}
-		if s.Dropped == 0 || s.Status == StatusRunning {
 			p.count(s.Status, +1)
 		}
 	}

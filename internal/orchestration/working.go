@@ -114,6 +114,7 @@ func (d *decision) worked(w Worked) {
 	switch {
 	case s.Dropped > 0, givenUp && (failure != nil || s.Kind == KindPlan):
 		d.emitFor(s.ID, w.Attempt, &SubtaskCanceled{Calls: w.Calls})
+		d.giveUp()
 	case failure != nil:
 		d.attemptFailed(s, failure, w)
 	case s.Kind == KindPlan:
