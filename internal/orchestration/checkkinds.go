@@ -3,7 +3,6 @@ package orchestration
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -181,8 +180,8 @@ func (c *planCheck) check(check Check, at string) {
 }
 
 func (c *planCheck) pattern(pattern, at string) {
-	if _, err := regexp.Compile(pattern); err != nil {
-		c.add(ProblemBadPattern, at, "The pattern is no regular expression of RE2: %s", beginning(err.Error(), 200))
+	if _, err := CompilePattern(pattern); err != nil {
+		c.add(ProblemBadPattern, at, "It cannot be used: %s.", err)
 	}
 }
 

@@ -3,7 +3,6 @@ package orchestration
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 )
 
@@ -49,8 +48,13 @@ func (r *Run) option(s *SubtaskState) (string, *Failure) {
 	}
 	var holds bool
 	if decide.By == DecideByRegex {
-		pattern, err := regexp.Compile(decide.Pattern)
-		holds = err == nil && pattern.MatchString(textOf(value))
+		pattern, err := CompilePattern(decide.Pattern)
+		if err == nil {
+			holds, err = pattern.Match(textOf(value))
+		}
+		if err != nil {
+			return "", &Failure{Code: CodeOutputInvalid, Detail: "decide.pattern cannot be used: " + err.Error() + "."}
+		}
 	} else {
 		var number float64
 		if json.Unmarshal([]byte(textOf(value)), &number) != nil {

@@ -3,10 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"regexp"
-	"regexp/syntax"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 	"github.com/tutti-run/tutti/internal/orchestration/schema"
@@ -101,48 +98,16 @@ func bySchema(raw json.RawMessage, output string) string {
 	return ""
 }
 
-// Bounds of a pattern, and of the work of matching one: its instructions times
-// the bytes of the text.
-const (
-	maxPattern     = 4 << 10 // bytes
-	maxMatchEffort = 1 << 30
-)
-
-// CheckRegex returns why a pattern cannot be used for a check, nil when it can. It
-// must be in RE2's syntax and have at most 4 kB.
-func CheckRegex(pattern string) error {
-	_, _, err := compileRegex(pattern)
-	return err
-}
-
-// compileRegex returns a pattern, and how many instructions it has.
-func compileRegex(pattern string) (compiled *regexp.Regexp, size int, err error) {
-	if len(pattern) > maxPattern {
-		return nil, 0, fmt.Errorf("the pattern has %d bytes; at most %d are allowed", len(pattern), maxPattern)
-	}
-	tree, err := syntax.Parse(pattern, syntax.Perl)
-	if err == nil {
-		var program *syntax.Prog
-		if program, err = syntax.Compile(tree.Simplify()); err == nil {
-			size = len(program.Inst)
-			compiled, err = regexp.Compile(pattern)
-		}
-	}
-	if err != nil {
-		return nil, 0, errors.New(shortly("the pattern cannot be used: "+err.Error(), maxDetail))
-	}
-	return compiled, size, nil
-}
-
 // byRegex says whether an output fails to match a pattern.
 func byRegex(pattern, output string) string {
-	compiled, size, err := compileRegex(pattern)
-	switch {
-	case err != nil:
+	compiled, err := orchestration.CompilePattern(pattern)
+	if err != nil {
 		return err.Error()
-	case size*len(output) > maxMatchEffort:
-		return "The output is too long to be matched against so involved a pattern: write a shorter one."
-	case compiled.MatchString(output):
+	}
+	switch matches, err := compiled.Match(output); {
+	case err != nil:
+		return "The output cannot be matched: " + err.Error() + ". Write a shorter one."
+	case matches:
 		return ""
 	}
 	return "The output must match this pattern (RE2), somewhere in it: " + pattern
@@ -158,7 +123,7 @@ func CheckPolicy(spec *orchestration.Spec) []PromptFault {
 				faults = append(faults, PromptFault{fmt.Sprintf("/policy/%d/json_schema", i), codeInvalidRequest, err.Error()})
 			}
 		}
-		if err := CheckRegex(check.Regex); err != nil {
+		if _, err := orchestration.CompilePattern(check.Regex); err != nil {
 			faults = append(faults, PromptFault{fmt.Sprintf("/policy/%d/regex", i), codeInvalidRequest, err.Error()})
 		}
 	}
