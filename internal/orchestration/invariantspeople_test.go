@@ -78,7 +78,8 @@ func (w *world) edited() Plan {
 func (w *world) waitsFor(said Said) bool {
 	switch d := said.(type) {
 	case DecidePlan:
-		return !w.run.over() && !w.run.Done() && w.run.Planning.Waiting != nil && d.Version == w.run.Planning.Version
+		r := w.run // a plan that is being revised is nobody's to decide
+		return !r.over() && !r.Done() && !r.replanning() && r.Planning.Waiting != nil && d.Version == r.Planning.Version
 	case DecideSubtask:
 		s := w.run.Subtask(d.Subtask)
 		return s != nil && s.Status == StatusWaiting && !w.run.Done()

@@ -1,47 +1,72 @@
 package orchestration
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
 )
 
-// Bounds of regular expressions. RE2 takes time in proportion to the pattern and
-// the text, so that bounds the work.
+// Bounds of a pattern. A few bytes of one can stand for very many instructions,
+// as in a{1000}b{1000}; the time that a match takes goes by these times the bytes
+// of the text, and nothing can stop it once it has begun.
 const (
-	maxPattern     = 4 << 10 // bytes
-	maxMatchEffort = 1 << 30 // instructions of the pattern times bytes of the text
+	maxPattern      = 4 << 10 // bytes
+	maxInstructions = 5_000
+	maxMatching     = 1 << 28 // instructions times bytes: seconds
 )
 
-// A Pattern is a regular expression (RE2) that a stranger may have written.
+// A Pattern is a regular expression that a stranger wrote.
 type Pattern struct {
 	compiled *regexp.Regexp
 	size     int // instructions
 }
 
-// CompilePattern returns a pattern. The error, in words for people, says why it
-// cannot be used.
+// CompilePattern reads a pattern in RE2's syntax. The error is for people, and says
+// what is wrong with it: it has at most 4 kB, and comes to at most 5,000 instructions.
 func CompilePattern(text string) (*Pattern, error) {
 	if len(text) > maxPattern {
 		return nil, fmt.Errorf("the pattern has %d bytes; at most %d are allowed", len(text), maxPattern)
 	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return nil, fmt.Errorf("the pattern cannot be used: %s", beginning(err.Error(), 200))
+		return nil, fmt.Errorf("the pattern is no regular expression of RE2: %s", beginning(err.Error(), 200))
 	}
-	program, err := syntax.Compile(tree.Simplify())
-	if err != nil {
-		return nil, fmt.Errorf("the pattern cannot be used: %s", beginning(err.Error(), 200))
+	p := &Pattern{size: instructions(tree)}
+	if p.size > maxInstructions {
+		return nil, errors.New("the pattern repeats too much: written out it would be too long")
 	}
-	compiled, err := regexp.Compile(text)
-	return &Pattern{compiled, len(program.Inst)}, err
+	if p.compiled, err = regexp.Compile(text); err != nil {
+		return nil, fmt.Errorf("the pattern is no regular expression of RE2: %s", beginning(err.Error(), 200))
+	}
+	return p, nil
 }
 
-// Match reports whether the pattern matches somewhere in a text. An error says
-// that the two together are too much work.
+// Size returns about how many instructions the pattern comes to: the work of a match
+// is at most these times the bytes of the text.
+func (p *Pattern) Size() int { return p.size }
+
+// Match reports whether the pattern matches somewhere in a text. The error says that
+// it would take too long.
 func (p *Pattern) Match(text string) (bool, error) {
-	if p.size*len(text) > maxMatchEffort {
-		return false, fmt.Errorf("the text is too long to be matched against so involved a pattern")
+	if p.size*len(text) > maxMatching {
+		return false, fmt.Errorf("a text of %d bytes is too long for so involved a pattern", len(text))
 	}
 	return p.compiled.MatchString(text), nil
+}
+
+// instructions returns about how many there will be, without making them. The
+// parser bounds how deep a pattern is, and how often a repetition is repeated.
+func instructions(tree *syntax.Regexp) int {
+	n := 1
+	if tree.Op == syntax.OpLiteral {
+		n = len(tree.Rune)
+	}
+	for _, sub := range tree.Sub {
+		n += instructions(sub)
+	}
+	if tree.Op == syntax.OpRepeat {
+		n *= max(tree.Min, tree.Max, 1)
+	}
+	return n
 }

@@ -53,7 +53,7 @@ func (r *Run) option(s *SubtaskState) (string, *Failure) {
 			holds, err = pattern.Match(textOf(value))
 		}
 		if err != nil {
-			return "", &Failure{Code: CodeOutputInvalid, Detail: err.Error()}
+			return "", &Failure{Code: CodeOutputInvalid, Detail: "decide.pattern cannot be used: " + err.Error() + "."}
 		}
 	} else {
 		var number float64

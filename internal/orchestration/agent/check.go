@@ -97,21 +97,16 @@ func bySchema(raw json.RawMessage, output string) string {
 	return ""
 }
 
-// Bounds of a pattern, and of the work of matching one: its instructions times
-// the bytes of the text.
-const ()
-
 // byRegex says whether an output fails to match a pattern.
 func byRegex(pattern, output string) string {
 	compiled, err := orchestration.CompilePattern(pattern)
 	if err != nil {
 		return err.Error()
 	}
-	matched, err := compiled.Match(output)
-	switch {
+	switch matches, err := compiled.Match(output); {
 	case err != nil:
-		return "The output is too long to be matched against so involved a pattern: write a shorter one."
-	case matched:
+		return "The output cannot be matched: " + err.Error() + ". Write a shorter one."
+	case matches:
 		return ""
 	}
 	return "The output must match this pattern (RE2), somewhere in it: " + pattern

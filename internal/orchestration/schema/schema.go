@@ -44,6 +44,8 @@ const (
 type Schema struct {
 	schema *jsonschema.Schema
 
+	patterns int // instructions of all of them
+
 	mu     sync.Mutex
 	effort int // left for the value that is being checked
 }
@@ -76,6 +78,8 @@ func Compile(raw json.RawMessage) (compiled *Schema, err error) {
 	const place = "schema:///json_schema"
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noLoader{})
+	compiled = new(Schema)
+	c.UseRegexpEngine(compiled.pattern)
 	if err := c.AddResource(place, document); err != nil {
 		return nil, schemaError(err)
 	}
@@ -83,7 +87,7 @@ func Compile(raw json.RawMessage) (compiled *Schema, err error) {
 	if err != nil {
 		return nil, schemaError(err)
 	}
-	compiled = &Schema{schema: schema}
+	compiled.schema = schema
 	if err := compiled.meter(schema, map[*jsonschema.Schema]bool{}); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,6 +57,31 @@ func TestCheckingIsBounded(t *testing.T) {
 		}
 		if violations := schema.Validate(json.RawMessage(`{}`)); len(violations) != 1 || !strings.Contains(violations[0].Detail, "too involved") {
 			t.Errorf("violations %v", violations)
+		}
+	}
+}
+
+// Nor must a pattern, or very many matches of one.
+func TestPatternsAreBounded(t *testing.T) {
+	for _, in := range []string{
+		`{"pattern":"` + strings.Repeat("a{1000}b{1000}", 100) + `"}`,
+		`{"anyOf":[` + strings.Repeat(`{"pattern":"a{1000}"},`, 100) + `{}]}`,
+	} {
+		if err := Check(json.RawMessage(in)); err == nil {
+			t.Errorf("%.40s… passes", in)
+		}
+	}
+	schema, err := Compile(json.RawMessage(`{"items":{"pattern":"(.{1,100}){10}x"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if violations := schema.Validate(json.RawMessage(`["ab"]`)); len(violations) != 1 || violations[0].Pointer != "/0" {
+		t.Errorf("violations %v", violations)
+	}
+	for _, n := range []int{1, 5000} {
+		value, _ := json.Marshal(slices.Repeat([]string{strings.Repeat("ab", 500_000/n)}, n))
+		if violations := schema.Validate(value); len(violations) != 1 || !strings.Contains(violations[0].Detail, "too involved") {
+			t.Errorf("%d texts: violations %v", n, violations)
 		}
 	}
 }
