@@ -46,7 +46,7 @@ type told struct {
 type toldSubtask struct {
 	ID, Status, Model, Description string
 	Attempts                       int
-	Fallback                       bool
+	Fallback, Cached               bool
 	Output                         *string
 	Error                          *cause
 }

@@ -6,7 +6,8 @@ import "github.com/tutti-run/tutti/internal/orchestration"
 // and that the fold of a run therefore need not keep.
 type note struct {
 	cached       bool
-	fallback     bool // its output is the value to fall back on
+	fallback     bool   // its output is the value to fall back on
+	detail       string // why it is skipped and not missed
 	evaluation   *Evaluation
 	compensation *Compensation
 	waiting      *Waiting
@@ -59,6 +60,11 @@ func (n *note) add(e orchestration.Event) {
 		}
 	case *orchestration.SubtaskSucceeded:
 		n.cached, n.fallback, n.waiting = f.Cached, f.Fallback, nil
+	case *orchestration.SubtaskSkipped:
+		n.waiting = nil
+		if f.Because != "" {
+			n.detail = f.Failure.Detail
+		}
 	default: // whatever comes of a subtask that waited, it waits no more
 		n.waiting = nil
 	}

@@ -73,7 +73,7 @@ func TestWhatCameOfASubtaskIsShown(t *testing.T) {
 	}
 	c.world.tell(id, subtask("T1", judged, &orchestration.SubtaskSucceeded{Output: "o", Cached: true}, &orchestration.SubtaskCompensated{Failure: broken, RetryAt: &now})...)
 	c.world.tell(id, subtask("T2", &orchestration.SubtaskSucceeded{Output: "o", Fallback: true}, &orchestration.SubtaskCompensated{Failure: broken})...)
-	c.world.tell(id, subtask("T3", &orchestration.SubtaskSkipped{Failure: orchestration.Failure{Detail: "Its condition does not hold."}}, &orchestration.SubtaskCompensated{})...)
+	c.world.tell(id, subtask("T3", &orchestration.SubtaskSkipped{Because: orchestration.BecauseCondition, Failure: orchestration.Failure{Detail: "Its condition does not hold."}}, &orchestration.SubtaskCompensated{})...)
 	s := c.do("GET", "/v1/runs/"+id, "").is(http.StatusOK).run().Plan.Subtasks
 	if !s[0].Cached || s[0].Fallback || s[1].Cached || !s[1].Fallback {
 		t.Errorf("%+v", s)

@@ -30,18 +30,14 @@ func (h *history) plan() *Plan {
 
 func (h *history) subtask(s *orchestration.SubtaskState) Subtask {
 	n := h.noteOf(s.ID)
-	v := Subtask{
+	return Subtask{
 		Id: s.ID, Kind: cmp.Or(s.Kind, orchestration.KindWorker), Type: s.Type, Worker: optional(s.Performer), Model: optional(s.Model),
 		Parent: optional(s.Parent), Description: s.Description, DependsOn: list(s.DependsOn), After: cmp.Or(s.After, orchestration.AfterSucceeded),
 		Status: s.Status, Attempts: s.Attempts, Cached: n.cached, Fallback: s.FellBack || n.fallback, Shortened: s.Shortened,
 		StartedAt: moment(s.StartedAt), EndedAt: moment(s.EndedAt),
 		Output: h.output(s), OutputBytes: s.Output.Bytes, Usage: s.Totals, Error: failureOf(s),
-		Evaluation: n.evaluation, Waiting: n.waiting, Compensation: n.compensation,
+		Detail: optional(n.detail), Evaluation: n.evaluation, Waiting: n.waiting, Compensation: n.compensation,
 	}
-	if s.Failure != nil && s.Failure.Code == "" {
-		v.Detail = optional(s.Failure.Detail)
-	}
-	return v
 }
 
 // output returns as much of a subtask's output as is shown, nil if it has none.
