@@ -123,6 +123,10 @@ fuzz: ## Fuzz every target for FUZZTIME (20s)
 bench: release ## Measure the service: wall, CPU and memory, as ratios of one run
 	go run ./bench -server bin/server -rounds $(ROUNDS)
 
+.PHONY: share
+share: ## Measure the core's and the expressions' share of the server's CPU
+	go test -run '^$$' -bench Share -benchtime 2000x ./cmd/server
+
 .PHONY: benchmarks
 benchmarks: ## Run every Go benchmark for BENCHTIME (1s)
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
