@@ -64,8 +64,9 @@ func (r *Run) last() string {
 	if r.Spec.Plan == nil {
 		return ""
 	}
+	led := r.leading()
 	for _, s := range r.Subtasks {
-		if !s.answers() || slices.ContainsFunc(r.node(s).awaited, func(n *node) bool { return n.answers() }) {
+		if !s.answers() || led[r.node(s)] {
 			continue
 		}
 		if last != nil {
@@ -77,6 +78,27 @@ func (r *Run) last() string {
 		return ""
 	}
 	return last.ID
+}
+
+// leading returns what leads to a subtask that the answer is made of, be it by way
+// of others that it is not made of, such as decisions.
+func (r *Run) leading() map[*node]bool {
+	led := make(map[*node]bool)
+	var mark func(n *node)
+	mark = func(n *node) {
+		for _, on := range n.needs {
+			if !led[on] {
+				led[on] = true
+				mark(on)
+			}
+		}
+	}
+	for _, s := range r.Subtasks {
+		if s.answers() {
+			mark(r.node(s))
+		}
+	}
+	return led
 }
 
 func (d *decision) startSynthesis() { d.askSynthesizer(d.run.Synthesis.Lost) }

@@ -33,7 +33,8 @@ func TestRequests(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			var run service.Run
-			a := s.Get(t, started[file]+"?wait=60")
+			s.Get(t, started[file]+"/events", "Accept: text/event-stream") // which end with the run, also where it waits in between
+			a := s.Get(t, started[file])
 			a.Into(t, &run)
 			if run.Status != "succeeded" || run.Result.Partial {
 				t.Errorf("the run is %s, partial %v\n%s", run.Status, run.Result.Partial, a.Body)

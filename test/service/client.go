@@ -129,6 +129,7 @@ type Run struct {
 		Analysis string
 		Subtasks []struct {
 			ID, Status string
+			Cached     bool
 			Attempts   int
 			Output     string
 			Error      *Failure
