@@ -49,7 +49,7 @@ func drawPlan(t *rapid.T) orchestration.Plan {
 		return "x" + strings.Join(rapid.SliceOfN(words, 0, 8).Draw(t, "words"), " ") + "x"
 	})
 	plan := orchestration.Plan{Analysis: text.Draw(t, "analysis")}
-	ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9_-]{0,8}`).Filter(func(s string) bool { return !meansNothing(s) }), 1, 6, rapid.ID[string]).Draw(t, "ids")
+	ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9_-]{0,8}`).Filter(func(s string) bool { return !meansNothing(s) && mayBeID(s) }), 1, 6, rapid.ID[string]).Draw(t, "ids")
 	for i, id := range ids {
 		s := orchestration.Subtask{ID: id, Kind: orchestration.KindWorker, Description: text.Draw(t, "description")}
 		s.Type = rapid.SampledFrom([]string{orchestration.DefaultType, "formal", "a \"b\" & 'c'"}).Draw(t, "type")
