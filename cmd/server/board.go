@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -17,9 +19,12 @@ type board struct {
 	drawn int // lines that stand on the terminal
 }
 
-// A row is a role's or a subtask's line.
+// A row is a role's or a subtask's line. Those of a composite subtask's children
+// stand under its own, until it ends.
 type row struct {
 	name, what, state string
+	parent            string
+	depth             int
 	since             time.Time // zero: it is not running
 }
 
@@ -27,28 +32,31 @@ func newBoard(out io.Writer, live bool) *board { return &board{out: out, live: l
 
 // show takes an event in.
 func (b *board) show(f frame) {
+	planner := cmp.Or(f.SubtaskID, "planner") // a part of the run is planned by its own
 	switch f.Type {
 	case "run.created":
 		_, _ = fmt.Fprintf(b.out, "Task: %s\n\n", printable(f.Data.Task))
 	case "plan.started":
 		b.start("planner", "", f)
 	case "plan.created":
-		b.end("planner", fmt.Sprintf("planned %d subtasks", len(b.rows)-1), f)
+		b.end(planner, fmt.Sprintf("planned %d subtasks", len(f.Data.Subtasks)), f)
 	case "plan.invalid":
-		b.end("planner", "gave no plan: "+f.Data.Error.Code, f)
+		b.end(planner, "gave no plan: "+f.Data.Error.Code, f)
+	case "plan.waiting":
+		b.end("planner", "waits: "+f.Data.Waiting.Message, f)
 	case "plan.subtask_added":
-		s := f.Data.Subtask
-		b.row(s.ID).what = printable(s.Type + ": " + s.Description)
+		b.add(f)
 	case "subtask.started":
 		b.start(f.SubtaskID, "", f)
-	case "subtask.succeeded":
-		b.end(f.SubtaskID, "succeeded", f)
+	case "subtask.waiting":
+		b.end(f.SubtaskID, "waits: "+f.Data.Waiting.Message, f)
 	case "subtask.retrying":
 		b.end(f.SubtaskID, "tries again after "+f.Data.Error.Code, f)
-	case "subtask.failed", "subtask.skipped":
-		b.end(f.SubtaskID, f.Type[len("subtask."):]+": "+f.Data.Error.Code, f)
-	case "subtask.canceled":
-		b.end(f.SubtaskID, "canceled", f)
+	case "subtask.succeeded", "subtask.failed", "subtask.skipped", "subtask.canceled":
+		b.end(f.SubtaskID, strings.TrimSuffix(f.Type[len("subtask."):]+": "+cmp.Or(f.Data.Error.Code, f.Data.Detail), ": "), f)
+		b.fold(f.SubtaskID)
+	case "subtask.compensated":
+		b.end(f.SubtaskID, undone(f.Data.Error.Code), f)
 	case "synthesis.started":
 		b.start("synthesizer", "one answer of all results", f)
 	case "synthesis.succeeded":
@@ -59,6 +67,36 @@ func (b *board) show(f frame) {
 	b.tick(f.Time)
 }
 
+func undone(code string) string {
+	if code == "" {
+		return "undone"
+	}
+	return "not undone: " + code
+}
+
+// add adds the row of a subtask: of a child, under its parent's.
+func (b *board) add(f frame) {
+	s := f.Data.Subtask
+	r := &row{name: printable(s.ID), parent: printable(s.Parent), state: "pending"}
+	r.what = printable(strings.Trim(cmp.Or(s.Type, s.Kind)+": "+s.Description, ": "))
+	at := len(b.rows)
+	for i, under := range b.rows {
+		if r.parent != "" && (under.name == r.parent || under.parent == r.parent || strings.HasPrefix(under.parent, r.parent+".")) {
+			at = i + 1
+		}
+		if under.name == r.parent {
+			r.depth = under.depth + 1
+		}
+	}
+	b.rows = slices.Insert(b.rows, at, r)
+}
+
+// fold takes the rows of a subtask's children away.
+func (b *board) fold(name string) {
+	name = printable(name)
+	b.rows = slices.DeleteFunc(b.rows, func(r *row) bool { return r.parent == name || strings.HasPrefix(r.parent, name+".") })
+}
+
 // row returns the row of that name, a new one if need be.
 func (b *board) row(name string) *row {
 	name = printable(name)
@@ -67,7 +105,7 @@ func (b *board) row(name string) *row {
 			return r
 		}
 	}
-	r := &row{name: name, state: "waits"}
+	r := &row{name: name, state: "pending"}
 	b.rows = append(b.rows, r)
 	return r
 }
@@ -116,6 +154,9 @@ func (b *board) tick(now time.Time) {
 	for _, r := range b.rows {
 		text.WriteString("\r\x1b[2K" + r.line(now) + "\n")
 	}
+	if b.drawn > len(b.rows) {
+		text.WriteString("\x1b[J") // what was below is gone
+	}
 	b.drawn = len(b.rows)
 	_, _ = io.WriteString(b.out, text.String())
 }
@@ -125,7 +166,8 @@ func (r *row) line(now time.Time) string {
 	if !r.since.IsZero() && now.After(r.since) {
 		state += " " + now.Sub(r.since).Round(100*time.Millisecond).String()
 	}
-	return fmt.Sprintf("  %-12s %-36s %s", cut(r.name, 12), cut(r.what, 36), cut(state, 28))
+	name := strings.Repeat(" ", r.depth) + strings.TrimPrefix(r.name, r.parent+".")
+	return fmt.Sprintf("  %-12s %-36s %s", short(name, 12), cut(r.what, 36), cut(state, 28))
 }
 
 // printCalls prints who was called, and how that adds up.
@@ -155,8 +197,10 @@ func printable(text string) string {
 }
 
 // cut returns one line of at most so many characters.
-func cut(text string, most int) string {
-	runes := []rune(strings.Join(strings.Fields(text), " "))
+func cut(text string, most int) string { return short(strings.Join(strings.Fields(text), " "), most) }
+
+func short(text string, most int) string {
+	runes := []rune(text)
 	if len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}

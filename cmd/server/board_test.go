@@ -27,11 +27,13 @@ func story() []frame {
 	planning.Data.Model = "gpt-5"
 	failing := event(3, "subtask.failed", "T2")
 	failing.Data.Error.Code = "upstream_timeout"
+	created := event(1, "plan.created", "")
+	created.Data.Subtasks = []string{"T1", "T2"}
 	return []frame{
 		planning,
 		added("T1", "formal", "Describe the\nbottle \x1b[31min red\x07 and in many more words than a line has room for"),
 		added("T2", "playful", "Rhyme"),
-		event(1, "plan.created", ""),
+		created,
 		event(1, "subtask.started", "T1"),
 		event(1, "subtask.started", "T2"),
 		failing,
@@ -60,6 +62,54 @@ func TestABoardOnATerminal(t *testing.T) {
 		if line := screen[strings.LastIndex(screen, "K")+1:]; utf8.RuneCountInString(line) > 80 {
 			t.Errorf("longer than a line: %q", line)
 		}
+	}
+}
+
+// What a composite subtask expands to stands under it, while it goes on.
+func TestABoardOfEveryShape(t *testing.T) {
+	child := func(id, parent string) frame {
+		f := added(id, "", "Do it")
+		f.Data.Subtask.Kind, f.Data.Subtask.Parent = "tool", parent
+		return f
+	}
+	skipped, waiting, part, bad := event(2, "subtask.skipped", "T2"), event(2, "subtask.waiting", "T3"), event(2, "plan.created", "T1.2.b"), event(5, "subtask.compensated", "T2")
+	skipped.Data.Detail = "Its condition is false."
+	waiting.Data.Waiting.Message = "May it go?"
+	part.Data.Subtasks = []string{"T1.2.b.1.c"}
+	bad.Data.Error.Code = "tool_failed"
+	var out strings.Builder
+	b := newBoard(&out, true)
+	for _, f := range []frame{
+		added("T1", "", "Each"), added("T2", "writer", "Write"), added("T3", "", "Ask"), event(1, "subtask.started", "T1"), skipped, waiting,
+		child("T1.1.a", "T1"), child("T1.2.b", "T1"), event(2, "subtask.started", "T1.2.b"), part, child("T1.2.b.1.c", "T1.2.b"), child("T1.3.d", "T1"),
+	} {
+		b.show(f)
+	}
+	screen := func() string {
+		text := out.String()
+		return strings.ReplaceAll(text[strings.LastIndex(text, "A\r")+1:], "\r\x1b[2K", "")
+	}
+	if got, want := screen(), `  T1           Each                                 works
+   1.a         tool: Do it                          pending
+   2.b         tool: Do it                          planned 1 subtasks in 0s
+    1.c        tool: Do it                          pending
+   3.d         tool: Do it                          pending
+  T2           writer: Write                        skipped: Its condition is f…
+  T3           Ask                                  waits: May it go?
+`; got != want {
+		t.Errorf("the screen is\n%swant\n%s", got, want)
+	}
+	b.show(event(4, "subtask.succeeded", "T1"))
+	b.show(event(4, "subtask.compensated", "T1"))
+	b.show(bad)
+	if got, want := screen(), `  T1           Each                                 undone
+  T2           writer: Write                        not undone: tool_failed
+  T3           Ask                                  waits: May it go?
+`; got != want {
+		t.Errorf("the screen is\n%swant\n%s", got, want)
+	}
+	if !strings.Contains(out.String(), "\x1b[J") {
+		t.Error("rows that are gone stay on the screen")
 	}
 }
 

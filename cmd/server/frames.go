@@ -21,11 +21,18 @@ type frame struct {
 		Model   string `json:"model"`
 		Subtask struct {
 			ID          string `json:"id"`
+			Kind        string `json:"kind"`
 			Type        string `json:"type"`
 			Description string `json:"description"`
+			Parent      string `json:"parent"`
 		} `json:"subtask"`
-		Error problem `json:"error"`
-		Calls []call  `json:"calls"`
+		Subtasks []string `json:"subtasks"`
+		Detail   string   `json:"detail"`
+		Error    problem  `json:"error"`
+		Waiting  struct {
+			Message string `json:"message"`
+		} `json:"waiting"`
+		Calls []call `json:"calls"`
 	} `json:"data"`
 }
 

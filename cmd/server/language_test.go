@@ -139,6 +139,37 @@ func TestTheWholeLanguage(t *testing.T) {
 	}
 }
 
+// What waits for a person waits in another process too, and what is to be undone
+// is undone there.
+func TestAPersonDecidesAfterARestart(t *testing.T) {
+	journal := "sqlite:" + filepath.Join(t.TempDir(), "tutti.db")
+	tools, calls := toolsOf(t)
+	set := func(c *Config) { c.Journal, c.Tools = journal, tools }
+	first := launch(t, set).untilReady()
+	run := first.start(`{"task": "Hello", "plan": {"order": "sequential", "subtasks": [
+		{"id": "a", "kind": "tool", "tool": {"name": "make", "arguments": {"what": "'it'"}}, "compensate": {"name": "undo", "arguments": {"what": "output.what"}}},
+		{"id": "b", "kind": "approval", "approval": {"message": "Is it good?"}, "on_failure": "fail"}]}}`)
+	first.stop()
+
+	second := launch(t, set).untilReady()
+	path := "/v1/runs/" + run.ID
+	for when, got := range map[string]string{"before": run.sums(), "after": second.ask("GET", path, "").run(t).sums()} {
+		if want := `waiting: a {"many":null,"what":"it"}; b waiting`; got != want {
+			t.Errorf("%s the restart: %s, want %s", when, got, want)
+		}
+	}
+	if a := second.ask("POST", path+"/subtasks/b/decision", `{"action": "reject"}`); a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.text)
+	}
+	run = second.ask("GET", path+"?wait=60", "").run(t)
+	if got, want := run.sums(), `failed: a {"many":null,"what":"it"}; b failed rejected`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := calls(), "make it, undo it"; got != want {
+		t.Errorf("the tools were asked for %q, want %q", got, want)
+	}
+}
+
 // sums a run up: its status, and each subtask's output, or status and error.
 func (run told) sums() string {
 	text := run.Status

@@ -110,7 +110,7 @@ func wantFaults(t *testing.T, who string, a answer, prefix string, want []string
 	if err := json.Unmarshal([]byte(a.text), &told); err != nil {
 		t.Fatal(err)
 	}
-	faults := append(told.Errors, told.Problems...)
+	faults := slices.Concat(told.Errors, told.Problems)
 	for _, w := range want {
 		place, words, _ := strings.Cut(w, ": ")
 		i := slices.IndexFunc(faults, func(f struct{ Pointer, Code, Detail string }) bool {

@@ -40,6 +40,14 @@ subtasks:
 		want: "succeeded: a-1 [4,5]; b true; c 6; d skipped; e yes",
 	},
 	{
+		name: "conditions that are none", plan: `
+subtasks:
+- {id: a, description: 'One [[sim json="yes"]]'}
+- {id: b, description: 'Two', when: a.output}
+- {id: c, kind: loop, loop: {until: x.output, max_iterations: 3, body: [{id: x, description: 'Three [[sim json=3]]'}]}}`,
+		want: `succeeded, partial: a "yes"; b failed output_invalid; c failed output_invalid; c.1.x 3`,
+	},
+	{
 		name: "a tool", plan: `
 subtasks:
 - {id: a, kind: tool, tool: {name: look, arguments: {what: '"tea"', many: 1 + 1}}}

@@ -8,7 +8,18 @@
 //   - A run is one execution of a task ([Run], shaped by its [Spec]).
 //   - A plan is the directed acyclic graph of subtasks chosen for a run
 //     ([Plan], [Subtask]); a planner model makes it, or the caller.
-//   - An attempt is one try at a subtask, counted from 1.
+//   - A subtask is one node of it. A composite one expands: its body is added to
+//     the same graph, once for each round, as its children.
+//   - An attempt is one try at a subtask, counted from 1. A revision is an
+//     attempt too, which mends an output that was refused.
+//   - An expression reads what is there and gives a value ([Expressions]).
+//   - A check is what an output must satisfy; a finding is the result of one, and
+//     a verdict sums the findings of an attempt up ([Check], [Finding], [Verdict]).
+//   - A policy is the checks that every worker's output of a run must satisfy.
+//   - A person decides about what waits: a subtask, or the plan ([Said]).
+//   - A compensation undoes a subtask ([Compensate]).
+//   - A workflow is a named, versioned template of a plan; a fork is a run that
+//     redoes a part of another one ([Origin], [Forked]).
 //   - An input is what the world says to a run ([Input]): an outcome, a due
 //     timer, a caller's wish.
 //   - An event is a fact about a run, immutable, numbered by seq from 1

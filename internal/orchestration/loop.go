@@ -34,8 +34,8 @@ func (r *Run) looped(s *SubtaskState) (bool, *Failure) {
 		return true, nil
 	}
 	if s.Loop.Until != "" {
-		value, failure := r.eval("loop.until", s.Loop.Until, r.roundVariables(s, s.Rounds))
-		if failure != nil || string(value) == "true" {
+		holds, failure := r.holds("loop.until", s.Loop.Until, r.roundVariables(s, s.Rounds))
+		if failure != nil || holds {
 			return true, failure
 		}
 	}

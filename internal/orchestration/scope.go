@@ -125,6 +125,16 @@ func (r *Run) eval(key, expression string, v Variables) (json.RawMessage, *Failu
 	return value, nil
 }
 
+// holds evaluates a condition. One that gives neither true nor false is a failure:
+// taken for false it would leave work out in silence.
+func (r *Run) holds(key, expression string, v Variables) (bool, *Failure) {
+	value, failure := r.eval(key, expression, v)
+	if failure == nil && string(value) != "true" && string(value) != "false" {
+		failure = &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The condition in %s gave neither true nor false.", key)}
+	}
+	return string(value) == "true", failure
+}
+
 // textOf returns a JSON value as an output: texts as they are, all else as JSON.
 func textOf(value json.RawMessage) string {
 	var text string

@@ -18,12 +18,12 @@ func (d *decision) begin(s *SubtaskState) {
 		}
 	}
 	if s.Attempts == 0 && s.When != "" {
-		value, failure := d.run.eval("when", s.When, d.run.variables(s))
+		holds, failure := d.run.holds("when", s.When, d.run.variables(s))
 		switch {
 		case failure != nil:
 			d.subtaskFailed(s, *failure, "", nil)
 			return
-		case string(value) != "true":
+		case !holds:
 			d.emitFor(s.ID, s.Attempts, skippedBecause(BecauseCondition, "Its condition is false."))
 			return
 		}

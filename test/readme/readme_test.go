@@ -11,6 +11,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -56,7 +57,11 @@ func TestSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := service.Start(t)
+	workflows, err := filepath.Abs("../../workflows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := service.Start(t, "TUTTI_WORKFLOWS="+workflows)
 	found := sessions.FindAllSubmatchIndex(text, -1)
 	if len(found) == 0 {
 		t.Fatal("there are no sessions")

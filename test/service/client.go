@@ -150,6 +150,9 @@ type Run struct {
 		PromptTokens     int `json:"prompt_tokens"`
 		CompletionTokens int `json:"completion_tokens"`
 	}
+	Waiting *struct {
+		SubtaskID string `json:"subtask_id"`
+	}
 	Error *Failure
 }
 
