@@ -10,7 +10,7 @@ import (
 
 const (
 	maxPatterns   = 10_000 // instructions of all the patterns of a schema, each compiled twice
-	matchedAtOnce = 128   // instructions times bytes that are as much effort as an evaluation
+	matchedAtOnce = 128    // instructions times bytes that are as much effort as an evaluation
 )
 
 // A pattern of a schema, whose matches are a part of the effort.
