@@ -100,11 +100,11 @@ func TestPeopleAreWaitedFor(t *testing.T) {
 // No worker is asked before the plan is approved, whatever becomes of the process.
 func TestAPlanIsReviewed(t *testing.T) {
 	for action, want := range map[string]string{
-		`{"action": "approve", "version": 1}`:                                                                                        "succeeded, 3 asked",
-		`{"action": "reject", "version": 1, "comment": "Not like this."}`:                                                            "failed, 0 asked",
-		`{"action": "edit", "version": 1, "plan": {"subtasks": [{"id": "X", "description": "Do X"}]}}`:                               "succeeded, 1 asked",
+		`{"action": "approve", "version": 1}`:                                                                                     "succeeded, 3 asked",
+		`{"action": "reject", "version": 1, "comment": "Not like this."}`:                                                         "failed, 0 asked",
+		`{"action": "edit", "version": 1, "plan": {"subtasks": [{"id": "X", "description": "Do X"}]}}`:                            "succeeded, 1 asked",
 		`{"action": "edit", "version": 1, "plan": {"subtasks": [{"id": "X", "description": "Do X", "when": "Y.output == 'a'"}]}}`: "waiting, 0 asked",
-		`{"action": "approve", "version": 2}`: "waiting, 0 asked",
+		`{"action": "approve", "version": 2}`:                                                                                     "waiting, 0 asked",
 	} {
 		t.Run(action, func(t *testing.T) {
 			models := endpoint(t, simulator.Options{})
