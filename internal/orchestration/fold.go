@@ -127,7 +127,9 @@ func (r *Run) foldPlan(e Event) {
 		r.adopted(PlanVersion{f.Version, f.Source, nil, f.Analysis, f.Subtasks, e.Time})
 	case *PlanReplaced:
 		for _, id := range f.Dropped {
-			r.Subtask(id).Dropped = f.Version
+			s := r.Subtask(id)
+			s.Dropped = f.Version
+			r.Progress.count(s.Status, -1) // of a body's, some may have ended
 		}
 		for _, id := range f.Looked {
 			r.Subtask(id).Kept = true

@@ -44,8 +44,10 @@ func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 		r.called(s)
 		r.foldOutcome(s, e)
 	}
-	r.Progress.count(was, -1)
-	r.Progress.count(s.Status, +1)
+	if s.Dropped == 0 {
+		r.Progress.count(was, -1)
+		r.Progress.count(s.Status, +1)
+	}
 	if r.scheduled != nil && s.Status != was {
 		r.scheduled.changed(s)
 	}
