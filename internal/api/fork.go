@@ -93,7 +93,7 @@ func (s *server) forkSpec(ctx context.Context, h *history, forked orchestration.
 	spec.Format, spec.Version, spec.Simulated, spec.Deltas = orchestration.SpecFormat, s.Version, s.Simulated, false
 	spec.Held = s.budgeted(spec.Tenant)
 	spec.Plan = &forked.Plan
-	spec.Fork = &orchestration.Fork{Run: h.run.ID}
+	spec.Fork = &orchestration.Fork{Run: h.run.ID, Left: forked.Left}
 	for _, kept := range forked.Given {
 		output, err := s.whole(ctx, h.run.ID, kept.Output)
 		if err != nil {

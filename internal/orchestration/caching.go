@@ -235,4 +235,9 @@ func (d *decision) take() {
 			d.emitFor(s.ID, 0, &SubtaskSucceeded{Output: g.Output, Cached: true})
 		}
 	}
+	for _, id := range d.run.Spec.Fork.Left {
+		if s := d.run.Subtask(id); s != nil && s.Status == StatusPending {
+			d.emitFor(s.ID, 0, skippedBecause(BecauseStopped, "A decision of the run that this one was forked from left it undone."))
+		}
+	}
 }

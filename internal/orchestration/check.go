@@ -81,8 +81,9 @@ func size(subtasks []Subtask, depth int) int {
 }
 
 type planCheck struct {
-	rules    Rules
-	problems []Problem
+	rules     Rules
+	problems  []Problem
+	expressed int // bytes of the expressions so far
 }
 
 // A level is the subtasks of a plan, or of a body, with the names that they know.

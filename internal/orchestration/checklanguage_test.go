@@ -167,3 +167,21 @@ func TestPatternsAreBounded(t *testing.T) {
 		t.Error("a pattern of a million instructions is taken")
 	}
 }
+
+// TestCheckManyExpressions refuses expressions that are too much to be checked.
+func TestCheckManyExpressions(t *testing.T) {
+	var p Plan
+	rules := languageRules()
+	rules.MaxSubtasks = 1000
+	for i := range 1000 {
+		p.Subtasks = append(p.Subtasks, Subtask{ID: fmt.Sprint("s", i), Description: "x", When: "task != '" + strings.Repeat("x", 119) + "'"})
+	}
+	if problems := p.Check(rules); len(problems) > 0 {
+		t.Errorf("130,000 bytes: %v", problems)
+	}
+	p.Subtasks[999].Input = map[string]string{"a": "task + '" + strings.Repeat("x", 2500) + "'", "b": "no expression", "c": "none either"}
+	problems := p.Check(rules)
+	if len(problems) != 1 || problems[0].Pointer != "/subtasks/999/input/a" || problems[0].Code != ProblemBadExpression {
+		t.Errorf("132,000 bytes: %v", problems)
+	}
+}

@@ -3,6 +3,7 @@ package orchestration
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // An Edit changes a subtask in a fork. With an output the subtask is not
@@ -19,6 +20,7 @@ type Forked struct {
 	Redo  []string // ids of the subtasks that are performed again, in plan order
 	Keep  []string // ids of those that are not, in plan order
 	Given []Kept   // the outputs of those, in plan order; one that has none is missing
+	Left  []string // of those, what a decision left undone, and still does
 }
 
 // A Kept is an output that a fork takes over.
@@ -40,13 +42,16 @@ func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 	for _, s := range plan {
 		edit := edits[s.ID]
 		changed := edit.Description != nil || edit.Type != nil || slices.Contains(from, s.ID)
-		redo[s.ID] = edit.Output == nil && (changed || s.Status != StatusSucceeded && s.Because != BecauseCondition)
+		redo[s.ID] = edit.Output == nil && (changed || s.Status != StatusSucceeded && s.Because == "")
 		other[s.ID] = redo[s.ID] || edit.Output != nil
 	}
+	stopper := r.stopper()
 	for more := true; more; {
 		more = false
 		for _, s := range plan {
-			if !other[s.ID] && slices.ContainsFunc(s.DependsOn, func(on string) bool { return other[on] }) {
+			switch {
+			case other[s.ID]:
+			case s.Because == BecauseStopped && other[stopper], slices.ContainsFunc(s.DependsOn, func(on string) bool { return other[on] }):
 				redo[s.ID], other[s.ID], more = true, true, true
 			}
 		}
@@ -94,6 +99,19 @@ func (s *Subtask) reads(id string) bool {
 	})
 }
 
+// stopper returns the subtask of the plan that ended the run with what it has, or
+// that the decision which did so is a part of. Empty: none did.
+func (r *Run) stopper() string {
+	s := r.Subtask(r.Stopped)
+	for s != nil && s.Parent != "" {
+		s = r.Subtask(s.Parent)
+	}
+	if s == nil {
+		return ""
+	}
+	return s.ID
+}
+
 func (f *Forked) add(s *SubtaskState, edit Edit, redo bool) {
 	subtask := asWritten(s.Subtask)
 	if edit.Description != nil {
@@ -111,6 +129,8 @@ func (f *Forked) add(s *SubtaskState, edit Edit, redo bool) {
 		f.Given = append(f.Given, Kept{s.ID, Text{Whole: *edit.Output, Bytes: len(*edit.Output)}})
 	case s.Status == StatusSucceeded:
 		f.Given = append(f.Given, Kept{s.ID, s.Output})
+	case s.Because == BecauseStopped:
+		f.Left = append(f.Left, s.ID)
 	}
 	f.Keep = append(f.Keep, s.ID)
 }
@@ -157,10 +177,28 @@ func (r *Run) unforkable(edits map[string]Edit, from []string) []Problem {
 	}
 	slices.Sort(ids)
 	for _, id := range ids {
-		refuse(id, "/edits/"+escape(id))
+		at := "/edits/" + escape(id)
+		refuse(id, at)
+		if output, s := edits[id].Output, r.Subtask(id); output != nil && s != nil {
+			if detail := r.ungivable(s, *output); detail != "" {
+				problems = append(problems, Problem{at + "/output", ProblemBadValue, detail})
+			}
+		}
 	}
 	for i, id := range from {
 		refuse(id, fmt.Sprintf("/from/%d", i))
 	}
 	return problems
+}
+
+// ungivable says why a text cannot be the output of a subtask, "" when it can.
+func (r *Run) ungivable(s *SubtaskState, output string) string {
+	most := r.Spec.Limits.MaxOutputBytes
+	switch {
+	case len(output) > most:
+		return fmt.Sprintf("The output has %d bytes; the run's max_output_bytes is %d.", len(output), most)
+	case s.Decide != nil && !slices.Contains(s.Decide.Options, output):
+		return fmt.Sprintf("It must be one of: %s.", strings.Join(s.Decide.Options, ", "))
+	}
+	return ""
 }

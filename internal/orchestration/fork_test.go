@@ -72,4 +72,41 @@ func TestFork(t *testing.T) {
 	if _, problems := run.Fork(map[string]Edit{"z/1": {Output: &text}}, []string{"y"}); len(problems) != 2 || problems[0].Pointer != "/edits/z~11" {
 		t.Errorf("unknown subtasks give %v", problems)
 	}
+	long := strings.Repeat("x", run.Spec.Limits.MaxOutputBytes+1)
+	if _, problems := run.Fork(map[string]Edit{"a": {Output: &long}}, nil); len(problems) != 1 || problems[0].Pointer != "/edits/a/output" {
+		t.Errorf("too long an output gives %v", problems)
+	}
+}
+
+// TestForkOfAStoppedRun keeps undone what a decision left undone, as long as it
+// stands, and what depends on that.
+func TestForkOfAStoppedRun(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: a, description: x}",
+		"|   - {id: l, kind: loop, depends_on: [a], loop: {max_iterations: 2, body: [{id: v, kind: decide, decide: {by: expr, expr: 'true', options: [stop, go]}}]}}",
+		"|   - {id: b, description: x, depends_on: [l]}",
+		"|   - {id: c, description: x, depends_on: [b]}",
+		"|   - {id: d, description: x}",
+		"start max_attempts=1 synthesizer=none max_concurrency=1",
+		"worked a#1 A",
+	)
+	text := "text"
+	for name, test := range map[string]struct {
+		edits            map[string]Edit
+		from             []string
+		redo, keep, left []string
+	}{
+		"nothing":         {nil, nil, nil, []string{"a", "l", "b", "c", "d"}, []string{"b", "c", "d"}},
+		"the decision":    {nil, []string{"l"}, []string{"l", "b", "c", "d"}, []string{"a"}, nil},
+		"what it goes by": {map[string]Edit{"a": {Type: &text}}, nil, []string{"a", "l", "b", "c", "d"}, nil, nil},
+		"its output":      {map[string]Edit{"l": {Output: &text}}, nil, []string{"b", "c", "d"}, []string{"a", "l"}, nil},
+		"what it left":    {nil, []string{"b"}, []string{"b", "c"}, []string{"a", "l", "d"}, []string{"d"}},
+	} {
+		forked, problems := run.Fork(test.edits, test.from)
+		if diff := cmp.Diff([][]string{test.redo, test.keep, test.left}, [][]string{forked.Redo, forked.Keep, forked.Left}); diff != "" || problems != nil {
+			t.Errorf("%s: %v %s", name, problems, diff)
+		}
+	}
 }

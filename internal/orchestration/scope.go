@@ -97,11 +97,19 @@ func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
 
 // item returns the item of a for_each's round.
 func (s *SubtaskState) item(round int) json.RawMessage {
-	var items []json.RawMessage
-	if json.Unmarshal(s.Items, &items) != nil || round > len(items) {
-		return json.RawMessage("null")
+	if items := s.list(); round <= len(items) {
+		return items[round-1]
 	}
-	return items[round-1]
+	return json.RawMessage("null")
+}
+
+// list returns the items of a for_each. They are read once: each of very many
+// rounds asks for them.
+func (s *SubtaskState) list() []json.RawMessage {
+	if s.items == nil {
+		_ = json.Unmarshal(s.Items, &s.items) // a list
+	}
+	return s.items
 }
 
 // previous returns the output of a loop's round before that one, as JSON.

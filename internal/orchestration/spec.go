@@ -85,6 +85,8 @@ type Origin struct {
 type Fork struct {
 	Run   string  `json:"run"`
 	Given []Given `json:"given,omitempty"` // in plan order
+	// Left are subtasks that a decision of that run left undone, by ending it.
+	Left []string `json:"left,omitempty"`
 }
 
 // A Given is the output of a subtask that is not performed.

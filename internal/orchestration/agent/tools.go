@@ -29,7 +29,8 @@ type Tools interface {
 // its subtasks does.
 const compensationTimeout = time.Minute
 
-// compensated performs a Compensate.
+// compensated performs a Compensate. All attempts at one are the same call: the
+// one before may have had its effect, and only its answer was lost.
 func (p *performance) compensated(ctx context.Context, c orchestration.Compensate) orchestration.Compensated {
 	said := orchestration.Compensated{Subtask: c.Subtask, Attempt: c.Attempt}
 	said.Failure = p.contain(func() *orchestration.Failure {
@@ -37,13 +38,14 @@ func (p *performance) compensated(ctx context.Context, c orchestration.Compensat
 		if len(arguments) == 0 {
 			arguments = json.RawMessage("{}")
 		}
-		_, failure := p.callTool(ctx, compensationTimeout, c.Tool, arguments, p.Run+"/"+c.Key())
+		_, failure := p.callTool(ctx, compensationTimeout, c.Tool, arguments, p.Run+"/compensation/"+c.Subtask)
 		return failure
 	})
 	return said
 }
 
-// useTool performs a Work of a tool: its inputs are the arguments.
+// useTool performs a Work of a tool: its inputs are the arguments. They are the same
+// for every attempt, so these are the same call, as those at a compensation are.
 func (p *performance) useTool(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
 	if c.Subtask.Tool == nil {
 		return &orchestration.Failure{Code: orchestration.CodeInternal, Detail: "the subtask names no tool"}
@@ -64,7 +66,7 @@ func (p *performance) useTool(ctx context.Context, c orchestration.Work, said *o
 	if violations := compiled.Validate(arguments); len(violations) > 0 {
 		return notCalled("the arguments do not satisfy the tool's schema: " + rules(violations))
 	}
-	said.Output, failure = p.callTool(ctx, p.timeout, name, arguments, p.Run+"/"+orchestration.CallKey(c)+"/1")
+	said.Output, failure = p.callTool(ctx, p.timeout, name, arguments, p.Run+"/subtask/"+c.Subtask.ID)
 	return failure
 }
 

@@ -280,7 +280,7 @@ func TestASubtaskOfATool(t *testing.T) {
 		value("a", `"text"`, true), value("b", `{"x": 1}`, false), value("c", "plain <text>\n", false), value("d", "null", true),
 	}})
 	wantFailure(t, said.Failure, "", false)
-	if want := []string{`keep({"a":"text","b":{"x": 1},"c":"plain <text>\n","d":null})`}; !cmp.Equal(b.called, want) || b.keys[0] != "run_1/subtask/T3/1/1" || said.Output != "kept\uFFFD" {
+	if want := []string{`keep({"a":"text","b":{"x": 1},"c":"plain <text>\n","d":null})`}; !cmp.Equal(b.called, want) || b.keys[0] != "run_1/subtask/T3" || said.Output != "kept\uFFFD" {
 		t.Errorf("called %q by %q, output %q", b.called, b.keys, said.Output)
 	}
 	wantFailure(t, perform(nil, orchestration.Work{Subtask: tool, Attempt: 1}).Failure, orchestration.CodeOutputInvalid, false)
@@ -306,7 +306,7 @@ func TestCompensations(t *testing.T) {
 		b := &bench{takes: 59 * time.Second}
 		said := compensate(t.Context(), b)
 		wantFailure(t, said.Failure, "", false)
-		if said.Subtask != "T3" || said.Attempt != 2 || b.called[0] != `remove({"id":"x"})` || b.keys[0] != "run_1/compensation/T3/2" {
+		if said.Subtask != "T3" || said.Attempt != 2 || b.called[0] != `remove({"id":"x"})` || b.keys[0] != "run_1/compensation/T3" {
 			t.Errorf("said %+v; called %q by %q", said, b.called, b.keys)
 		}
 		started := time.Now()

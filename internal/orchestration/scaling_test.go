@@ -1,0 +1,57 @@
+package orchestration
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestManyItems holds a for_each to costs that grow as its items do: what it
+// allocates is measured, since that is the same on each machine.
+func TestManyItems(t *testing.T) {
+	if few, many := allocatedFor(t, 125), allocatedFor(t, 1000); many > 12*few {
+		t.Errorf("8 times as many items take %.1f times the memory", float64(many)/float64(few))
+	}
+}
+
+// allocatedFor performs a run of so many items, and returns the bytes allocated.
+func allocatedFor(t *testing.T, items int) uint64 {
+	t.Helper()
+	list := "[" + strings.TrimSuffix(strings.Repeat(`{"n": 1, "text": "`+strings.Repeat("x", 500)+`"},`, items), ",") + "]"
+	plan := &Plan{Subtasks: []Subtask{
+		{ID: "listed", Description: "list them"},
+		{ID: "each", Kind: KindForEach, ForEach: &ForEach{
+			Items: "listed.output", MaxItems: items,
+			Body: []Subtask{{ID: "look", Description: "look at it", Input: map[string]string{"n": "item.n"}}},
+		}},
+	}}
+	spec := &Spec{Format: SpecFormat, Task: "look", Plan: plan, Synthesizer: Synthesizer{Mode: SynthesizeNone}, Limits: Limits{
+		MaxConcurrency: 10, Timeout: time.Hour, MaxAttempts: 3, MaxSubtasks: 1000, MaxOutputBytes: 1 << 20,
+	}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r := New(Funcs{Expressions: StoryExpressions})
+	said := []Said{Start{ID: "run_1", Spec: spec}}
+	for len(said) > 0 {
+		_, commands, err := r.Step(Input{Time: time.Unix(0, 0), Said: said[0]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said = said[1:]
+		for _, c := range commands {
+			if w, ok := c.(Work); ok {
+				output := "done"
+				if w.Subtask.ID == "listed" {
+					output = list
+				}
+				said = append(said, Worked{Subtask: w.Subtask.ID, Attempt: w.Attempt, Output: output})
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if r.Status != StatusSucceeded || r.Progress.Succeeded != items+2 {
+		t.Fatalf("the run is %s: %+v", r.Status, r.Progress)
+	}
+	return after.TotalAlloc - before.TotalAlloc
+}
