@@ -82,7 +82,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 		return
 	case *SubtaskWaiting:
 		s.Status, s.Waiting, s.Failure = StatusWaiting, &f.Waiting, f.Failure
-		s.CacheKey = "" // a person has a say in the output
+		s.CacheKey = ""                                                  // a person has a say in the output
 		s.Output, s.Value = textIn(e.Seq, f.Output), longValue(f.Output) // it may be approved as it is
 		return
 	case *SubtaskSucceeded:
