@@ -174,24 +174,38 @@ func (r *Run) subtaskKey(s *SubtaskState) string {
 			of.Tools = append(of.Tools, t)
 		}
 	}
+	if !r.keyedMaterial(s, &of) {
+		return ""
+	}
+	return r.keyOf(keyed{Role: *role, Task: r.Spec.Task, Context: r.contextOf(s), Of: of})
+}
+
+// keyedMaterial adds to a key what a subtask sees of others. It reports whether it
+// could: what ended before anything was to be cached has no hash.
+func (r *Run) keyedMaterial(s *SubtaskState, of *keyedSubtask) bool {
+	hashed := true
+	keyed := func(on *SubtaskState) keyedResult {
+		hashed = hashed && (on.Hash != "" || on.Status != StatusSucceeded)
+		return on.keyed()
+	}
 	given, _ := r.given(s)
 	for _, v := range given {
 		text := keyedText{Name: v.Name, Text: v.Text.Whole}
 		if on := r.resolve(s, s.Passes[v.Name]); v.Text.Seq > 0 && on != nil {
-			text.Hash = on.Hash
+			text.Hash = keyed(on).Hash
 		}
 		of.Given = append(of.Given, text)
 	}
 	for _, on := range r.shown(s) {
-		of.Shown = append(of.Shown, on.keyed())
+		of.Shown = append(of.Shown, keyed(on))
 	}
 	if s.Gives != "" || s.Check != nil && s.Check.Expr != "" {
 		of.Locals = r.locals(s)
 		for _, name := range s.Uses {
-			of.Used = append(of.Used, r.resolve(s, name).keyed())
+			of.Used = append(of.Used, keyed(r.resolve(s, name)))
 		}
 	}
-	return r.keyOf(keyed{Role: *role, Task: r.Spec.Task, Context: r.contextOf(s), Of: of})
+	return hashed
 }
 
 func (s *SubtaskState) keyed() keyedResult {
