@@ -134,13 +134,12 @@ func (d *decision) round(s *SubtaskState, body []Subtask) {
 
 // nextItems begins as many items as may be under way together.
 func (d *decision) nextItems(s *SubtaskState, open int) {
-	var items []json.RawMessage
-	_ = json.Unmarshal(s.Items, &items) // a list
+	items := s.list()
 	most := cmp.Or(s.ForEach.MaxConcurrency, len(items))
-	for ; open < most && s.Rounds < len(items) && !s.Status.Ended(); open++ {
+	for ; open < most && s.Rounds < len(items) && s.Status == StatusRunning; open++ {
 		d.round(s, s.ForEach.Body)
 	}
-	if open == 0 && !s.Status.Ended() {
+	if open == 0 && s.Status == StatusRunning {
 		d.finish(s)
 	}
 }

@@ -139,7 +139,8 @@ type SubtaskState struct {
 	Told       bool `json:"told,omitempty"`       // the planner knew, when last asked, that it did not succeed
 	Superseded bool `json:"superseded,omitempty"` // it did not succeed, and a later version made up for that
 
-	node *node // in the run's schedule; nil until there is one
+	node  *node             // in the run's schedule; nil until there is one
+	items []json.RawMessage // Items, one by one; read anew when nil
 }
 
 // An Undoing is what has become of a subtask's compensation.
@@ -205,6 +206,9 @@ func (r *Run) Subtask(id string) *SubtaskState {
 // makeRoom readies the run for so many more subtasks.
 func (r *Run) makeRoom(n int) {
 	r.Subtasks = slices.Grow(r.Subtasks, n)
+	if r.index != nil && n < len(r.Subtasks) {
+		return // it grows by itself
+	}
 	r.index = make(map[string]int, len(r.Subtasks)+n)
 	for i, s := range r.Subtasks {
 		r.index[s.ID] = i

@@ -83,7 +83,7 @@ func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
 		s = r.Subtask(s.Parent)
 		switch s.Kind {
 		case KindForEach:
-			set("item", s.item(round))
+			set("item", s.list()[round-1])
 			set("index", json.RawMessage(strconv.Itoa(round-1)))
 		case KindLoop:
 			set("iteration", json.RawMessage(strconv.Itoa(round)))
@@ -95,13 +95,12 @@ func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
 	return locals
 }
 
-// item returns the item of a for_each's round.
-func (s *SubtaskState) item(round int) json.RawMessage {
-	var items []json.RawMessage
-	if json.Unmarshal(s.Items, &items) != nil || round > len(items) {
-		return json.RawMessage("null")
+// list returns the items of a for_each.
+func (s *SubtaskState) list() []json.RawMessage {
+	if s.items == nil {
+		_ = json.Unmarshal(s.Items, &s.items) // a list
 	}
-	return items[round-1]
+	return s.items
 }
 
 // previous returns the output of a loop's round before that one, as JSON.

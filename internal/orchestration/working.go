@@ -55,7 +55,8 @@ func (s *Subtask) calls() bool {
 // the key of that attempt.
 func (d *decision) work(s *SubtaskState, repeats int) {
 	r := d.run
-	if _, failure := r.given(s); failure != nil {
+	given, failure := r.given(s)
+	if failure != nil {
 		d.subtaskFailed(s, *failure, "", nil)
 		return
 	}
@@ -64,7 +65,7 @@ func (d *decision) work(s *SubtaskState, repeats int) {
 		Worker: by.Name, Model: model, Repeats: repeats, Fallback: s.FellBack,
 		CacheKey: r.subtaskKey(s), Reserved: r.reserve(s),
 	})
-	d.do(r.work(s))
+	d.do(r.workWith(s, given))
 }
 
 // whom returns whom a subtask's next attempt asks: of a worker's own, the worker; the
