@@ -1,8 +1,10 @@
 package orchestration
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -61,6 +63,36 @@ func wholeRun(b *testing.B, n int) {
 			case Synthesize:
 				inputs = append(inputs, Synthesized{Attempt: c.Attempt, Output: "all"})
 			}
+		}
+	}
+}
+
+// BenchmarkItems performs a body for a thousand items of a kilobyte each.
+func BenchmarkItems(b *testing.B) {
+	items := "[" + strings.Repeat(`"`+strings.Repeat("x", 1000)+`",`, 999) + `"last"]`
+	for b.Loop() {
+		spec := specOf(nil, []string{"max_concurrency=100", "synthesizer=none"})
+		spec.Context = json.RawMessage(`{"items":` + items + `}`)
+		spec.Plan = &Plan{Subtasks: []Subtask{{ID: "F", Kind: KindForEach, ForEach: &ForEach{
+			Items: "context.items", MaxItems: 1000,
+			Body: []Subtask{{ID: "w", Description: "Look", Input: map[string]string{"it": "item"}}},
+		}}}}
+		run := New(storyFuncs())
+		inputs := []Said{Start{ID: "run_1", Spec: spec}}
+		for len(inputs) > 0 {
+			_, commands, err := run.Step(Input{Time: epoch, Said: inputs[0]})
+			if err != nil {
+				b.Fatal(err)
+			}
+			inputs = inputs[1:]
+			for _, c := range commands {
+				if c, ok := c.(Work); ok {
+					inputs = append(inputs, Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt, Output: "seen"})
+				}
+			}
+		}
+		if !run.Done() {
+			b.Fatal(run.Status)
 		}
 	}
 }

@@ -50,15 +50,7 @@ func (r *Run) reserve(s *SubtaskState) *Reserve {
 	if s.Reserved != nil {
 		return s.Reserved // the one in flight is made again
 	}
-	role, model, by := &r.Spec.Worker.Role, r.evaluatorModel(), Worker{}
-	switch s.Kind {
-	case KindPlan:
-		role, model = &r.Spec.Planner.Role, r.Spec.Planner.Model
-	case KindDecide:
-		role = &r.Spec.Evaluator
-	default:
-		by, model = r.performer(s)
-	}
+	by, role, model := r.whom(s)
 	prompt := r.commonTokens(role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System)
 	for _, on := range r.shown(s) {
 		prompt += r.textTokens(on.Output)

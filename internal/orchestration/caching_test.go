@@ -43,6 +43,7 @@ func TestCacheKeys(t *testing.T) {
 		"limits":           {func(s *Spec) { s.Limits.MaxConcurrency, s.Limits.Timeout = 1, time.Hour }, [3]bool{}},
 		"the ttl":          {func(s *Spec) { s.Cache = Duration(time.Minute) }, [3]bool{}},
 		"the version":      {func(s *Spec) { s.Version = "v9" }, [3]bool{}},
+		"the simulator":    {func(s *Spec) { s.Simulated = true }, [3]bool{true, true, true}},
 		"the task":         {func(s *Spec) { s.Task = "another" }, [3]bool{true, true, true}},
 		"the context":      {func(s *Spec) { s.Context = json.RawMessage(`{"a":1}`) }, [3]bool{true, true, true}},
 		"the worker":       {func(s *Spec) { s.Worker.System = "Be brief." }, [3]bool{true, true, false}},

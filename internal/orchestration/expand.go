@@ -150,10 +150,10 @@ func (d *decision) round(s *SubtaskState, body []Subtask) {
 func (d *decision) nextItems(s *SubtaskState, open int) {
 	items := s.list()
 	most := cmp.Or(s.ForEach.MaxConcurrency, len(items))
-	for ; open < most && s.Rounds < len(items) && !s.Status.Ended(); open++ {
+	for ; open < most && s.Rounds < len(items) && s.Status == StatusRunning; open++ {
 		d.round(s, s.ForEach.Body)
 	}
-	if open == 0 && !s.Status.Ended() {
+	if open == 0 && s.Status == StatusRunning {
 		d.finish(s)
 	}
 }

@@ -67,6 +67,11 @@ func (r *Run) shown(s *SubtaskState) []*SubtaskState {
 
 // work returns the command of a subtask's present attempt.
 func (r *Run) work(s *SubtaskState) Work {
+	given, _ := r.given(s) // as when the attempt began
+	return r.workWith(s, given)
+}
+
+func (r *Run) workWith(s *SubtaskState, given []Value) Work {
 	c := Work{
 		Subtask:  s.Subtask,
 		Attempt:  s.Attempts,
@@ -78,6 +83,7 @@ func (r *Run) work(s *SubtaskState) Work {
 		Priority: r.node(s).path,
 		Rework:   s.Rework,
 		Judge:    s.Judge,
+		Inputs:   given,
 		Timeout:  time.Duration(s.Timeout),
 		CacheKey: s.CacheKey,
 	}
@@ -87,7 +93,6 @@ func (r *Run) work(s *SubtaskState) Work {
 	for _, on := range r.shown(s) {
 		c.Dependencies = append(c.Dependencies, on.result())
 	}
-	c.Inputs, _ = r.given(s) // as when the attempt began
 	if s.Parent != "" {
 		if own := r.contextOf(s); string(own) != string(r.Spec.Context) {
 			c.Context = own

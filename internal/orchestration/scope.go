@@ -83,7 +83,7 @@ func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
 		s = r.Subtask(s.Parent)
 		switch s.Kind {
 		case KindForEach:
-			set("item", s.item(round))
+			set("item", s.list()[round-1])
 			set("index", json.RawMessage(strconv.Itoa(round-1)))
 		case KindLoop:
 			set("iteration", json.RawMessage(strconv.Itoa(round)))
@@ -93,14 +93,6 @@ func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
 		}
 	}
 	return locals
-}
-
-// item returns the item of a for_each's round.
-func (s *SubtaskState) item(round int) json.RawMessage {
-	if items := s.list(); round <= len(items) {
-		return items[round-1]
-	}
-	return json.RawMessage("null")
 }
 
 // list returns the items of a for_each. They are read once: each of very many

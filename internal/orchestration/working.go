@@ -55,27 +55,34 @@ func (s *Subtask) calls() bool {
 // the key of that attempt.
 func (d *decision) work(s *SubtaskState, repeats int) {
 	r := d.run
-	if _, failure := r.given(s); failure != nil {
+	given, failure := r.given(s)
+	if failure != nil {
 		d.subtaskFailed(s, *failure, "", nil)
 		return
 	}
-	name, model := "", ""
-	switch s.Kind {
-	case KindTool:
-	case KindPlan:
-		model = r.modelOf(r.Spec.Planner.Model, r.fallbackOf(r.Spec.Planner.Model), &s.Tries)
-	case KindDecide:
-		model = r.modelOf(r.evaluatorModel(), r.fallbackOf(r.evaluatorModel()), &s.Tries)
-	default:
-		var by Worker
-		by, model = r.performer(s)
-		name = by.Name
-	}
+	by, _, model := r.whom(s)
 	d.emitFor(s.ID, s.Attempts+1, &SubtaskStarted{
-		Worker: name, Model: model, Repeats: repeats, Fallback: s.FellBack,
+		Worker: by.Name, Model: model, Repeats: repeats, Fallback: s.FellBack,
 		CacheKey: r.subtaskKey(s), Reserved: r.reserve(s),
 	})
-	d.do(r.work(s))
+	d.do(r.workWith(s, given))
+}
+
+// whom returns whom a subtask's next attempt asks: of a worker's own, the worker; the
+// role with what its prompts say, and the model, "" where a tool is called.
+func (r *Run) whom(s *SubtaskState) (by Worker, role *Role, model string) {
+	switch s.Kind {
+	case KindTool:
+		return by, &r.Spec.Worker.Role, ""
+	case KindPlan:
+		role, model = &r.Spec.Planner.Role, r.Spec.Planner.Model
+	case KindDecide:
+		role, model = &r.Spec.Evaluator, r.evaluatorModel()
+	default:
+		by, model = r.performer(s)
+		return by, &r.Spec.Worker.Role, model
+	}
+	return by, role, r.modelOf(model, r.fallbackOf(model), &s.Tries)
 }
 
 // performer returns the worker that performs a subtask, the configured one that

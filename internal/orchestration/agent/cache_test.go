@@ -187,3 +187,24 @@ func TestWaitingForAnIdenticalCall(t *testing.T) {
 		}
 	})
 }
+
+// An output of which the core has still to make another one is not shared: it would
+// be taken for that one.
+func TestAnOutputThatIsNotYetWhatOthersSee(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		a := New(Options{Client: slow(&n, func(_ int32, req *llm.Request) (*llm.Response, error) { return says("made")(req) }), Texts: &shelf{}})
+		c := orchestration.Work{Subtask: formal, Attempt: 1, CacheKey: "k"}
+		c.Subtask.Gives = "output.size"
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				said := a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: testSpec(), Command: c}).(orchestration.Worked)
+				if said.Cached {
+					t.Errorf("%q was shared", said.Output)
+				}
+			})
+		}
+		all.Wait()
+	})
+}

@@ -19,7 +19,7 @@ func (p *performance) worked(ctx context.Context, c orchestration.Work) orchestr
 	}
 	failure := p.once(ctx, key, func(output string) bool { return p.reuse(c, output, &said) }, func() (string, bool) {
 		said.Failure = p.contain(func() *orchestration.Failure { return p.work(ctx, c, &said) })
-		good := said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings) && !judgedLater(c.Checks)
+		good := said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings) && !unfinished(c)
 		return said.Output, good
 	})
 	said.Failure = cmp.Or(failure, said.Failure)
@@ -27,9 +27,10 @@ func (p *performance) worked(ctx context.Context, c orchestration.Work) orchestr
 	return said
 }
 
-// judgedLater reports whether the core has still to check an output by expression.
-func judgedLater(checks []orchestration.Check) bool {
-	return slices.ContainsFunc(checks, func(c orchestration.Check) bool { return c.Expr != "" })
+// unfinished reports whether the core has still to check an output by expression, or
+// to make of it what others see.
+func unfinished(c orchestration.Work) bool {
+	return c.Subtask.Gives != "" || slices.ContainsFunc(c.Checks, func(c orchestration.Check) bool { return c.Expr != "" })
 }
 
 // reuse takes an output that was made before.
