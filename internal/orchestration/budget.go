@@ -60,7 +60,7 @@ func (r *Run) reserve(s *SubtaskState) *Reserve {
 		by, model = r.performer(s)
 	}
 	prompt := r.commonTokens(role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System)
-	for _, on := range r.shown(s) {
+	for on := range r.shown(s) {
 		prompt += r.textTokens(on.Output)
 	}
 	given, _ := r.given(s)

@@ -180,7 +180,7 @@ func (r *Run) subtaskKey(s *SubtaskState) string {
 		}
 		of.Given = append(of.Given, text)
 	}
-	for _, on := range r.shown(s) {
+	for on := range r.shown(s) {
 		of.Shown = append(of.Shown, on.keyed())
 	}
 	if s.Gives != "" || s.Check != nil && s.Check.Expr != "" {

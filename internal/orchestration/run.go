@@ -53,6 +53,7 @@ type Run struct {
 	UpdatedAt time.Time `json:"updated_at"` // of the last event: time never goes back in a run
 
 	funcs     Funcs
+	room      []SubtaskState // for those that are about to be added
 	index     map[string]int // place in Subtasks by id; made anew when nil
 	scheduled *schedule      // of the current plan; made anew when nil
 }
@@ -204,7 +205,7 @@ func (r *Run) Subtask(id string) *SubtaskState {
 
 // makeRoom readies the run for so many more subtasks.
 func (r *Run) makeRoom(n int) {
-	r.Subtasks = slices.Grow(r.Subtasks, n)
+	r.Subtasks, r.room = slices.Grow(r.Subtasks, n), make([]SubtaskState, n)
 	r.index = make(map[string]int, len(r.Subtasks)+n)
 	for i, s := range r.Subtasks {
 		r.index[s.ID] = i
