@@ -148,8 +148,7 @@ func (d *decision) round(s *SubtaskState, body []Subtask) {
 
 // nextItems begins as many items as may be under way together.
 func (d *decision) nextItems(s *SubtaskState, open int) {
-	var items []json.RawMessage
-	_ = json.Unmarshal(s.Items, &items) // a list
+	items := s.items()
 	most := cmp.Or(s.ForEach.MaxConcurrency, len(items))
 	for ; open < most && s.Rounds < len(items) && !s.Status.Ended(); open++ {
 		d.round(s, s.ForEach.Body)

@@ -61,7 +61,7 @@ func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 func (r *Run) foldStarted(s *SubtaskState, e Event, f *SubtaskStarted) {
 	s.Status, s.Attempts, s.RetryAt = StatusRunning, e.Attempt, zeroTime
 	s.Performer, s.Model, s.CacheKey = f.Worker, f.Model, f.CacheKey
-	s.Items, s.Context = f.Items, f.Context
+	s.Items, s.Context, s.list = f.Items, f.Context, nil
 	if s.StartedAt.IsZero() {
 		s.StartedAt = e.Time
 	}

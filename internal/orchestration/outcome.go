@@ -43,8 +43,7 @@ func (r *Run) collected(s *SubtaskState) (string, *Failure) {
 		Status Status          `json:"status"`
 		Output json.RawMessage `json:"output"`
 	}
-	var items []json.RawMessage
-	_ = json.Unmarshal(s.Items, &items) // a list
+	items := s.items()
 	results := make([]result, len(items))
 	var first *Failure
 	failed := 0

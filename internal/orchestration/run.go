@@ -140,7 +140,8 @@ type SubtaskState struct {
 	Told       bool `json:"told,omitempty"`       // the planner knew, when last asked, that it did not succeed
 	Superseded bool `json:"superseded,omitempty"` // it did not succeed, and a later version made up for that
 
-	node *node // in the run's schedule; nil until there is one
+	list []json.RawMessage // Items, one by one; nil until they are looked at
+	node *node             // in the run's schedule; nil until there is one
 }
 
 // An Undoing is what has become of a subtask's compensation.
@@ -206,6 +207,9 @@ func (r *Run) Subtask(id string) *SubtaskState {
 // makeRoom readies the run for so many more subtasks.
 func (r *Run) makeRoom(n int) {
 	r.Subtasks, r.room = slices.Grow(r.Subtasks, n), make([]SubtaskState, n)
+	if r.index != nil && n <= len(r.index) {
+		return // it grows by itself
+	}
 	r.index = make(map[string]int, len(r.Subtasks)+n)
 	for i, s := range r.Subtasks {
 		r.index[s.ID] = i

@@ -97,11 +97,19 @@ func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
 
 // item returns the item of a for_each's round.
 func (s *SubtaskState) item(round int) json.RawMessage {
-	var items []json.RawMessage
-	if json.Unmarshal(s.Items, &items) != nil || round > len(items) {
+	items := s.items()
+	if round > len(items) {
 		return json.RawMessage("null")
 	}
 	return items[round-1]
+}
+
+// items returns the items of a for_each.
+func (s *SubtaskState) items() []json.RawMessage {
+	if s.list == nil {
+		_ = json.Unmarshal(s.Items, &s.list) // a list
+	}
+	return s.list
 }
 
 // previous returns the output of a loop's round before that one, as JSON.
