@@ -12,15 +12,20 @@ import (
 // BenchmarkScaling performs whole runs of 100 and of 1,000 subtasks by turns and
 // reports the cost of one with the bigger plan over one with the smaller plan,
 // as the median of the rounds. At 10 the core is linear.
-func BenchmarkScaling(b *testing.B) {
+func BenchmarkScaling(b *testing.B) { scale(b, wideSpec) }
+
+// BenchmarkScalingItems is the same of a for_each with so many items.
+func BenchmarkScalingItems(b *testing.B) { scale(b, itemsSpec) }
+
+func scale(b *testing.B, specOf func(n int) *Spec) {
 	var ratios []float64
 	for b.Loop() {
 		small := timed(func() {
 			for range 10 {
-				wholeRun(b, 100)
+				wholeRun(b, specOf(100))
 			}
 		})
-		large := timed(func() { wholeRun(b, 1000) })
+		large := timed(func() { wholeRun(b, specOf(1000)) })
 		ratios = append(ratios, 10*float64(large)/float64(small))
 	}
 	slices.Sort(ratios)
@@ -33,9 +38,9 @@ func timed(f func()) time.Duration {
 	return time.Since(start)
 }
 
-// wholeRun carries a run of n subtasks, each of which depends on up to three of
-// those before it, from its start to its end.
-func wholeRun(b *testing.B, n int) {
+// wideSpec is of n subtasks, each of which depends on up to three of those before
+// it.
+func wideSpec(n int) *Spec {
 	spec := specOf(nil, nil)
 	spec.Limits.MaxSubtasks, spec.Limits.MaxConcurrency = 1000, 100
 	spec.Plan = &Plan{}
@@ -48,7 +53,30 @@ func wholeRun(b *testing.B, n int) {
 		}
 		spec.Plan.Subtasks = append(spec.Plan.Subtasks, s)
 	}
-	run := New(Funcs{})
+	return spec
+}
+
+// itemsSpec is of a for_each with n items of some size.
+func itemsSpec(n int) *Spec {
+	spec := specOf(nil, nil)
+	spec.Limits.MaxConcurrency = 100
+	items := make([]string, n)
+	for i := range items {
+		items[i] = fmt.Sprintf("%s %d", strings.Repeat("x", 300), i)
+	}
+	spec.Context = encoded(map[string]any{"items": items})
+	spec.Plan = &Plan{Subtasks: []Subtask{{ID: "F", Kind: KindForEach, ForEach: &ForEach{
+		Items: "context.items", MaxItems: n, Body: []Subtask{
+			{ID: "a", Description: "do it", Input: map[string]string{"of": "item"}},
+			{ID: "b", Description: "do it", DependsOn: []string{"a"}},
+		},
+	}}}}
+	return spec
+}
+
+// wholeRun carries a run from its start to its end.
+func wholeRun(b *testing.B, spec *Spec) {
+	run := New(storyFuncs())
 	inputs := []Said{Start{ID: "run_1", Spec: spec}}
 	for !run.Done() {
 		_, commands, err := run.Step(Input{Time: epoch, Said: inputs[0]})

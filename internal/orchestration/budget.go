@@ -52,7 +52,7 @@ func (r *Run) reserve(s *SubtaskState) *Reserve {
 	}
 	by, role, model := r.whom(s)
 	prompt := r.commonTokens(role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System)
-	for _, on := range r.shown(s) {
+	for on := range r.shown(s) {
 		prompt += r.textTokens(on.Output)
 	}
 	given, _ := r.given(s)

@@ -196,7 +196,7 @@ func (r *Run) keyedMaterial(s *SubtaskState, of *keyedSubtask) bool {
 		}
 		of.Given = append(of.Given, text)
 	}
-	for _, on := range r.shown(s) {
+	for on := range r.shown(s) {
 		of.Shown = append(of.Shown, keyed(on))
 	}
 	if s.Gives != "" || s.Check != nil && s.Check.Expr != "" {

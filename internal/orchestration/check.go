@@ -148,17 +148,18 @@ func completed(s Subtask) Subtask {
 }
 
 func (c *planCheck) id(l *level, i int) {
-	s, at := &l.subtasks[i], fmt.Sprintf("%s/%d/id", l.at, i)
+	s := &l.subtasks[i]
+	at := func() string { return fmt.Sprintf("%s/%d/id", l.at, i) }
 	if first, taken := l.place[s.ID]; taken {
-		c.add(ProblemDuplicateID, at, "The id %q is that of subtask %d too; each needs its own.", beginning(s.ID, 64), first+1)
+		c.add(ProblemDuplicateID, at(), "The id %q is that of subtask %d too; each needs its own.", beginning(s.ID, 64), first+1)
 	} else {
 		l.place[s.ID] = i
 	}
 	switch {
 	case !idForm.MatchString(s.ID):
-		c.add(ProblemBadID, at, "The id %q must be 1 to 64 letters, digits, _ and -, and begin with a letter or digit.", beginning(s.ID, 64))
+		c.add(ProblemBadID, at(), "The id %q must be 1 to 64 letters, digits, _ and -, and begin with a letter or digit.", beginning(s.ID, 64))
 	case slices.Contains(reservedIDs, s.ID) || c.rules.Expressions != nil && c.rules.Expressions.Reserved(s.ID):
-		c.add(ProblemReservedID, at, "The id %q hides a name of the plan language; choose another.", s.ID)
+		c.add(ProblemReservedID, at(), "The id %q hides a name of the plan language; choose another.", s.ID)
 	}
 }
 
@@ -183,13 +184,17 @@ func (l *level) keep() {
 	named := make([]bool, len(l.subtasks))
 	for i := range l.subtasks {
 		s := &l.subtasks[i]
+		looks := s.Kind == KindMerge || s.Kind == KindApproval
+		if l.depth == 0 && !looks {
+			continue
+		}
 		for _, id := range s.DependsOn {
 			on, here := l.place[id]
 			if !here {
 				continue
 			}
 			named[on] = true
-			if (s.Kind == KindMerge || s.Kind == KindApproval) && !slices.Contains(s.Implied, id) {
+			if looks && !slices.Contains(s.Implied, id) {
 				l.subtasks[on].Kept = true
 			}
 		}
@@ -203,18 +208,17 @@ func (l *level) keep() {
 func (c *planCheck) dependencies(l *level, i int) {
 	s := &l.subtasks[i]
 	looks := s.Kind == KindMerge || s.Kind == KindApproval
+	at := func(j int) string { return fmt.Sprintf("%s/%d/depends_on/%d", l.at, i, j) }
 	seen := make(map[string]bool, len(s.DependsOn))
 	for j, id := range s.DependsOn {
-		at := fmt.Sprintf("%s/%d/depends_on/%d", l.at, i, j)
+		_, here := l.place[id]
 		switch {
 		case id == s.ID:
-			c.add(ProblemSelfDependency, at, "Subtask %s depends on itself.", s.ID)
+			c.add(ProblemSelfDependency, at(j), "Subtask %s depends on itself.", s.ID)
 		case seen[id]:
-			c.add(ProblemDuplicateID, at, "Subtask %s names its dependency %s twice.", s.ID, id)
-		default:
-			if _, here := l.place[id]; !here {
-				c.outside(l, id, looks, at, fmt.Sprintf("Subtask %s depends on %q", s.ID, beginning(id, 64)))
-			}
+			c.add(ProblemDuplicateID, at(j), "Subtask %s names its dependency %s twice.", s.ID, id)
+		case !here:
+			c.outside(l, id, looks, at(j), fmt.Sprintf("Subtask %s depends on %q", s.ID, beginning(id, 64)))
 		}
 		seen[id] = true
 	}

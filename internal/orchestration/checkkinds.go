@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,38 +27,34 @@ var takes = map[Kind][]string{
 // the contract.
 func (s *Subtask) given() []string {
 	var keys []string
-	for _, k := range []struct {
-		name  string
-		given bool
-	}{
-		{"type", s.Type != "" && s.Type != DefaultType},
-		{"worker", s.Worker != ""},
-		{"input", len(s.Input) > 0},
-		{"output", s.Gives != ""},
-		{"tool", s.Tool != nil},
-		{"decide", s.Decide != nil},
-		{"for_each", s.ForEach != nil},
-		{"loop", s.Loop != nil},
-		{"plan", s.Plan != nil},
-		{"approval", s.Approval != nil},
-		{"workflow", s.Workflow != nil},
-		{"merge", s.Merge != ""},
-		{"check", s.Check != nil},
-		{"retry", s.Retry != nil},
-		{"timeout", s.Timeout != 0},
-		{"cache", s.Cache != 0},
-		{"compensate", s.Compensate != nil},
-	} {
-		if k.given {
-			keys = append(keys, k.name)
+	add := func(key string, given bool) {
+		if given {
+			keys = append(keys, key)
 		}
 	}
+	add("type", s.Type != "" && s.Type != DefaultType)
+	add("worker", s.Worker != "")
+	add("input", len(s.Input) > 0)
+	add("output", s.Gives != "")
+	add("tool", s.Tool != nil)
+	add("decide", s.Decide != nil)
+	add("for_each", s.ForEach != nil)
+	add("loop", s.Loop != nil)
+	add("plan", s.Plan != nil)
+	add("approval", s.Approval != nil)
+	add("workflow", s.Workflow != nil)
+	add("merge", s.Merge != "")
+	add("check", s.Check != nil)
+	add("retry", s.Retry != nil)
+	add("timeout", s.Timeout != 0)
+	add("cache", s.Cache != 0)
+	add("compensate", s.Compensate != nil)
 	return keys
 }
 
 // kind checks what a subtask says, but for its expressions and dependencies.
 func (c *planCheck) kind(l *level, i int) {
-	s, at := &l.subtasks[i], fmt.Sprintf("%s/%d", l.at, i)
+	s, at := &l.subtasks[i], l.at+"/"+strconv.Itoa(i)
 	allowed, known := takes[s.Kind]
 	given := s.given()
 	if !known {
@@ -86,7 +83,9 @@ func (c *planCheck) kind(l *level, i int) {
 		c.add(ProblemBadValue, at+"/after", "after must be succeeded or ended.")
 	}
 	c.common(s, at)
-	c.own(s, at)
+	if s.Kind != KindWorker {
+		c.own(s, at+"/"+own)
+	}
 }
 
 // Bounds of what a subtask may ask for.
@@ -116,25 +115,27 @@ func (c *planCheck) common(s *Subtask, at string) {
 		if r.MaxAttempts < 0 || r.MaxAttempts > mostAttempts {
 			c.add(ProblemBadValue, at+"/retry/max_attempts", "max_attempts must be 1 to %d.", mostAttempts)
 		}
-		c.duration(r.Backoff, mostDuration, at+"/retry/backoff")
+		c.duration(r.Backoff, mostDuration, at, "/retry/backoff")
 	}
-	c.duration(s.Timeout, mostDuration, at+"/timeout")
-	c.duration(s.Cache, mostPatience, at+"/cache")
+	c.duration(s.Timeout, mostDuration, at, "/timeout")
+	c.duration(s.Cache, mostPatience, at, "/cache")
 	if s.Compensate != nil {
 		c.tool(s.Compensate, at+"/compensate")
 	}
-	c.recovery(s, at+"/on_failure")
+	if s.OnFailure.Do != "" {
+		c.recovery(s, at+"/on_failure")
+	}
 }
 
-func (c *planCheck) duration(d Duration, most time.Duration, at string) {
+func (c *planCheck) duration(d Duration, most time.Duration, at, key string) {
 	if d < 0 || time.Duration(d) > most {
-		c.add(ProblemBadValue, at, "The duration must be more than 0 and at most %s.", most)
+		c.add(ProblemBadValue, at+key, "The duration must be more than 0 and at most %s.", most)
 	}
 }
 
 func (c *planCheck) recovery(s *Subtask, at string) {
 	switch s.OnFailure.Do {
-	case "", OnFailureFail, OnFailureSkip, OnFailureReplan, OnFailureEscalate:
+	case OnFailureFail, OnFailureSkip, OnFailureReplan, OnFailureEscalate:
 	case OnFailureFallback:
 		f := s.OnFailure.Fallback
 		switch {

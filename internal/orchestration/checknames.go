@@ -18,7 +18,11 @@ type wanted struct {
 // expressions checks every expression of a subtask, and has it depend on what
 // they name.
 func (c *planCheck) expressions(l *level, i int) {
-	s, at := &l.subtasks[i], fmt.Sprintf("%s/%d", l.at, i)
+	s := &l.subtasks[i]
+	if s.plain() {
+		return
+	}
+	at := fmt.Sprintf("%s/%d", l.at, i)
 	one := func(text string, w wanted) {
 		if text != "" {
 			w.at = at + w.at
@@ -63,6 +67,11 @@ func (c *planCheck) expressions(l *level, i int) {
 	if s.Workflow != nil {
 		all(s.Workflow.Context, wanted{at: "/workflow/context"})
 	}
+}
+
+// plain reports whether a subtask has no expressions, as most have none.
+func (s *Subtask) plain() bool {
+	return s.Kind == KindWorker && s.When == "" && len(s.Input) == 0 && s.Gives == "" && s.Check == nil && s.Compensate == nil
 }
 
 func (c *planCheck) required(text, at string) {

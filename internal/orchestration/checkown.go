@@ -7,7 +7,6 @@ import (
 
 // own checks the key that is named like the kind.
 func (c *planCheck) own(s *Subtask, at string) {
-	at += "/" + string(s.Kind)
 	switch {
 	case s.Kind == KindTool && s.Tool != nil:
 		c.tool(s.Tool, at)
@@ -45,7 +44,7 @@ func (c *planCheck) approval(a *Approval, at string) {
 	if strings.TrimSpace(a.Message) == "" {
 		c.add(ProblemMissingKey, at+"/message", "An approval needs a message: say what the person is asked.")
 	}
-	c.duration(a.Timeout, mostPatience, at+"/timeout")
+	c.duration(a.Timeout, mostPatience, at, "/timeout")
 	switch a.Default {
 	case "", ActionApprove, ActionReject:
 	default:

@@ -33,7 +33,7 @@ func (d *decision) subtaskFailed(s *SubtaskState, f Failure, output string, call
 		return
 	}
 	d.skipDependants(s)
-	if do == OnFailureFail {
+	if do == OnFailureFail && r.Stopped == "" {
 		d.stop(StatusFailed, Reason{Code: f.Code, Detail: fmt.Sprintf("Subtask %s failed: %s", s.ID, f.Detail)})
 	}
 }

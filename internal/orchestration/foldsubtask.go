@@ -8,7 +8,12 @@ import (
 // addSubtask takes a subtask into the run.
 func (r *Run) addSubtask(s Subtask) {
 	r.index[s.ID] = len(r.Subtasks)
-	state := &SubtaskState{Subtask: s, Status: StatusPending}
+	if len(r.room) == 0 {
+		r.room = make([]SubtaskState, 1)
+	}
+	state := &r.room[0]
+	r.room = r.room[1:]
+	state.Subtask, state.Status = s, StatusPending
 	r.Subtasks = append(r.Subtasks, state)
 	r.Progress.Total++
 	r.Caching = r.Caching || s.caching()

@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"iter"
 	"slices"
 	"time"
 )
@@ -54,15 +55,14 @@ func (r *Run) planTask(s *SubtaskState) (string, *Failure) {
 
 // shown returns the dependencies whose outputs a subtask sees, in order: not
 // those that only its expressions name.
-func (r *Run) shown(s *SubtaskState) []*SubtaskState {
-	needs := r.node(s).needs
-	shown := make([]*SubtaskState, 0, len(needs))
-	for _, on := range needs {
-		if len(s.Implied) == 0 || !slices.Contains(s.Implied, on.ID) {
-			shown = append(shown, on.SubtaskState)
+func (r *Run) shown(s *SubtaskState) iter.Seq[*SubtaskState] {
+	return func(yield func(*SubtaskState) bool) {
+		for _, on := range r.node(s).needs {
+			if !slices.Contains(s.Implied, on.ID) && !yield(on.SubtaskState) {
+				return
+			}
 		}
 	}
-	return shown
 }
 
 // work returns the command of a subtask's present attempt.
@@ -90,7 +90,7 @@ func (r *Run) workWith(s *SubtaskState, given []Value) Work {
 	if len(s.DependsOn) > 0 {
 		c.Dependencies = make([]Result, 0, len(s.DependsOn))
 	}
-	for _, on := range r.shown(s) {
+	for on := range r.shown(s) {
 		c.Dependencies = append(c.Dependencies, on.result())
 	}
 	if s.Parent != "" {

@@ -37,6 +37,10 @@ func (w *world) hear(e Event) {
 		for _, id := range f.Dropped {
 			w.known[id].dropped = true
 		}
+	case *PlanStarted, *SynthesisStarted:
+		if w.ending() || w.stopping {
+			w.t.Fatalf("%s in a run that is about to end, or to stop", e.Type())
+		}
 	case *SubtaskStarted:
 		w.started(e, k, f)
 	case *SubtaskDecided:

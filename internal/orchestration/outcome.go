@@ -139,7 +139,7 @@ func (r *Run) bodyOutput(s *SubtaskState, round int) *string {
 // merged makes one output of those that a merge depends on.
 func (r *Run) merged(s *SubtaskState) (string, *Failure) {
 	var outputs []string
-	for _, on := range r.shown(s) {
+	for on := range r.shown(s) {
 		if on.Status == StatusSucceeded {
 			outputs = append(outputs, on.whole())
 		}

@@ -122,7 +122,7 @@ func (s *SubtaskState) answer(r *Run, in DecideSubtask) string {
 	if s.Kind != KindApproval {
 		return s.whole()
 	}
-	if about := r.shown(s); len(about) == 1 && about[0].Status == StatusSucceeded {
+	if about := slices.Collect(r.shown(s)); len(about) == 1 && about[0].Status == StatusSucceeded {
 		return about[0].whole()
 	}
 	return cmp.Or(strings.TrimSpace(in.Comment), "approved")

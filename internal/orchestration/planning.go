@@ -77,16 +77,18 @@ func (r *Run) styled(p Plan) Plan {
 
 // firstPlan takes an answer to the first question.
 func (d *decision) firstPlan(p Planned) {
-	if problems := d.problemsOf(p); len(problems) > 0 {
+	plan, problems := d.read(p)
+	if len(problems) > 0 {
 		if d.planInvalid(p, problems) {
-			d.adopt(Plan{Subtasks: []Subtask{{ID: "T1", Description: d.run.Spec.Task}}}, PlanOfFallback, Planned{})
+			plan = d.run.prepared(Plan{Subtasks: []Subtask{{ID: "T1", Description: d.run.Spec.Task}}})
+			d.adopt(plan, PlanOfFallback, Planned{})
 		}
 		return
 	}
 	if d.run.Planning.Repairing {
 		d.emit(p.Attempt, &PlanRepaired{})
 	}
-	d.adopt(p.Plan, PlanOfPlanner, p)
+	d.adopt(plan, PlanOfPlanner, p)
 }
 
 // unusable reports whether a failure is of the answer and not of the call: the
@@ -95,22 +97,22 @@ func unusable(f *Failure) bool {
 	return f.Code == CodeOutputInvalid || f.Code == CodeTruncated
 }
 
-// problemsOf returns what is wrong with the planner's answer. The planner is
+// read returns the plan of the planner's answer, and what is wrong with it. The planner is
 // held to its own max_subtasks once; after that, to the run's limit: a plan
 // that is a little long is better than none.
-func (d *decision) problemsOf(p Planned) []Problem {
+func (d *decision) read(p Planned) (Plan, []Problem) {
 	spec := d.run.Spec
 	if p.Failure != nil {
-		return []Problem{{Code: string(p.Failure.Code), Detail: p.Failure.Detail}}
+		return p.Plan, []Problem{{Code: string(p.Failure.Code), Detail: p.Failure.Detail}}
 	}
 	if len(p.Problems) > 0 {
-		return p.Problems
+		return p.Plan, p.Problems
 	}
 	rules := d.run.rules()
 	if !d.run.Planning.Repairing && spec.Planner.MaxSubtasks > 0 {
 		rules.MaxSubtasks = min(rules.MaxSubtasks, spec.Planner.MaxSubtasks)
 	}
-	return p.Plan.Check(rules)
+	return p.Plan.prepare(rules)
 }
 
 // planInvalid sends an answer back to the planner once. It reports whether that
@@ -169,11 +171,16 @@ func (d *decision) planUnaffordable(limit string) {
 	d.fail(failure, &reason)
 }
 
-// adopt makes a checked plan the run's.
-func (d *decision) adopt(p Plan, source PlanSource, answer Planned) {
-	rules := d.run.rules()
+// prepared returns a plan that was checked before, prepared.
+func (r *Run) prepared(p Plan) Plan {
+	rules := r.rules()
 	rules.MaxSubtasks = maxSubtasks // it was checked as it is to be
 	p, _ = p.prepare(rules)
+	return p
+}
+
+// adopt makes a checked and prepared plan the run's.
+func (d *decision) adopt(p Plan, source PlanSource, answer Planned) {
 	ids := d.add(p.Subtasks)
 	d.emit(d.run.Planning.Attempt, &PlanCreated{
 		Version:  d.run.Planning.Version + 1,

@@ -16,7 +16,7 @@ func (r *Run) replanning() bool {
 
 // mayReplan reports whether a failure may have the plan revised.
 func (r *Run) mayReplan(f *Failure) bool {
-	return r.Planning.Replans < r.Spec.Limits.MaxReplans && r.Exhausted == nil && f.Code != CodeBudgetExceeded
+	return r.Planning.Replans < r.Spec.Limits.MaxReplans && !r.over() && f.Code != CodeBudgetExceeded
 }
 
 // replan has the planner revise the plan, no sooner than the cooldown after the

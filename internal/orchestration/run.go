@@ -53,6 +53,7 @@ type Run struct {
 	UpdatedAt time.Time `json:"updated_at"` // of the last event: time never goes back in a run
 
 	funcs     Funcs
+	room      []SubtaskState // for those that are about to be added
 	index     map[string]int // place in Subtasks by id; made anew when nil
 	scheduled *schedule      // of the current plan; made anew when nil
 }
@@ -205,9 +206,9 @@ func (r *Run) Subtask(id string) *SubtaskState {
 
 // makeRoom readies the run for so many more subtasks.
 func (r *Run) makeRoom(n int) {
-	r.Subtasks = slices.Grow(r.Subtasks, n)
+	r.Subtasks, r.room = slices.Grow(r.Subtasks, n), make([]SubtaskState, n)
 	if r.index != nil {
-		return
+		return // it grows by itself
 	}
 	r.index = make(map[string]int, len(r.Subtasks)+n)
 	for i, s := range r.Subtasks {

@@ -91,7 +91,7 @@ func (d *decision) decide(s *SubtaskState, option string, calls []Call) {
 	r := d.run
 	f := &SubtaskSucceeded{Output: option, Calls: calls}
 	f.Stop = option == OptionStop && !r.over()
-	f.Replan = option == OptionReplan && !r.over() && r.mayReplan(&Failure{})
+	f.Replan = option == OptionReplan && r.mayReplan(&Failure{})
 	d.emitFor(s.ID, s.Attempts, f)
 	switch {
 	case f.Stop:

@@ -90,44 +90,55 @@ func (d *decision) emitFor(subtask string, attempt int, f Fact) {
 func (d *decision) do(c Command) { d.commands = append(d.commands, c) }
 
 func (d *decision) start(s Start) error {
+	var plan Plan
 	if s.Spec.Plan != nil {
+		var problems []Problem
 		rules := Rules{MaxSubtasks: s.Spec.Limits.MaxSubtasks, Workers: s.Spec.Workers, Tools: s.Spec.Tools, Expressions: d.run.funcs.Expressions}
-		if problems := s.Spec.Plan.Check(rules); len(problems) > 0 {
+		if plan, problems = s.Spec.Plan.prepare(rules); len(problems) > 0 {
 			return fmt.Errorf("the plan is invalid: %s", problems[0].Detail)
 		}
 	}
 	d.run.ID = s.ID
 	d.emit(0, &RunCreated{Spec: s.Spec})
 	if !s.Queue {
-		d.beginRun()
+		d.beginRun(plan)
 	}
 	return nil
 }
 
-// beginRun begins a run that was accepted.
-func (d *decision) beginRun() {
-	r := d.run
-	if r.Status != StatusQueued {
+// beginQueued begins a run that was accepted and had to queue.
+func (d *decision) beginQueued() {
+	if d.run.Status != StatusQueued {
 		return
 	}
+	var plan Plan
+	if own := d.run.Spec.Plan; own != nil {
+		plan = d.run.prepared(*own)
+	}
+	d.beginRun(plan)
+}
+
+// beginRun begins a run, with its own plan, if it has one, prepared.
+func (d *decision) beginRun(plan Plan) {
+	r := d.run
 	d.emit(0, &RunStarted{Share: r.share()})
 	d.do(r.timeoutTimer())
 	switch {
 	case r.Spec.Plan == nil:
 		d.startPlanning()
 	case r.Spec.Fork != nil:
-		d.adopt(*r.Spec.Plan, PlanOfFork, Planned{})
+		d.adopt(plan, PlanOfFork, Planned{})
 	case r.Spec.Workflow != nil:
-		d.adopt(*r.Spec.Plan, PlanOfWorkflow, Planned{})
+		d.adopt(plan, PlanOfWorkflow, Planned{})
 	default:
-		d.adopt(*r.Spec.Plan, PlanOfCaller, Planned{})
+		d.adopt(plan, PlanOfCaller, Planned{})
 	}
 }
 
 func (d *decision) hear(said Said) error {
 	switch s := said.(type) {
 	case Begin:
-		d.beginRun()
+		d.beginQueued()
 	case Resume:
 		d.resume()
 	case Planned:

@@ -14,7 +14,7 @@ import (
 // A call is one performance of a command, as the models saw it.
 type call struct {
 	by           *process
-	run, unit    string // what it is for: "plan", "synthesis" or "subtask/T1"
+	run, unit    string // what it is for: "plan", "synthesis", "subtask/T1" or "compensation/T1"
 	command, key string // of the command; that the provider knows it by
 	attempt      int
 	model        string
@@ -39,8 +39,13 @@ func (p *process) Perform(ctx context.Context, perf orchestration.Performance) o
 	}
 	time.Sleep(upTo(r, step))
 	p.count()
-	failure, calls := p.converse(ctx, c, &perf, r)
-	answer := said(perf.Command, failure, calls, r)
+	answer := p.cached(perf.Command, perf.Spec)
+	var failure *orchestration.Failure
+	var calls []orchestration.Call
+	if answer == nil {
+		failure, calls = p.converse(ctx, c, &perf, r)
+		answer = said(perf.Command, failure, calls, r)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.ended, c.failure, c.output = time.Now(), failure, outputOf(answer)
@@ -75,6 +80,8 @@ func (p *process) begin(perf *orchestration.Performance) *call {
 		c.unit, c.attempt, c.model = "subtask/"+cmd.Subtask.ID, cmd.Attempt, cmd.Model
 		w.judgeWork(cmd, p, perf)
 		p.working[c.run]++
+	case orchestration.Compensate:
+		c.unit, c.attempt = "compensation/"+cmd.Subtask, cmd.Attempt
 	case orchestration.Synthesize:
 		c.unit, c.attempt, c.model = "synthesis", cmd.Attempt, cmd.Model
 	}
@@ -86,9 +93,49 @@ func (p *process) begin(perf *orchestration.Performance) *call {
 	return c
 }
 
+// cached returns the outcome of a call that the tenant's cache answers, nil if it
+// does not.
+func (p *process) cached(c orchestration.Command, spec *orchestration.Spec) orchestration.Said {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	find := func(key string) (string, bool) {
+		found, ok := p.w.cache[spec.Tenant+" "+key]
+		ok = ok && key != "" && time.Now().Before(found.Expires)
+		if ok {
+			p.w.seen["cached"]++
+		}
+		return found.Output, ok
+	}
+	switch c := c.(type) {
+	case orchestration.Work:
+		if output, ok := find(c.CacheKey); ok {
+			return orchestration.Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt, Output: output, Cached: true}
+		}
+	case orchestration.Synthesize:
+		if output, ok := find(c.CacheKey); ok {
+			return orchestration.Synthesized{Attempt: c.Attempt, Output: output, Cached: true}
+		}
+	}
+	return nil
+}
+
+// asks reports whether a command asks a model.
+func asks(c orchestration.Command) bool {
+	switch c := c.(type) {
+	case orchestration.Work:
+		return c.Subtask.Kind != orchestration.KindTool
+	case orchestration.Compensate:
+		return false
+	}
+	return true
+}
+
 // converse takes the time that the call takes, and returns how it failed, nil if
 // it did not, and what it cost.
 func (p *process) converse(ctx context.Context, c *call, perf *orchestration.Performance, r *rand.Rand) (*orchestration.Failure, []orchestration.Call) {
+	if !asks(perf.Command) {
+		return c.tool(ctx, r, p.w.endless()), nil
+	}
 	usage := orchestration.Usage{PromptTokens: 1 + r.IntN(1500), CompletionTokens: 1 + r.IntN(500)}
 	if held := reserved(perf.Command); held != nil {
 		usage.PromptTokens = min(usage.PromptTokens, held.PromptTokens)
@@ -114,6 +161,17 @@ func (p *process) converse(ctx context.Context, c *call, perf *orchestration.Per
 		record.Outcome = string(failure.Code)
 	}
 	return failure, []orchestration.Call{record}
+}
+
+// tool takes the time of a tool's call, which has a timeout of its own.
+func (c *call) tool(ctx context.Context, r *rand.Rand, endless int) *orchestration.Failure {
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	failure := c.wait(limited, r, endless)
+	if failure != nil && failure.Code == orchestration.CodeCanceled && ctx.Err() == nil {
+		failure = &orchestration.Failure{Code: orchestration.CodeToolFailed, Detail: "it took too long", Retryable: true}
+	}
+	return failure
 }
 
 func reserved(c orchestration.Command) *orchestration.Reserve {
@@ -204,11 +262,49 @@ func said(c orchestration.Command, f *orchestration.Failure, calls []orchestrati
 		}
 		return p
 	case orchestration.Work:
-		return orchestration.Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt, Output: text, Failure: f, Calls: calls}
+		return worked(c, text, f, calls, r)
+	case orchestration.Compensate:
+		return orchestration.Compensated{Subtask: c.Subtask, Attempt: c.Attempt, Failure: f}
 	case orchestration.Synthesize:
 		return orchestration.Synthesized{Attempt: c.Attempt, Output: text, Failure: f, Calls: calls}
 	}
 	panic("a command that no agent performs")
+}
+
+// worked draws the outcome of an attempt at a subtask.
+func worked(c orchestration.Work, text string, f *orchestration.Failure, calls []orchestration.Call, r *rand.Rand) orchestration.Worked {
+	o := orchestration.Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt, Output: text, Failure: f, Calls: calls}
+	if f != nil {
+		return o
+	}
+	switch c.Subtask.Kind {
+	case orchestration.KindDecide:
+		o.Output = pick(r, append(c.Subtask.Decide.Options, "none of them")...)
+		return o
+	case orchestration.KindPlan:
+		part := drawParts(r)
+		if o.Plan = &part; oneIn(r, 4) {
+			spoil(r, o.Plan)
+		}
+		return o
+	}
+	if text != "" && oneIn(r, 2) {
+		o.Output = pick(r, `{"good": true, "items": [1, 2]}`, `{"good": false, "items": []}`, "[1, 2, 3]", "0.7")
+	}
+	for i, check := range c.Checks {
+		for _, part := range []struct {
+			name string
+			made bool
+		}{{"regex", check.Regex != ""}, {"rubric", check.Rubric != ""}} {
+			if part.made {
+				o.Findings = append(o.Findings, orchestration.Finding{Check: part.name, Policy: i < c.Policy, Passed: !oneIn(r, 3)})
+			}
+		}
+	}
+	if c.Judge != nil && c.Judge.Seq == 0 {
+		o.Output = c.Judge.Whole
+	}
+	return o
 }
 
 func outputOf(s orchestration.Said) string {

@@ -116,9 +116,9 @@ func (w *world) drawSpec(r *rand.Rand, task string) *orchestration.Spec {
 		s.Webhook = "https://hooks.example.org/" + task
 	}
 	if oneIn(r, 2) {
-		p := drawPlan(r, 10)
-		s.Plan = &p
+		s.Plan = drawOwn(r)
 	}
+	drawLanguage(r, s)
 	return s
 }
 

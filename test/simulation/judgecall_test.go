@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -11,15 +12,16 @@ import (
 // lock is held.
 func (w *world) judgeCall(c *call) {
 	events := w.durable[c.run]
-	if w.performed[c.run+" "+c.command] != nil {
-		w.fault("%s was begun before, by %s", c, w.performed[c.run+" "+c.command].by)
+	undoes := strings.HasPrefix(c.unit, "compensation/")
+	if before := w.performed[c.run+" "+c.command]; before != nil && !(undoes && before.by != c.by) {
+		w.fault("%s was begun before, by %s", c, before.by)
 	}
-	started := false
+	started := undoes // it begins with the end of something else
 	for _, e := range events {
 		_, starts := repeats(e.Event)
 		started = started || starts && unit(e.Event) == c.unit && e.Attempt == c.attempt
 		// A call that is about to begin may be overtaken, in the same moment.
-		if e.Type() == "run.canceling" && e.at.Before(c.begun) {
+		if e.Type() == "run.canceling" && e.at.Before(c.begun) && !undoes {
 			w.fault("%s begins after its run was given up", c)
 		}
 	}
@@ -31,7 +33,35 @@ func (w *world) judgeCall(c *call) {
 	case w.ended(c.run) && events[len(events)-1].at.Before(c.begun):
 		w.fault("%s begins after its run has ended", c)
 	}
+	if undoes {
+		w.judgeUndoing(c)
+		return
+	}
 	w.judgeEarlier(c)
+}
+
+// judgeUndoing judges that a compensation begins when all else has ended, and is
+// for the last of what is left to undo.
+func (w *world) judgeUndoing(c *call) {
+	id := strings.TrimPrefix(c.unit, "compensation/")
+	if !slices.ContainsFunc(w.durable[c.run], func(e durable) bool { return e.Type() == "run.canceling" }) {
+		w.fault("%s begins, and its run goes on", c)
+	}
+	if n := c.by.flying[c.run]; n > 1 {
+		w.fault("%s begins with %d other calls in flight", c, n-1)
+	}
+	folded := w.fold(c.run, int64(len(w.durable[c.run])))
+	for _, s := range folded.Subtasks {
+		done := s.Undoing != nil && s.Undoing.Status.Ended()
+		switch {
+		case !s.Status.Ended():
+			w.fault("%s begins while %s is %s", c, s.ID, s.Status)
+		case s.ID == id && (done || s.Attempts == 0 || s.Compensate == nil):
+			w.fault("%s begins, and there is nothing to undo", c)
+		case s.Status == orchestration.StatusSucceeded && s.Compensate != nil && s.Attempts > 0 && !s.Cached && !done && s.Completed > folded.Subtask(id).Completed:
+			w.fault("%s begins before that of %s, which ended later", c, s.ID)
+		}
+	}
 }
 
 // judgeEarlier holds a call against those before it that were for the same.
@@ -72,8 +102,8 @@ func (w *world) judgeWork(c orchestration.Work, p *process, perf *orchestration.
 	if most := perf.Spec.Limits.MaxConcurrency; p.working[perf.Run] >= most {
 		w.fault("%s of %s begins while %d run; max_concurrency is %d", c.Key(), perf.Run, p.working[perf.Run], most)
 	}
-	if len(c.Dependencies) != len(c.Subtask.DependsOn) {
-		w.fault("%s of %s is told of %d dependencies of %d", c.Key(), perf.Run, len(c.Dependencies), len(c.Subtask.DependsOn))
+	if seen := len(c.Subtask.DependsOn) - len(c.Subtask.Implied); len(c.Dependencies) != seen {
+		w.fault("%s of %s is told of %d dependencies of %d", c.Key(), perf.Run, len(c.Dependencies), seen)
 	}
 	for _, on := range c.Dependencies {
 		status, skips, body := w.became(perf.Run, on.ID)
@@ -100,18 +130,25 @@ func (w *world) became(run, id string) (status orchestration.Status, skips bool,
 			skips = f.Subtask.OnFailure.Do == orchestration.OnFailureSkip
 		case *orchestration.SubtaskStarted:
 			status = orchestration.StatusRunning
-		case *orchestration.SubtaskSucceeded, *orchestration.SubtaskFailed, *orchestration.SubtaskSkipped, *orchestration.SubtaskCanceled:
-			status, body = orchestration.Status(strings.TrimPrefix(e.Type(), "subtask.")), e.Body()
+		case *orchestration.SubtaskSkipped:
+			status, skips = orchestration.StatusSkipped, skips || f.Because != ""
+		case *orchestration.SubtaskFailed, *orchestration.SubtaskCanceled:
+			status = orchestration.Status(strings.TrimPrefix(e.Type(), "subtask."))
+		case *orchestration.SubtaskSucceeded:
+			status, body = orchestration.StatusSucceeded, e.Body()
 		}
 	}
 	return status, skips, body
 }
 
-// unit returns what a started event or an outcome is about: "plan", "synthesis"
-// or "subtask/T1".
+// unit returns what a started event or an outcome is about: "plan", "synthesis",
+// "subtask/T1" or "compensation/T1".
 func unit(e orchestration.Event) string {
 	kind, _, _ := strings.Cut(e.Type(), ".")
-	if kind == "subtask" {
+	switch {
+	case e.Type() == "subtask.compensated":
+		return "compensation/" + e.Subtask
+	case e.Subtask != "":
 		return "subtask/" + e.Subtask
 	}
 	return kind
@@ -134,7 +171,7 @@ func repeats(e orchestration.Event) (attempt int, started bool) {
 func outcome(e orchestration.Event) bool {
 	switch e.Type() {
 	case "plan.invalid", "plan.created", "plan.replaced", "synthesis.succeeded", "synthesis.failed",
-		"subtask.retrying", "subtask.succeeded", "subtask.failed", "subtask.skipped", "subtask.canceled":
+		"subtask.waiting", "subtask.compensated", "subtask.retrying", "subtask.succeeded", "subtask.failed", "subtask.skipped", "subtask.canceled":
 		return true
 	}
 	return false
@@ -168,6 +205,10 @@ func followed(e orchestration.Event) follows {
 	switch f := e.Fact.(type) {
 	case *orchestration.SubtaskRetrying:
 		return follows{f.RetryAt, f.Again, f.Fallback, f.Failure.RetryAfter}
+	case *orchestration.SubtaskCompensated:
+		if f.Failure != nil {
+			return follows{at(f.RetryAt), false, false, f.Failure.RetryAfter}
+		}
 	case *orchestration.PlanInvalid:
 		return follows{at(f.RetryAt), f.Again, f.Fallback, f.Failure.RetryAfter}
 	case *orchestration.SynthesisFailed:

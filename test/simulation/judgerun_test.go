@@ -17,6 +17,10 @@ type trial struct {
 	starts int // of processes, since the last outcome
 
 	begun     time.Time
+	kinds     map[string]orchestration.Subtask // by id
+	waits     time.Time                        // for a person, since then; zero: it does not
+	waited    time.Duration                    // before
+	ended     map[string]int64                 // subtasks, by id: the seq
 	canceling bool
 	replans   int
 	replanned time.Time
@@ -33,7 +37,7 @@ type attempts struct {
 
 func (w *world) judgeRun(run string) {
 	events := w.durable[run]
-	t := &trial{w: w, run: orchestration.New(orchestration.Funcs{}), units: map[string]*attempts{}}
+	t := &trial{w: w, run: orchestration.New(funcs), units: map[string]*attempts{}, kinds: map[string]orchestration.Subtask{}, ended: map[string]int64{}}
 	t.spec = events[0].Fact.(*orchestration.RunCreated).Spec
 	for i, e := range events {
 		if i > 0 {
@@ -60,24 +64,51 @@ func (t *trial) hear(e durable) {
 		}
 	case *orchestration.RunStarted:
 		t.begun = e.Time
+	case *orchestration.RunWaiting:
+		t.waits = e.Time
 	case *orchestration.RunResumed:
-		t.starts++
+		t.goesOn(e)
+		if f.Starts > 0 {
+			t.starts++
+		}
+	case *orchestration.PlanSubtaskAdded:
+		t.kinds[e.Subtask] = f.Subtask
+	case *orchestration.PlanDecided:
+		if t.run.Planning.Waiting == nil || t.run.Planning.Version != f.Version {
+			t.fault(e, "nobody was asked")
+		}
+		t.w.seen["decided: "+string(f.Action)]++
+	case *orchestration.SubtaskDecided:
+		if s := t.run.Subtask(e.Subtask); s.Status != orchestration.StatusWaiting || f.Expired && e.Time.Before(*s.Waiting.Until) {
+			t.fault(e, "nobody was asked, or there was time")
+		}
+		t.w.seen["decided: "+string(f.Action)]++
 	case *orchestration.RunCanceling:
+		t.goesOn(e)
 		t.canceling = true
 		if f.Reason.Code == orchestration.CodePoisonRun && t.starts < 5 {
 			t.fault(e, "poison after %d starts without an outcome", t.starts)
 		}
-		if f.Reason.Code == orchestration.CodeTimeout && e.Time.Sub(t.begun) < t.spec.Limits.Timeout {
-			t.fault(e, "the timeout comes after %v", e.Time.Sub(t.begun))
+		if f.Reason.Code == orchestration.CodeTimeout && e.Time.Sub(t.begun)-t.waited < t.spec.Limits.Timeout {
+			t.fault(e, "the timeout comes after %v, of which the run waited %v", e.Time.Sub(t.begun), t.waited)
 		}
 	case *orchestration.PlanStarted:
 		t.replan(e, f)
 	}
+	t.judgeSubtask(e)
 	if starts {
 		t.start(e, r)
 	}
 	if outcome(e.Event) {
 		t.end(e)
+	}
+}
+
+// goesOn notes that the run does not wait for people any more.
+func (t *trial) goesOn(e durable) {
+	if !t.waits.IsZero() {
+		t.waited += e.Time.Sub(t.waits)
+		t.waits = time.Time{}
 	}
 }
 
@@ -113,11 +144,11 @@ func (t *trial) start(e durable, repeats int) {
 	case e.Time.Before(u.next.at):
 		t.fault(e, "it was to start at %v", u.next.at)
 	}
-	if t.open += subtask(e); !u.open && t.open > t.spec.Limits.MaxConcurrency || u.open && t.open-1 > t.spec.Limits.MaxConcurrency {
+	if t.open += t.calls(e); !u.open && t.open > t.spec.Limits.MaxConcurrency || u.open && t.open-1 > t.spec.Limits.MaxConcurrency {
 		t.fault(e, "%d subtasks at work; max_concurrency is %d", t.open, t.spec.Limits.MaxConcurrency)
 	}
 	if u.open {
-		t.open -= subtask(e)
+		t.open -= t.calls(e)
 	}
 	if repeats == 0 {
 		u.tried++
@@ -131,11 +162,17 @@ func (t *trial) start(e durable, repeats int) {
 	u.next = follows{}
 }
 
-func subtask(e durable) int {
-	if e.Subtask == "" {
-		return 0
+// calls returns 1 for an event about a subtask whose attempts are calls.
+func (t *trial) calls(e durable) int {
+	switch s := t.kinds[e.Subtask]; s.Kind {
+	case orchestration.KindWorker, orchestration.KindTool, orchestration.KindPlan:
+		return 1
+	case orchestration.KindDecide:
+		if s.Decide.By == orchestration.DecideByModel {
+			return 1
+		}
 	}
-	return 1
+	return 0
 }
 
 func (t *trial) end(e durable) {
@@ -144,11 +181,11 @@ func (t *trial) end(e durable) {
 	if u == nil || !u.open {
 		return // of one that never began, or waits
 	}
-	if t.open -= subtask(e); e.Attempt != u.number {
+	if t.open -= t.calls(e); e.Attempt != u.number {
 		t.fault(e, "the outcome is of attempt %d, at work is %d", e.Attempt, u.number)
 	}
 	u.open, u.last, u.next = false, e, followed(e.Event)
-	if u.next.fallback {
+	if f, retrying := e.Fact.(*orchestration.SubtaskRetrying); u.next.fallback || retrying && f.Feedback != "" || e.Type() == "subtask.waiting" {
 		u.tried = 0
 	}
 	if n := u.next; !n.at.IsZero() && !n.again && !n.fallback && n.at.Sub(e.Time) < min(n.after, 5*time.Minute) {
@@ -159,10 +196,13 @@ func (t *trial) end(e durable) {
 // judgeIdle judges that a run that waits for timers alone goes on when one of
 // them is due.
 func (t *trial) judgeIdle(e, next durable) {
-	if t.run.StartedAt.IsZero() || t.run.Ending != nil {
+	if t.run.StartedAt.IsZero() || t.run.Ending != nil || next.at.Equal(e.at) { // of one commit
 		return
 	}
-	due := t.begun.Add(t.spec.Limits.Timeout)
+	due := t.begun.Add(t.spec.Limits.Timeout + t.waited)
+	if !t.waits.IsZero() { // people may take their time, unless there is a default
+		due = due.Add(1000 * time.Hour)
+	}
 	for _, c := range t.run.Outstanding() {
 		timer, ok := c.(orchestration.SetTimer)
 		if !ok {

@@ -10,8 +10,12 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/expr"
 	"github.com/tutti-run/tutti/internal/orchestration/local"
 )
+
+// funcs are what the runs of all worlds are handed.
+var funcs = orchestration.Funcs{Expressions: expr.New()}
 
 // What has become of a process.
 const (
@@ -51,7 +55,7 @@ func newProcess(w *world, name string, dieAt int) *process {
 		log = zaptest.NewLogger(w.t).Named("process " + name)
 	}
 	p.driver = local.New(local.Options{
-		Journal: p, Agent: p, Logger: log, Appended: p.appended, MaxRuns: w.maxRuns, MaxQueued: w.queue,
+		Journal: p, Agent: p, Logger: log, Funcs: funcs, Appended: p.appended, MaxRuns: w.maxRuns, MaxQueued: w.queue,
 		// Of the moment, and not of the order in which goroutines come to it.
 		Random: func() float64 { return w.roll("input", time.Since(w.born)).Float64() },
 	})
@@ -133,7 +137,7 @@ func (p *process) appended(run *orchestration.Run, events []orchestration.Event)
 
 // fold folds a run's events in the journal, up to one of them.
 func (w *world) fold(run string, upTo int64) *orchestration.Run {
-	folded := orchestration.New(orchestration.Funcs{})
+	folded := orchestration.New(funcs)
 	events, err := w.journal.Events(w.ctx, run, 0, int(upTo))
 	if err != nil {
 		w.fault("the events of %s: %v", run, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -97,6 +98,14 @@ func (p *process) keep(c orchestration.Commit) {
 			w.begun(p)
 		}
 		w.settle(e)
+		switch e.Fact.(type) {
+		case *orchestration.SubtaskWaiting, *orchestration.PlanWaiting:
+			asked := w.durable[run][e.Seq-1]
+			w.people.Go(func() { w.person(asked) })
+		}
+	}
+	for _, cached := range c.Cached {
+		w.cache[cached.Tenant+" "+cached.Key] = cached
 	}
 	w.judgeHeld(c.Row.Tenant)
 }
@@ -109,6 +118,9 @@ func (w *world) begun(p *process) {
 	begun := 0
 	for _, run := range w.order {
 		events := w.durable[run]
+		if slices.ContainsFunc(events, func(e durable) bool { return e.Type() == "run.waiting" }) {
+			continue // it gave its place to another, and took one again when it went on
+		}
 		if len(events) > 1 && events[1].Type() == "run.started" && !w.ended(run) && !w.suspect(run, p) {
 			begun++
 		}

@@ -32,6 +32,8 @@ func (c tally) String() string {
 func (c tally) enough(t *testing.T) {
 	want := []string{
 		"crash", "stop", "zombie", "cancel", "queued", "call made again", "append failed", "append fenced", "answer lost", "delivery",
+		"decision", "decision refused", "decided: approve", "decided: edit", "decided: reject", "cached",
+		"skipped: condition", "skipped: stopped",
 		"ended: timeout", "ended: canceled", "ended: budget_exceeded", "ended: poison_run",
 	}
 	for _, what := range append(want, orchestration.EventTypes()...) {

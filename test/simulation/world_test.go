@@ -41,6 +41,8 @@ type world struct {
 	performed map[string]*call // by run and command
 	tries     map[string]int   // of an append
 	held      map[hold]float64
+	cache     map[string]orchestration.Cached // by tenant and key
+	people    sync.WaitGroup                  // who are asked
 }
 
 // A durable event is one in the journal, since when and by whom.
@@ -60,6 +62,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		t: t, ctx: t.Context(), seed: seed, born: time.Now(),
 		durable: map[string][]durable{}, given: map[string]*orchestration.Spec{},
 		wishes: map[string]wish{}, performed: map[string]*call{}, seen: tally{}, tries: map[string]int{}, held: map[hold]float64{},
+		cache: map[string]orchestration.Cached{},
 	}
 	j, err := journal.Open(w.ctx, "mem:", journal.Options{})
 	if err != nil {
@@ -127,6 +130,7 @@ func (w *world) play() {
 			break
 		}
 	}
+	w.people.Wait()
 	w.stop(last, time.Minute)
 	dying.Wait()
 }
