@@ -114,6 +114,20 @@ subtasks:
 		want: `succeeded, partial: a ["succeeded","failed"]; a.1.x {"many":0,"what":"tea"}; a.1.y "told"; a.2.x failed tool_failed; a.2.y skipped dependency_failed`,
 	},
 	{
+		name: "items that a decision leaves undone", plan: `
+subtasks:
+- {id: a, kind: for_each, for_each: {items: '[1, 2, 3]', max_concurrency: 1, body: [{id: d, kind: decide, decide: {by: expr, expr: item == 2, options: [stop, go]}}, {id: x, description: 'One [[sim json=1]]', depends_on: [d]}]}, output: 'output.map(o, o.status)'}`,
+		want: `succeeded: a ["succeeded","skipped","skipped"]; a.1.d go; a.1.x 1; a.2.d stop; a.2.x skipped`,
+	},
+	{
+		name: "bodies that are made up for", plan: `
+subtasks:
+- {id: a, kind: loop, loop: {max_iterations: 2, body: [{id: x, description: BREAK}]}, on_failure: {fallback: {value: 1}}}
+- {id: b, kind: for_each, for_each: {items: '[1]', body: [{id: l, kind: loop, loop: {max_iterations: 2, body: [{id: x, description: BREAK}]}}]}, on_failure: escalate}`,
+		decide: []string{`subtasks/b {"action": "edit", "output": [2]}`},
+		want:   "succeeded: a 1; b [2]; a.1.x failed upstream_error; b.1.l failed upstream_error; b.1.l.1.x failed upstream_error",
+	},
+	{
 		name: "a loop until", plan: `
 subtasks:
 - id: a

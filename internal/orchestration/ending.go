@@ -177,15 +177,26 @@ func (d *decision) synthesisFailed(o Synthesized) bool {
 // succeed ends the run with what it has.
 func (d *decision) succeed(answer string) {
 	r := d.run
-	partial := r.Exhausted != nil
-	for _, s := range r.Subtasks {
-		partial = partial || s.counts() && s.lost()
-	}
 	d.emit(0, &RunSucceeded{
-		Partial: partial,
+		Partial: r.Exhausted != nil || r.lacks(),
 		Answer:  answer,
 		Reason:  r.reasonFor(),
 	})
+}
+
+// lacks reports whether something of the plan is missed. What failed in a body is
+// not, where a value or a person made up for the whole.
+func (r *Run) lacks() bool {
+	madeUp := map[string]bool{"": false}
+	for _, s := range r.Subtasks { // parents come before their children
+		if s.counts() && s.lost() && !madeUp[s.Parent] {
+			return true
+		}
+		if s.Kind.Composite() {
+			madeUp[s.ID] = madeUp[s.Parent] || s.Status == StatusSucceeded && r.barren(s)
+		}
+	}
+	return false
 }
 
 // stop ends the run early: nothing new starts, and what runs is aborted first.

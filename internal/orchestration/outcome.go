@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -59,12 +60,30 @@ func (r *Run) collected(s *SubtaskState) (string, *Failure) {
 			}
 			continue
 		}
-		results[i] = result{StatusSucceeded, jsonOf(r.bodyOutput(s, i+1))}
+		output := r.bodyOutput(s, i+1)
+		if output == nil && slices.ContainsFunc(r.ends(s, i+1), func(end *SubtaskState) bool { return end.Because == BecauseStopped }) {
+			continue
+		}
+		results[i] = result{StatusSucceeded, jsonOf(output)}
 	}
 	if failed > 0 && failed == len(items) {
 		return "", &Failure{Code: first.Code, Detail: "Every item failed. " + first.Detail}
 	}
 	return string(encoded(results)), nil
+}
+
+// barren reports whether the rounds of a composite subtask came to nothing, so
+// that an output of it is not theirs.
+func (r *Run) barren(s *SubtaskState) bool {
+	if s.Kind != KindForEach {
+		return r.bodyFailed(s, s.Rounds) != nil
+	}
+	for round := range s.Rounds {
+		if r.bodyFailed(s, round+1) == nil {
+			return false
+		}
+	}
+	return s.Rounds > 0
 }
 
 // ends returns the subtasks of a round that no other one depends on: what they
