@@ -44,7 +44,7 @@ func TestShipped(t *testing.T) {
 			fate{"succeeded", 3, "guess category accessory notes description", "skipped:apparel skipped:footwear skipped:generic", "description"},
 		},
 		"product: a planner decides": {
-			`{"workflow": "product-director", "context": {"product": "A lamp [[sim option=generic]]"}}`,
+			`{"workflow": "product-director", "context": {"product": "A lamp [[sim option=generic latency=0s]]"}}`,
 			fate{
 				"succeeded", 6, "guess category generic notes description generic.1.T1 generic.1.T2 generic.1.T3",
 				"skipped:apparel skipped:accessory skipped:footwear", "description",
