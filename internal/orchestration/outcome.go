@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -85,6 +86,7 @@ func (r *Run) ends(s *SubtaskState, round int) []*SubtaskState {
 func (r *Run) bodyFailed(s *SubtaskState, round int) *Failure {
 	for _, end := range r.ends(s, round) {
 		if end.lost() && !end.forgiven() {
+			end = r.blamed(end)
 			f := Failure{Code: CodeCanceled, Detail: fmt.Sprintf("%s was given up.", end.ID)}
 			if end.Failure != nil {
 				f = Failure{Code: end.Failure.Code, Detail: fmt.Sprintf("%s %s: %s", end.ID, verb(end.Status), end.Failure.Detail)}
@@ -93,6 +95,20 @@ func (r *Run) bodyFailed(s *SubtaskState, round int) *Failure {
 		}
 	}
 	return nil
+}
+
+// blamed returns the subtask that one was lost for: of what it depends on, if that is
+// why it was.
+func (r *Run) blamed(s *SubtaskState) *SubtaskState {
+	for s.Failure != nil && s.Failure.Code == CodeDependencyFailed {
+		needs := r.node(s).needs
+		i := slices.IndexFunc(needs, func(on *node) bool { return on.lost() })
+		if i < 0 {
+			break
+		}
+		s = needs[i].SubtaskState
+	}
+	return s
 }
 
 // forgiven reports whether a subtask failed and its plan does without it.
