@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/workflow"
 )
 
 // What a call is taken to need where its texts are not known yet, in tokens.
@@ -28,6 +29,25 @@ func (d Defaults) expect(plan orchestration.Plan) Expected {
 	e.body(plan.Subtasks, 1)
 	e.synthesis(len(plan.Subtasks))
 	return e.expected()
+}
+
+// presetBy returns the defaults of runs of a template.
+func (d Defaults) presetBy(t *workflow.Template) Defaults {
+	d.Planner.Model = cmp.Or(t.Planner.Model, d.Planner.Model)
+	d.Planner.MinSubtasks = cmp.Or(t.Planner.MinSubtasks, d.Planner.MinSubtasks)
+	d.Worker.Model = cmp.Or(t.Worker.Model, d.Worker.Model)
+	d.Synthesizer.Model = cmp.Or(t.Synthesizer.Model, d.Synthesizer.Model)
+	d.Synthesizer.Mode = cmp.Or(t.Synthesizer.Mode, d.Synthesizer.Mode)
+	return d
+}
+
+// expectOf estimates what a run comes to whose plan is this or, without one, the
+// planner's.
+func (d Defaults) expectOf(plan *orchestration.Plan) Expected {
+	if plan == nil {
+		return d.expectPlanned()
+	}
+	return d.expect(*plan)
 }
 
 // expectPlanned estimates what a run comes to whose plan the planner makes.

@@ -160,11 +160,12 @@ func (s *server) ValidateWorkflow(ctx context.Context, _ ValidateWorkflowRequest
 		v.Problems = append(v.Problems, told)
 	}
 	if t != nil {
-		expected := s.Defaults.expectPlanned()
-		if t.Plan != nil {
-			whole, _ := s.Workflows.Resolve(*t.Plan) // what is wrong with it is among the faults
-			expected = s.Defaults.expect(whole)
+		plan := t.Plan
+		if plan != nil {
+			whole, _ := s.Workflows.Resolve(*plan) // what is wrong with it is among the faults
+			plan = &whole
 		}
+		expected := s.Defaults.presetBy(t).expectOf(plan)
 		v.Expected = &expected
 	}
 	return ok(v), nil

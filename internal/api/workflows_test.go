@@ -186,3 +186,25 @@ func TestPlanWithAWorkflowInIt(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// What a template presets counts in what its runs are expected to take.
+func TestExpectedOfATemplate(t *testing.T) {
+	for text, calls := range map[string]int{
+		"":                             2,
+		"planner: {min_subtasks: 2}\n": 4,
+		"planner: {min_subtasks: 2}\nsynthesizer: {mode: none}\n":                                                    3,
+		"plan: {subtasks: [{description: x}, {description: x}]}\n":                                                   3,
+		"plan: {subtasks: [{description: x}, {description: x}]}\nsynthesizer: {mode: none}\n":                        2,
+		"plan: {subtasks: [{description: x}, {description: x}]}\nworker: {model: dear}\nsynthesizer: {mode: none}\n": 2,
+	} {
+		template, faults := workflow.Parse("", []byte("name: x\nversion: \"1\"\ntask: x\n"+text))
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		d := Defaults{Models: []orchestration.Model{{Name: "", Price: &orchestration.Price{Input: 1}}, {Name: "dear", Price: &orchestration.Price{Input: 1000}}}}
+		e := d.presetBy(template).expectOf(template.Plan)
+		if e.Calls != calls || (*e.CostUsd > 0.1) != strings.Contains(text, "dear") {
+			t.Errorf("%s: %d calls, $%v", text, e.Calls, *e.CostUsd)
+		}
+	}
+}

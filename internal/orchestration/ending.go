@@ -193,7 +193,7 @@ func (r *Run) lacks() bool {
 			return true
 		}
 		if s.Kind.Composite() {
-			madeUp[s.ID] = madeUp[s.Parent] || s.Status == StatusSucceeded && r.barren(s)
+			madeUp[s.ID] = madeUp[s.Parent] || s.Status == StatusSucceeded && s.MadeUp
 		}
 	}
 	return false

@@ -35,7 +35,7 @@ func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 		s.Verdict, s.Findings = f.Verdict, f.Findings
 		return
 	case *SubtaskDecided:
-		s.Waiting = nil
+		s.Waiting, s.MadeUp = nil, f.Action == ActionApprove || f.Action == ActionEdit
 		if f.Action == ActionRetry {
 			s.Tries, s.Rework, s.Judge, s.Revisions = Tries{Call: s.Call}, nil, nil, 0
 			s.Status, s.RetryAt = StatusPending, e.Time
@@ -95,7 +95,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 	case *SubtaskSucceeded:
 		s.Status, s.Failure = StatusSucceeded, nil
 		s.Output, s.Shortened, s.Cached = textIn(e.Seq, f.Output), f.Shortened, f.Cached
-		s.FellBack = s.FellBack || f.Fallback
+		s.FellBack, s.MadeUp = s.FellBack || f.Fallback, s.MadeUp || f.Fallback
 		s.Value = ""
 		if s.Kept {
 			s.Value = longValue(f.Output)

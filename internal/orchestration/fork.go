@@ -30,8 +30,8 @@ type Kept struct {
 }
 
 // Fork says what a new run comes to that redoes what the edits change, what is
-// named in from, what did not succeed, and all that depends on those. The run
-// must have ended. Problems point into the request: "/edits/T2", "/from/0".
+// named in from, what did not succeed, what was undone, and all that depends on
+// those. The run must have ended. Problems point into the request: "/edits/T2", "/from/0".
 func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 	f := Forked{Plan: Plan{Analysis: r.Planning.Analysis}}
 	if problems := r.unforkable(edits, from); len(problems) > 0 {
@@ -42,7 +42,7 @@ func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 	for _, s := range plan {
 		edit := edits[s.ID]
 		changed := edit.Description != nil || edit.Type != nil || slices.Contains(from, s.ID)
-		redo[s.ID] = edit.Output == nil && (changed || s.Status != StatusSucceeded && s.Because == "")
+		redo[s.ID] = edit.Output == nil && (changed || r.wasUndone(s) || s.Status != StatusSucceeded && s.Because == "")
 		other[s.ID] = redo[s.ID] || edit.Output != nil
 	}
 	stopper := r.stopper()
@@ -110,6 +110,12 @@ func (r *Run) stopper() string {
 		return ""
 	}
 	return s.ID
+}
+
+// wasUndone reports whether what a subtask did, or something of its body, was undone
+// with the run, or was to be.
+func (r *Run) wasUndone(s *SubtaskState) bool {
+	return s.Undoing != nil || slices.ContainsFunc(r.node(s).children, func(child *node) bool { return r.wasUndone(child.SubtaskState) })
 }
 
 func (f *Forked) add(s *SubtaskState, edit Edit, redo bool) {

@@ -110,3 +110,28 @@ func TestForkOfAStoppedRun(t *testing.T) {
 		}
 	}
 }
+
+// What was undone with a run is done anew by its fork, also where it was a part of a
+// body, and so is what depends on it.
+func TestForkRedoesWhatWasUndone(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: a, description: x}",
+		"|   - id: each",
+		"|     kind: for_each",
+		"|     depends_on: [a]",
+		"|     for_each: {items: '[1]', body: [{id: save, kind: tool, tool: {name: create}, compensate: {name: remove}}]}",
+		"|   - {id: b, description: x, depends_on: [each]}",
+		"|   - {id: c, description: x, depends_on: [a, b], on_failure: fail}",
+		"start tool=create tool=remove max_attempts=1",
+		"worked a#1 A", "worked each.1.save#1 saved", "worked b#1 B", "worked c#1 failed upstream_error", "compensated each.1.save#1",
+	)
+	forked, problems := run.Fork(nil, nil)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if diff := cmp.Diff([][]string{{"each", "b", "c"}, {"a"}}, [][]string{forked.Redo, forked.Keep}); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -18,6 +18,7 @@ type known struct {
 	failure  *Failure
 	output   string
 	decided  bool // by a person
+	madeUp   bool // its output is not its own
 	cached   bool
 	items    int
 	dropped  bool
@@ -56,6 +57,7 @@ func (w *world) hear(e Event) {
 	case *SubtaskSucceeded:
 		w.over(e, k, StatusSucceeded)
 		k.output, k.cached, k.failure = f.Output, f.Cached, nil
+		k.madeUp = f.Fallback || k.decided
 		w.gave(e, k, f)
 	case *SubtaskFailed:
 		w.over(e, k, StatusFailed)

@@ -72,20 +72,6 @@ func (r *Run) collected(s *SubtaskState) (string, *Failure) {
 	return string(encoded(results)), nil
 }
 
-// barren reports whether the rounds of a composite subtask came to nothing, so
-// that an output of it is not theirs.
-func (r *Run) barren(s *SubtaskState) bool {
-	if s.Kind != KindForEach {
-		return r.bodyFailed(s, s.Rounds) != nil
-	}
-	for round := range s.Rounds {
-		if r.bodyFailed(s, round+1) == nil {
-			return false
-		}
-	}
-	return s.Rounds > 0
-}
-
 // ends returns the subtasks of a round that no other one depends on: what they
 // give is what the body gives.
 func (r *Run) ends(s *SubtaskState, round int) []*SubtaskState {
@@ -103,6 +89,7 @@ func (r *Run) ends(s *SubtaskState, round int) []*SubtaskState {
 func (r *Run) bodyFailed(s *SubtaskState, round int) *Failure {
 	for _, end := range r.ends(s, round) {
 		if end.missing() {
+			end = r.blamed(end)
 			f := Failure{Code: CodeCanceled, Detail: fmt.Sprintf("%s was given up.", end.ID)}
 			if end.Failure != nil {
 				f = Failure{Code: end.Failure.Code, Detail: fmt.Sprintf("%s %s: %s", end.ID, verb(end.Status), end.Failure.Detail)}
@@ -111,6 +98,20 @@ func (r *Run) bodyFailed(s *SubtaskState, round int) *Failure {
 		}
 	}
 	return nil
+}
+
+// blamed returns the subtask that one was lost for: of what it depends on, if that is
+// why it was.
+func (r *Run) blamed(s *SubtaskState) *SubtaskState {
+	for s.Failure != nil && s.Failure.Code == CodeDependencyFailed {
+		needs := r.node(s).needs
+		i := slices.IndexFunc(needs, func(on *node) bool { return on.lost() })
+		if i < 0 {
+			break
+		}
+		s = needs[i].SubtaskState
+	}
+	return s
 }
 
 // missing reports whether what depends on a subtask cannot start.

@@ -123,6 +123,7 @@ type SubtaskState struct {
 	Hash      string          `json:"hash,omitempty"`      // of the output: SHA-256 in hex, where something may be cached
 	CacheKey  string          `json:"cache_key,omitempty"` // of the present attempt
 	Cached    bool            `json:"cached,omitempty"`    // the output was not made by this run
+	MadeUp    bool            `json:"made_up,omitempty"`   // a value or a person gave the output
 	Completed int64           `json:"completed,omitempty"` // the seq of its end
 	Context   json.RawMessage `json:"scope,omitempty"`     // of a workflow: what its body sees as context
 	Items     json.RawMessage `json:"items,omitempty"`     // of a for_each

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,7 +45,7 @@ func TestShipped(t *testing.T) {
 			fate{"succeeded", 3, "guess category accessory notes description", "skipped:apparel skipped:footwear skipped:generic", "description"},
 		},
 		"product: a planner decides": {
-			`{"workflow": "product-director", "context": {"product": "A lamp [[sim option=generic]]"}}`,
+			`{"workflow": "product-director", "context": {"product": "A lamp [[sim option=generic latency=0s]]"}}`,
 			fate{
 				"succeeded", 6, "guess category generic notes description generic.1.T1 generic.1.T2 generic.1.T3",
 				"skipped:apparel skipped:accessory skipped:footwear", "description",
@@ -164,4 +165,18 @@ func TestContentApproval(t *testing.T) {
 		r := decide(t, s, begin(t, "[[sim option=replan]]").ID, "approval", `{"action": "edit", "output": "Make it a poster instead"}`)
 		want(t, r, fate{"succeeded", 7, "draft approval answer T1 T2 T3", "", "synthesizer"})
 	})
+}
+
+// A person is waited for across restarts.
+func TestContentApprovalAcrossRestarts(t *testing.T) {
+	env := []string{"TUTTI_WORKFLOWS=" + absolute(t, "workflows"), "TUTTI_JOURNAL=sqlite:" + filepath.Join(t.TempDir(), "tutti.db")}
+	s := service.Start(t, env...)
+	r := ask(t, s, `{"workflow": "content-approval", "context": {"brief": "Say that we are open on Sundays"}}`)
+	if r.Status != "waiting" {
+		t.Fatalf("the run is %s", r.Status)
+	}
+	s.Kill()
+	s = service.Start(t, env...)
+	r = decide(t, s, r.ID, "approval", `{"action": "approve"}`)
+	want(t, r, fate{"succeeded", 4, "draft approval answer publish", "", "synthesizer"})
 }

@@ -51,7 +51,7 @@ func shipped(t *testing.T) *service.Server {
 func withTools(t *testing.T) (*service.Server, stubbed) {
 	t.Helper()
 	url := startStub(t)
-	text, err := os.ReadFile(filepath.Join(root, "examples/tools/tutti.yaml"))
+	text, err := os.ReadFile(absolute(t, "examples/tools/tutti.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

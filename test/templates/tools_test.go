@@ -39,7 +39,7 @@ func TestDataPipeline(t *testing.T) {
 		t.Errorf("the state is %s", got)
 	}
 	r = ask(t, s, `{"workflow": "data-pipeline", "context": {"host": "nowhere"}}`)
-	want(t, r, fate{"failed", 0, "", "failed:T1 skipped:T2 skipped:T3 skipped:T4 canceled:T5", ""})
+	want(t, r, fate{"failed", 0, "", "failed:T1 skipped:T2 skipped:T3 skipped:T4 skipped:T5", ""})
 
 	// What only reads is cached with the run.
 	const cached = `{"workflow": "data-pipeline", "context": {"host": "search"}, "cache": "1h"}`
@@ -83,6 +83,11 @@ func TestIncidentSweep(t *testing.T) {
 	// Of the three incidents of the last hour the third has no logs: it fails alone.
 	if f.status != "succeeded, partial" || f.calls != 3+2+1 || f.final != "report" {
 		t.Errorf("the run ended otherwise:\n%s", f)
+	}
+	for _, sub := range r.Plan.Subtasks { // what is told of it is what it failed of
+		if sub.ID == "each.3.analysis" && (sub.Error == nil || sub.Error.Code != "tool_failed") {
+			t.Errorf("the third incident failed of %+v", sub.Error)
+		}
 	}
 	var each []struct {
 		Status string
@@ -212,6 +217,12 @@ func TestDirectorRollsBack(t *testing.T) {
 			"failed:release skipped:announcement skipped:result", "",
 		})
 		check(t, r.ID, "embargoed")
+		// A fork writes the files anew, as they are gone, but analyzes nothing again.
+		var preview struct{ Redo, Keep []string }
+		s.Post(t, "/v1/runs/"+r.ID+"/fork?dry_run=true", "{}").Into(t, &preview)
+		if diff := cmp.Diff([][]string{{"texts", "verdict", "release", "announcement", "result"}, {"analysis", "worth", "guide"}}, [][]string{preview.Redo, preview.Keep}); diff != "" {
+			t.Errorf("what a fork does again, and what not (-want +got):\n%s", diff)
+		}
 	})
 	t.Run("after a cancel", func(t *testing.T) {
 		r := ask(t, s, fmt.Sprintf(directed, "vase", "[[sim option=escalate]]", "")) // so that a person is waited for

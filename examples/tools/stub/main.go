@@ -8,7 +8,7 @@
 package main
 
 import (
-	"cmp"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -16,7 +16,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 )
@@ -24,13 +23,12 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8090", "the address to serve on; port 0 takes a free one")
 	flag.Parse()
-	listener, err := net.Listen("tcp", *addr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", *addr)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("http://%s\n", listener.Addr())
 	server := &http.Server{Handler: newStub(), ReadHeaderTimeout: 5 * time.Second}
-	log.SetOutput(os.Stderr)
 	log.Fatal(server.Serve(listener))
 }
 
@@ -160,9 +158,11 @@ func (s *stub) told(w http.ResponseWriter, _ *http.Request) {
 
 func give(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value) // whoever asked may have gone
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		log.Print(err) // whoever asked has gone
+	}
 }
 
 func refuse(w http.ResponseWriter, status int, why string) {
-	http.Error(w, cmp.Or(why, http.StatusText(status)), status)
+	http.Error(w, why, status)
 }
