@@ -9,7 +9,7 @@ import (
 func (d *decision) conclude() {
 	r := d.run
 	switch {
-	case r.Progress.Succeeded == 0 && r.missed():
+	case r.failed():
 		d.fail(r.firstFailure(), r.reasonFor())
 	case r.Spec.Synthesizer.Mode == SynthesizeNone:
 		d.succeed(r.last())
@@ -20,6 +20,14 @@ func (d *decision) conclude() {
 	case r.Synthesis.Status == "" && !d.stopping:
 		d.startSynthesis()
 	}
+}
+
+// failed reports whether nothing of the plan succeeded, and something is missed. Parts
+// of what failed are no success.
+func (r *Run) failed() bool {
+	return r.missed() && !slices.ContainsFunc(r.Subtasks, func(s *SubtaskState) bool {
+		return s.Parent == "" && s.Dropped == 0 && s.Status == StatusSucceeded
+	})
 }
 
 // missed reports whether a subtask ended without success that should not have.
