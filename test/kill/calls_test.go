@@ -27,6 +27,7 @@ func (j *judge) judgeCalls(r *run, events []event) {
 	commands := j.ledger[r.id]
 	begun := map[string]int{} // by command: the process that made its first start durable
 	ended := map[string]bool{}
+	kinds := map[string]string{} // of commands of subtasks
 	latest := j.processes.at(events[0].Time)
 	for i, e := range events {
 		command, what := e.command()
@@ -35,10 +36,14 @@ func (j *judge) judgeCalls(r *run, events []event) {
 			j.fault(r, "%s at %s, when no server lived", e.Type, e.Time)
 		}
 		j.idle, latest = max(j.idle, by-latest-1), by
+		if e.Type == "plan.subtask_added" {
+			kinds["subtask/"+e.Data.Subtask.ID] = e.Data.Subtask.Kind
+		}
 		switch calls := commands[command]; {
 		case what == "started" && begun[command] == 0:
 			begun[command] = by
-		case command == "run" || what != "succeeded" && what != "created":
+		case command == "run" || what != "succeeded" && what != "created" && what != "failed":
+		case what == "created" && e.Data.Source == "caller" || what != "created" && !asks(kinds[command]):
 		case ended[command]:
 			j.fault(r, "%s succeeded twice", command)
 		case len(calls) == 0:
@@ -58,6 +63,10 @@ func (j *judge) judgeCalls(r *run, events []event) {
 		}
 	}
 }
+
+// asks reports whether the end of a subtask is that of a call of a model. The call
+// for a part of a plan ends when that has been planned.
+func asks(kind string) bool { return kind == "" || kind == "worker" }
 
 // judgeCommand judges the calls for one command, given the processes that made
 // its start and its outcome durable, and one that lived when a reader saw that.

@@ -17,7 +17,7 @@ import (
 
 // A run is what its client knows of it.
 type run struct {
-	key, task string // of the request
+	key, task string // of the request: its idempotency key and its body
 	id        string // once acknowledged
 	seen      []sight
 }
@@ -60,7 +60,7 @@ func (c *clients) perform(ctx context.Context, r *run) error {
 // the same run.
 func (c *clients) post(ctx context.Context, r *run) error {
 	return c.untilServed(ctx, func(s *service.Server) (bool, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/v1/runs", strings.NewReader(bodyOf(r.task)))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/v1/runs", strings.NewReader(r.task))
 		if err != nil {
 			return false, err
 		}

@@ -156,13 +156,20 @@ type event struct {
 	Type      string
 	Time      time.Time
 	SubtaskID string `json:"subtask_id"`
-	text      string // as it came
+	Data      struct {
+		Source  string                    // of a plan
+		Subtask struct{ ID, Kind string } // that is added to one
+	}
+	text string // as it came
 }
 
 // command returns what an event is about, and which end of it: "started",
 // "succeeded" (a plan is "created").
 func (e event) command() (command, what string) {
 	command, what, _ = strings.Cut(e.Type, ".")
+	if e.SubtaskID != "" {
+		command = "subtask"
+	}
 	if command == "subtask" {
 		command += "/" + e.SubtaskID
 	}

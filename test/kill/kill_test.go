@@ -6,8 +6,8 @@
 // ended, and then as the same call.
 //
 // The server is the real binary on a journal of its own. The model endpoint is
-// the simulator, in the process of the test, with a ledger of every call. Many
-// clients post runs, each repeating its request until it is acknowledged, and
+// the simulator, in the process of the test, with a ledger of every call; so are
+// the tools that some plans have. Many clients post runs, each repeating its request until it is acknowledged, and
 // follow them. Meanwhile the server is killed with SIGKILL at random moments,
 // also while it is coming up, and started again at once.
 package kill
@@ -53,7 +53,8 @@ func TestKill(t *testing.T) {
 
 	p := newProcesses(t)
 	models := simulate(t, func() { p.signs.give(called) })
-	p.models = models.URL()
+	desk := openDesk(t)
+	p.models, p.config = models.URL(), desk.config
 	posted := make([]*run, *runs)
 	for i := range posted {
 		posted[i] = &run{key: fmt.Sprintf("kill-%d", i+1), task: tasks[i%len(tasks)]}
@@ -64,6 +65,7 @@ func TestKill(t *testing.T) {
 	}
 	j := newJudge(p, last, models.Requests(), wanted)
 	j.judge(t, posted)
+	desk.judge(t, posted)
 	last.Stop()
 	t.Logf("%s, in %s", j.summary(), time.Since(started).Round(time.Second))
 }

@@ -23,6 +23,7 @@ type processes struct {
 	t       *testing.T
 	journal string
 	models  string // the endpoint's URL
+	config  string // the file that has the tools
 	signs   signs
 
 	mu    sync.Mutex
@@ -50,7 +51,7 @@ func (p *processes) start() *service.Server {
 	cmd.Dir = filepath.Dir(p.journal)
 	cmd.Env = []string{
 		"TUTTI_ADDR=127.0.0.1:0", "TUTTI_JOURNAL=sqlite:" + p.journal,
-		"OPENAI_BASE_URL=" + p.models, "OPENAI_API_KEY=" + keyOf(len(p.lives)+1),
+		"OPENAI_BASE_URL=" + p.models, "OPENAI_API_KEY=" + keyOf(len(p.lives)+1), "TUTTI_CONFIG=" + p.config,
 	}
 	from := time.Now()
 	s := service.Begin(p.t, cmd)

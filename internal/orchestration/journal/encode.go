@@ -30,7 +30,8 @@ type storedRow struct {
 type entry struct {
 	orchestration.Commit // as it will be read back
 	row                  storedRow
-	events               string // all of them: see encodeEvents
+	parts                []part // all of its events
+	bytes                int    // of these
 	cached               []storedCached
 }
 
@@ -63,7 +64,7 @@ func encode(c orchestration.Commit) (*entry, error) {
 		ev := &c.Events[i]
 		ev.Time, ev.Subtask = ev.Time.UTC().Round(0), strings.ToValidUTF8(ev.Subtask, "\uFFFD")
 	}
-	e.events, err = encodeEvents(c.Events)
+	err = e.split(c.Events)
 	e.cached = encodeCached(c.Cached)
 	e.Commit = c
 	return e, err
@@ -71,7 +72,7 @@ func encode(c orchestration.Commit) (*entry, error) {
 
 // size returns the entry's bytes, roughly.
 func (e *entry) size() int {
-	size := len(e.events)
+	size := e.bytes
 	for _, a := range e.Attachments {
 		size += len(a)
 	}
@@ -174,3 +175,27 @@ func clock(n int64) time.Time {
 
 // stamp returns a time as it will be read back.
 func stamp(t time.Time) time.Time { return clock(nanos(t)) }
+
+// A part is some of a commit's events, one after the other, as they are stored: a
+// row of its own. Nearly every commit has one.
+type part struct {
+	first, seq int64  // of its first event and of its last one
+	events     string // see encodeEvents
+}
+
+// partSize is how many events a part has at most. Who reads a page of events decodes
+// no more than a part in vain, however many there are in a commit.
+const partSize = 500
+
+// split encodes a commit's events, of which there is one at least.
+func (e *entry) split(events []orchestration.Event) error {
+	for some := range slices.Chunk(events, partSize) {
+		encoded, err := encodeEvents(some)
+		if err != nil {
+			return err
+		}
+		e.parts = append(e.parts, part{some[0].Seq, some[len(some)-1].Seq, encoded})
+		e.bytes += len(encoded)
+	}
+	return nil
+}

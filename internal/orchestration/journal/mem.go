@@ -26,15 +26,10 @@ type mem struct {
 type memRun struct {
 	row         storedRow
 	labels      map[string]string
-	commits     []memCommit
+	parts       []part // of its commits
 	attachments [][]byte
 	key         *memKey
 	holds       map[memCall]memHold
-}
-
-type memCommit struct {
-	seq    int64  // of its last event
-	events string // as they are stored
 }
 
 type memKey struct{ tenant, key string }
@@ -82,7 +77,7 @@ func (m *mem) append(e *entry) error {
 	if r == nil || r.row.tenant != e.row.tenant || r.row.seq != e.After {
 		return orchestration.ErrConflict
 	}
-	r.commits = append(r.commits, memCommit{e.row.seq, e.events})
+	r.parts = append(r.parts, e.parts...)
 	s := &r.row
 	s.status, s.ended, s.seq, s.progress = e.row.status, e.row.ended, e.row.seq, e.row.progress
 	s.started, s.finished = e.row.started, e.row.finished
@@ -90,7 +85,7 @@ func (m *mem) append(e *entry) error {
 }
 
 func (m *mem) create(e *entry) error {
-	r := &memRun{row: e.row, labels: e.Row.Labels, commits: []memCommit{{e.row.seq, e.events}}, attachments: e.Attachments}
+	r := &memRun{row: e.row, labels: e.Row.Labels, parts: e.parts, attachments: e.Attachments}
 	if e.Key != nil {
 		r.key = &memKey{e.row.tenant, e.Key.Key}
 		if use, taken := m.keys[*r.key]; taken {

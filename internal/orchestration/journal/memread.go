@@ -147,7 +147,7 @@ func (m *mem) Event(ctx context.Context, run string, seq int64) (orchestration.E
 }
 
 func (r *memRun) events(run string, after int64, limit int) (events []orchestration.Event, err error) {
-	for _, c := range r.commits {
+	for _, c := range r.parts {
 		if c.seq <= after {
 			continue
 		}

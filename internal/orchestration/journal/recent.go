@@ -93,8 +93,8 @@ func (r *recent) add(e *entry) {
 		row.Task, row.Labels, row.Workflow, row.Simulated, row.CreatedAt = first.Task, first.Labels, first.Workflow, first.Simulated, first.CreatedAt
 	}
 	run.row, run.events = row, append(run.events, e.Events...)
-	run.bytes += len(e.events)
-	r.bytes += len(e.events)
+	run.bytes += e.bytes
+	r.bytes += e.bytes
 	if run.bytes > r.room/4 {
 		r.forget(run.id)
 	}

@@ -104,8 +104,10 @@ func (s *session) append(e *entry) (refused, failed error) {
 	if refused != nil || failed != nil {
 		return refused, failed
 	}
-	if err := s.exec(s.insert, e.row.id, e.row.seq, e.After+1, e.row.tenant, e.events); err != nil {
-		return nil, err
+	for _, p := range e.parts {
+		if err := s.exec(s.insert, e.row.id, p.seq, p.first, e.row.tenant, p.events); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.settle(e); err != nil {
 		return nil, err

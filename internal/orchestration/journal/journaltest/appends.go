@@ -30,6 +30,36 @@ func testFence(t *testing.T, j journal.Journal) {
 	appendAll(t, j, commits[3:]...)
 }
 
+// testManyEvents appends very many events at once, and reads them by pages and one
+// by one.
+func testManyEvents(t *testing.T, j journal.Journal) {
+	first := Story("acme", "run_1")[0]
+	many := orchestration.Commit{After: first.Row.Seq, Row: first.Row}
+	for i := range int64(1700) {
+		many.Events = append(many.Events, orchestration.Event{
+			Seq: many.After + i + 1, Time: first.Events[0].Time, Run: "run_1", Progress: first.Row.Progress,
+			Fact: &orchestration.PlanSubtaskAdded{Subtask: orchestration.Subtask{ID: fmt.Sprint("s", i)}},
+		})
+	}
+	many.Row.Seq += 1700
+	appendAll(t, j, first, many)
+	all := Events([]orchestration.Commit{first, many})
+	for _, limit := range []int{0, 1, 499, 500, 501, 5000} {
+		for _, after := range []int{0, 1, 500, 501, 502, 503, 1100, len(all) - 1, len(all)} {
+			page := all[after:]
+			if limit > 0 {
+				page = page[:min(limit, len(page))]
+			}
+			got := must(j.Events(t.Context(), "run_1", int64(after), limit))(t)
+			want(t, fmt.Sprintf("%d events after %d", limit, after), got, append([]orchestration.Event(nil), page...))
+		}
+	}
+	for _, seq := range []int{1, 2, 500, 501, 502, 503, 1000, 1002, len(all)} {
+		want(t, fmt.Sprintf("event %d", seq), must(j.Event(t.Context(), "run_1", int64(seq)))(t), all[seq-1])
+	}
+	want(t, "row", must(j.Row(t.Context(), "acme", "run_1"))(t), many.Row)
+}
+
 // testMalformed appends what no driver should: nothing of it is kept.
 func testMalformed(t *testing.T, j journal.Journal) {
 	for name, spoil := range map[string]func(c *orchestration.Commit){

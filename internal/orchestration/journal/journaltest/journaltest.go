@@ -23,6 +23,7 @@ func Test(t *testing.T, open func(t *testing.T) journal.Journal) {
 	for name, test := range map[string]func(*testing.T, journal.Journal){
 		"story":          testStory,
 		"fence":          testFence,
+		"many events":    testManyEvents,
 		"malformed":      testMalformed,
 		"race":           testRace,
 		"keys":           testKeys,
