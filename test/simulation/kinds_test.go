@@ -22,7 +22,7 @@ func drawOwn(r *rand.Rand) *orchestration.Plan {
 		if s := &p.Subtasks[i]; oneIn(r, 2) {
 			dress(r, s)
 		} else {
-			adorn(r, s)
+			adorn(r, s, p.Subtasks[:i])
 		}
 	}
 	return &p
@@ -65,13 +65,13 @@ func dress(r *rand.Rand, s *orchestration.Subtask) {
 		}
 	case 7:
 		s.Kind = orchestration.KindWorkflow
-		s.Workflow = &orchestration.Inlined{Name: "w", Context: map[string]string{"given": reading(r, s)}}
-		s.Workflow.Body = append(body, orchestration.Subtask{ID: "v", Description: "conclude", When: "context.given != null", DependsOn: []string{"w"}})
+		s.Workflow = &orchestration.Inlined{Name: "w", Body: body, Context: map[string]string{"given": reading(r, s)}}
+		s.Workflow.Body = append(s.Workflow.Body, orchestration.Subtask{ID: "v", Description: "conclude", When: "context.given != null", DependsOn: []string{"w"}})
 	}
 }
 
 // adorn gives a worker's subtask more keys.
-func adorn(r *rand.Rand, s *orchestration.Subtask) {
+func adorn(r *rand.Rand, s *orchestration.Subtask, before []orchestration.Subtask) {
 	switch r.IntN(8) {
 	case 0:
 		s.Check = &orchestration.Check{Expr: `output != ""`, Regex: "o", Rubric: pick(r, "", "Is it good?")}
@@ -88,6 +88,9 @@ func adorn(r *rand.Rand, s *orchestration.Subtask) {
 		s.OnFailure.Do = orchestration.OnFailureEscalate
 	case 4:
 		s.Input = map[string]string{"of": reading(r, s)}
+		if len(before) > 0 { // it need not depend on it otherwise
+			s.Input["more"] = before[r.IntN(len(before))].ID + ".output"
+		}
 	case 5:
 		s.Cache = orchestration.Duration(time.Minute)
 	case 6:
