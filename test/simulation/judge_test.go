@@ -82,11 +82,22 @@ func (w *world) judgeTotals(r *orchestration.Run) {
 		if r.Done() && !s.Status.Ended() {
 			w.fault("%s has ended, and its subtask %s is %s", r.ID, s.ID, s.Status)
 		}
-		missing = missing || s.Dropped == 0 && !s.Superseded && s.Status != orchestration.StatusSucceeded && s.Because == ""
+		missing = missing || s.Dropped == 0 && !s.Superseded && s.Status != orchestration.StatusSucceeded && s.Because == "" && !madeUpFor(r, s)
 	}
 	if r.Status == orchestration.StatusSucceeded && r.Partial != missing {
 		w.fault("%s: partial is %v, something is missing: %v", r.ID, r.Partial, missing)
 	}
+}
+
+// madeUpFor reports whether a value or a person gave the output of what a subtask is
+// a part of.
+func madeUpFor(r *orchestration.Run, s *orchestration.SubtaskState) bool {
+	for s.Parent != "" {
+		if s = r.Subtask(s.Parent); s.MadeUp {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeOutcome judges that what a process heard before it stopped is durable, and
