@@ -221,16 +221,6 @@ func (sc *schedule) next(now time.Time, room bool) *SubtaskState {
 	return sc.ready.take()
 }
 
-// take takes the first node that is still to be started, nil if there is none.
-func (q *queue) take() *SubtaskState {
-	for q.Len() > 0 {
-		if n := heap.Pop(q).(*node); n.Status == StatusPending {
-			return n.SubtaskState
-		}
-	}
-	return nil
-}
-
 // A queue of nodes, as container/heap wants it.
 type queue struct {
 	nodes  []*node
@@ -247,4 +237,14 @@ func (q *queue) Pop() any {
 	q.nodes[last] = nil
 	q.nodes = q.nodes[:last]
 	return n
+}
+
+// take takes the first node that is still to be started, nil if there is none.
+func (q *queue) take() *SubtaskState {
+	for q.Len() > 0 {
+		if n := heap.Pop(q).(*node); n.Status == StatusPending {
+			return n.SubtaskState
+		}
+	}
+	return nil
 }

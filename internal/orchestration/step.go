@@ -226,7 +226,10 @@ func (d *decision) advance() {
 	case r.Planning.Version == 0:
 		return
 	}
-	for r.mayStart() && d.next() { // it may do so no more after any of them
+	for r.mayStart() { // it may do so no more after any of them
+		if !d.next() {
+			break
+		}
 	}
 	switch {
 	case !r.mayStart():
