@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tutti-run/tutti/internal/llm/simulator"
@@ -59,10 +60,10 @@ const forkablePlan = `{"task": "Hello", "on_failure": "partial", "plan": {"subta
 
 // A fork does again what was asked for, and what follows from that, and nothing else.
 func TestForksRedoWhatChanged(t *testing.T) {
-	breaks := true
+	var mended atomic.Bool
 	r := launch(t, func(c *Config) {
 		c.simulator = simulator.Options{Ledger: 1000, Fail: func(r simulator.Request) simulator.Fault {
-			if breaks && r.Role == simulator.Worker && strings.Contains(r.Prompt(), "BREAK") {
+			if !mended.Load() && r.Role == simulator.Worker && strings.Contains(r.Prompt(), "BREAK") {
 				return simulator.Refusal
 			}
 			return simulator.NoFault
@@ -72,7 +73,7 @@ func TestForksRedoWhatChanged(t *testing.T) {
 	if want := "A succeeded, V succeeded, L succeeded, S skipped, E succeeded, O succeeded, F failed, G skipped, M succeeded"; !strings.HasPrefix(source.statuses(), want) {
 		t.Fatalf("%s", source.statuses())
 	}
-	breaks = false
+	mended.Store(true)
 	for body, want := range map[string]string{
 		`{}`: "BREAK F, Do G",
 		`{"edits": {"A": {"description": "Do A anew"}}}`:              "BREAK F, Do A anew, Do G, Do L, Do x, Do x",

@@ -78,8 +78,8 @@ func TestPatternsAreBounded(t *testing.T) {
 	if violations := schema.Validate(json.RawMessage(`["ab"]`)); len(violations) != 1 || violations[0].Pointer != "/0" {
 		t.Errorf("violations %v", violations)
 	}
-	for _, n := range []int{1, 5000} {
-		value, _ := json.Marshal(slices.Repeat([]string{strings.Repeat("ab", 500_000/n)}, n))
+	for n, length := range map[int]int{1: 500_000, 20: 500} {
+		value, _ := json.Marshal(slices.Repeat([]string{strings.Repeat("ab", length)}, n))
 		if violations := schema.Validate(value); len(violations) != 1 || !strings.Contains(violations[0].Detail, "too involved") {
 			t.Errorf("%d texts: violations %v", n, violations)
 		}
