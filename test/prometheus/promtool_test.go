@@ -5,6 +5,7 @@ package prometheus
 import (
 	"bytes"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,18 +44,28 @@ func TestRules(t *testing.T) {
 const config = `
 models:
   priced: {price: {input: 1, output: 2}}
+tools:
+  look:
+    description: looks whether somebody is there
+    schema: {type: object}
+    read_only: true
+    allow_private: [127.0.0.1]
+    http: {url: "THERE"}
 `
 
 // TestMetrics has Prometheus's own tool judge what a live server says of itself,
 // and every metric that is defined be among it.
 func TestMetrics(t *testing.T) {
+	there := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("yes")) }))
+	t.Cleanup(there.Close)
 	file := filepath.Join(t.TempDir(), "tutti.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Replace(config, "THERE", there.URL, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := service.Start(t, "TUTTI_CONFIG="+file)
 	for _, body := range []string{
 		`{"task": "One that succeeds"}`,
+		`{"task": "One that calls a tool", "plan": {"subtasks": [{"kind": "tool", "tool": {"name": "look"}}]}}`,
 		`{"task": "One that fails", "limits": {"subtask_timeout": "1ms", "max_attempts": 2}}`,
 	} {
 		if a := s.Post(t, "/v1/runs", body, "Prefer: wait=60"); a.Status != http.StatusOK {
@@ -65,7 +76,7 @@ func TestMetrics(t *testing.T) {
 	promtool(t, page, "check", "metrics")
 	for name := range defined(t) {
 		if !bytes.Contains(page, []byte("\ntutti_"+name)) {
-			t.Errorf("tutti_%s is not there after a run that succeeded and one that failed", name)
+			t.Errorf("tutti_%s is not there after runs that succeeded and one that failed", name)
 		}
 	}
 }
