@@ -12,7 +12,7 @@ import (
 // request asks for that.
 func (d *decision) review() {
 	r := d.run
-	if !r.Spec.ReviewPlan {
+	if !r.Spec.ReviewPlan || r.over() {
 		return
 	}
 	d.emit(0, &PlanWaiting{Version: r.Planning.Version, Waiting: Waiting{
@@ -118,11 +118,12 @@ func done(s *SubtaskState) Subtask {
 	return Subtask{ID: s.ID, Kind: KindWorker, Description: cmp.Or(s.Description, s.ID)}
 }
 
-// same reports whether two subtasks say the same.
+// same reports whether two subtasks say the same. A person may write down the
+// dependencies that expressions imply, as they are shown.
 func same(a, b Subtask) bool {
-	a.Kept, b.Kept = false, false // others' expressions have a say in that
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
+	plainly := func(s *Subtask) { s.Implied, s.Kept = nil, false } // others' expressions have a say in what is kept
+	x, errX := json.Marshal(rewritten(a, plainly))
+	y, errY := json.Marshal(rewritten(b, plainly))
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
