@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +15,7 @@ func (d *decision) evaluate(s *SubtaskState, w Worked) {
 		d.succeeded(s, w.Output, succeeded)
 		return
 	}
-	findings := append(w.Findings, r.expressed(s, w.Output)...)
+	findings := slices.Concat(w.Findings, r.expressed(s, w.Output))
 	if len(findings) == 0 {
 		d.succeeded(s, w.Output, succeeded)
 		return

@@ -226,7 +226,9 @@ func (d *decision) advance() {
 	case r.Planning.Version == 0:
 		return
 	}
-	for r.mayStart() && d.next() { // it may do so no more after any of them
+	more := true
+	for more && r.mayStart() { // it may do so no more after any of them
+		more = d.next()
 	}
 	switch {
 	case !r.mayStart():
