@@ -65,15 +65,7 @@ func (r *Run) edited(plan *Plan) (revision, error) {
 		return revision{}, &DecisionError{"/plan", "An edit needs a plan."}
 	}
 	var rev revision
-	whole := *plan
-	whole.Subtasks = slices.Clone(plan.Subtasks)
-	for _, s := range r.Subtasks {
-		named := slices.ContainsFunc(plan.Subtasks, func(n Subtask) bool { return n.ID == s.ID })
-		if s.Status.Ended() && s.counts() && s.Parent == "" && !named {
-			whole.Subtasks = append(whole.Subtasks, done(s))
-		}
-	}
-	whole, problems := whole.prepare(r.rules())
+	whole, problems := r.WithEnded(*plan).prepare(r.rules())
 	if len(problems) > 0 {
 		return revision{}, &DecisionError{"/plan" + problems[0].Pointer, firstOf(problems)}
 	}
@@ -110,6 +102,22 @@ func (r *Run) edited(plan *Plan) (revision, error) {
 	}
 	rev.dropped = r.withChildren(rev.dropped)
 	return rev, nil
+}
+
+// WithEnded returns a person's plan as it is to be checked: behind its own subtasks
+// with what has ended of the run, which it may build on and need not name.
+func (r *Run) WithEnded(plan Plan) Plan {
+	named := make(map[string]bool, len(plan.Subtasks))
+	for i := range plan.Subtasks {
+		named[plan.Subtasks[i].ID] = true
+	}
+	plan.Subtasks = slices.Clone(plan.Subtasks)
+	for _, s := range r.Subtasks {
+		if s.Status.Ended() && s.counts() && s.Parent == "" && !named[s.ID] {
+			plan.Subtasks = append(plan.Subtasks, done(s))
+		}
+	}
+	return plan
 }
 
 // done stands for a subtask that has ended, where a plan is checked that goes on
