@@ -149,9 +149,7 @@ func (d *decision) nested(s *SubtaskState, w Worked) {
 	case len(problems) == 0 && len(part.Subtasks) == 0:
 		problems = []Problem{{"/subtasks", ProblemEmpty, "The plan has no subtasks."}}
 	case len(problems) == 0:
-		for i := range part.Subtasks {
-			part.Subtasks[i].Kept = true
-		}
+		keepEnds(part.Subtasks)
 		ids := make([]string, len(part.Subtasks))
 		for i := range part.Subtasks {
 			ids[i] = childID(s.ID, 1, part.Subtasks[i].ID)
@@ -173,6 +171,20 @@ func (d *decision) nested(s *SubtaskState, w Worked) {
 	d.emitFor(s.ID, s.Attempts, &SubtaskRetrying{
 		Failure: f, Output: w.Output, Feedback: listed(problems), RetryAt: d.now, Calls: w.Calls,
 	})
+}
+
+// keepEnds has the run hold the outputs that the plan of a part gives: of those that
+// no other one depends on.
+func keepEnds(part []Subtask) {
+	needed := make(map[string]bool, len(part))
+	for i := range part {
+		for _, id := range part[i].DependsOn {
+			needed[id] = true
+		}
+	}
+	for i := range part {
+		part[i].Kept = part[i].Kept || !needed[part[i].ID]
+	}
 }
 
 // planType is the type by which a planner, where it may, asks for a part to be
