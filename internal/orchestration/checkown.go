@@ -19,25 +19,24 @@ func (c *planCheck) own(s *Subtask, at string) {
 	case s.Kind == KindApproval && s.Approval != nil:
 		c.approval(s.Approval, at)
 	case s.Kind == KindForEach && s.ForEach != nil:
-		c.within(s.ForEach.MaxItems, maxItems, at+"/max_items")
-		c.within(s.ForEach.MaxConcurrency, maxItems, at+"/max_concurrency")
+		c.within(s.ForEach.MaxItems, 0, maxItems, at+"/max_items")
+		c.within(s.ForEach.MaxConcurrency, 0, maxItems, at+"/max_concurrency")
 	case s.Kind == KindLoop && s.Loop != nil:
 		if s.Loop.Until == "" && s.Loop.StopWhenUnchanged == "" && s.Loop.MaxIterations == 0 {
 			c.add(ProblemUnbounded, at, "The loop %s never ends: give it until, stop_when_unchanged or max_iterations.", s.ID)
 		}
-		c.within(s.Loop.MaxIterations, maxRounds, at+"/max_iterations")
+		c.within(s.Loop.MaxIterations, 0, maxRounds, at+"/max_iterations")
 	case s.Kind == KindPlan && s.Plan != nil:
-		c.within(s.Plan.MaxSubtasks, c.rules.MaxSubtasks, at+"/max_subtasks")
-		c.within(s.Plan.Depth, maxDepth, at+"/depth")
+		c.within(s.Plan.MaxSubtasks, 0, c.rules.MaxSubtasks, at+"/max_subtasks")
+		c.within(s.Plan.Depth, 0, maxDepth, at+"/depth")
 	case s.Kind == KindWorkflow && s.Workflow != nil && len(s.Workflow.Body) == 0:
 		c.add(ProblemUnknownWorkflow, at+"/name", "There is no workflow %q.", beginning(s.Workflow.Name, 64))
 	}
 }
 
-// within refuses a number that is out of bounds; 0: it is not given.
-func (c *planCheck) within(n, most int, at string) {
-	if n < 0 || n > most {
-		c.add(ProblemBadValue, at, "It must be at most %d, and no less than 1.", most)
+func (c *planCheck) within(n, least, most int, at string) {
+	if n < least || n > most {
+		c.add(ProblemBadValue, at, "It must be at most %d, and no less than %d.", most, max(least, 1))
 	}
 }
 
@@ -64,7 +63,7 @@ func (c *planCheck) decide(d *Decide, at string) {
 			c.add(ProblemMissingKey, at+"/"+key, "A decision by %s needs the key %s.", d.By, key)
 		}
 	}
-	var has []string
+	has := []string{}
 	switch d.By {
 	case DecideByModel:
 		need(strings.TrimSpace(d.Prompt) != "", "prompt")

@@ -29,6 +29,7 @@ type world struct {
 
 	known map[string]*known // subtasks by id, as the events tell of them
 	total int               // of the plan, with what it expanded to
+	undo  []string          // what was compensated, in order
 }
 
 func TestInvariants(t *testing.T) {

@@ -2,7 +2,6 @@ package orchestration
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ func (d *decision) evaluate(s *SubtaskState, w Worked) {
 		d.succeeded(s, w.Output, succeeded)
 		return
 	}
-	findings := slices.Concat(w.Findings, r.expressed(s, w.Output))
+	findings := append(w.Findings, r.expressed(s, w.Output)...)
 	if len(findings) == 0 {
 		d.succeeded(s, w.Output, succeeded)
 		return

@@ -221,12 +221,6 @@ func (sc *schedule) next(now time.Time, room bool) *SubtaskState {
 	return sc.ready.take()
 }
 
-// A queue of nodes, as container/heap wants it.
-type queue struct {
-	nodes  []*node
-	before func(a, b *node) int
-}
-
 // take takes the first node that is still to be started, nil if there is none.
 func (q *queue) take() *SubtaskState {
 	for q.Len() > 0 {
@@ -235,6 +229,12 @@ func (q *queue) take() *SubtaskState {
 		}
 	}
 	return nil
+}
+
+// A queue of nodes, as container/heap wants it.
+type queue struct {
+	nodes  []*node
+	before func(a, b *node) int
 }
 
 func (q *queue) Len() int           { return len(q.nodes) }

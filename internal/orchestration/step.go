@@ -226,9 +226,7 @@ func (d *decision) advance() {
 	case r.Planning.Version == 0:
 		return
 	}
-	more := true
-	for more && r.mayStart() { // it may do so no more after any of them
-		more = d.next()
+	for r.mayStart() && d.next() { // it may do so no more after any of them
 	}
 	switch {
 	case !r.mayStart():

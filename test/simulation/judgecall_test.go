@@ -13,7 +13,7 @@ import (
 func (w *world) judgeCall(c *call) {
 	events := w.durable[c.run]
 	undoes := strings.HasPrefix(c.unit, "compensation/")
-	if before := w.performed[c.run+" "+c.command]; before != nil && (!undoes || before.by == c.by) {
+	if before := w.performed[c.run+" "+c.command]; before != nil && !(undoes && before.by != c.by) {
 		w.fault("%s was begun before, by %s", c, before.by)
 	}
 	started := undoes // it begins with the end of something else

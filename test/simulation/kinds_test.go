@@ -65,8 +65,8 @@ func dress(r *rand.Rand, s *orchestration.Subtask) {
 		}
 	case 7:
 		s.Kind = orchestration.KindWorkflow
-		s.Workflow = &orchestration.Inlined{Name: "w", Body: body, Context: map[string]string{"given": reading(r, s)}}
-		s.Workflow.Body = append(s.Workflow.Body, orchestration.Subtask{ID: "v", Description: "conclude", When: "context.given != null", DependsOn: []string{"w"}})
+		s.Workflow = &orchestration.Inlined{Name: "w", Context: map[string]string{"given": reading(r, s)}}
+		s.Workflow.Body = append(body, orchestration.Subtask{ID: "v", Description: "conclude", When: "context.given != null", DependsOn: []string{"w"}})
 	}
 }
 
