@@ -36,7 +36,7 @@ func (d *decision) begin(s *SubtaskState) {
 	case s.Kind == KindApproval:
 		d.askApproval(s)
 	default:
-		d.settle(s)
+		d.perform(s)
 	}
 }
 
