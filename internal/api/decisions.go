@@ -40,12 +40,16 @@ func (s *server) DecidePlan(ctx context.Context, request DecidePlanRequestObject
 	}
 	said := orchestration.DecidePlan{Version: request.Body.Version, Action: request.Body.Action, Comment: request.Body.Comment}
 	if said.Action == orchestration.ActionEdit {
-		plan, problems := wholePlan(*request.Body.Plan, s.Workflows, s.Defaults.rulesOf(h.run.Spec))
+		plan := *request.Body.Plan
+		own := len(plan.Subtasks)
+		named(plan.Subtasks)
+		plan, problems := wholePlan(h.run.WithEnded(plan), s.Workflows, s.Defaults.rulesOf(h.run.Spec))
 		if len(problems) > 0 {
 			a := acceptance{}
 			a.addAll(orchestration.CodePlanInvalid, "/plan", problems)
 			return nil, a.refusal()
 		}
+		plan.Subtasks = plan.Subtasks[:own]
 		said.Plan = &plan
 	}
 	return s.decide(ctx, h, said)

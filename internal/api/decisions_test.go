@@ -112,3 +112,25 @@ func TestDecisionsThatAreRefused(t *testing.T) {
 	c.world.release(strings.TrimPrefix(path, "/v1/runs/"))
 	approve().problem(http.StatusConflict, codeConflict)
 }
+
+// What has ended of a run stays, so that an edited plan may build on it without
+// naming it.
+func TestEditsBuildOnWhatHasEnded(t *testing.T) {
+	var said orchestration.Said
+	c := serve(t, func(_ *Options, w *world) {
+		w.held = true
+		w.decide = func(s orchestration.Said) error {
+			said = s
+			return nil
+		}
+	})
+	id := c.start(`{"task":"t","plan":{"subtasks":[{"id":"T1","description":"d"},{"id":"T2","description":"d"}]}}`)
+	c.world.releaseOne(id) // the timer
+	c.world.releaseOne(id) // T1
+	path := "/v1/runs/" + id + "/plan/decision"
+	c.do("POST", path, `{"action":"edit","version":1,"plan":{"subtasks":[{"id":"X","description":"other","depends_on":["T1"]}]}}`).is(http.StatusOK)
+	if d, ok := said.(orchestration.DecidePlan); !ok || len(d.Plan.Subtasks) != 1 || d.Plan.Subtasks[0].ID != "X" {
+		t.Errorf("said %+v", said)
+	}
+	c.do("POST", path, `{"action":"edit","version":1,"plan":{"subtasks":[{"id":"X","description":"other","depends_on":["T2"]}]}}`).is(http.StatusUnprocessableEntity)
+}

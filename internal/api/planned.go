@@ -30,7 +30,7 @@ func planned(s orchestration.Subtask) plannedSubtask {
 // asWritten returns the subtask, and those of its bodies, without what the
 // server adds for itself.
 func asWritten(s orchestration.Subtask) orchestration.Subtask {
-	s.Kept = false
+	s.Implied, s.Uses, s.Passes, s.Kept = nil, nil, nil, false
 	if s.Workflow != nil {
 		s.Workflow = &orchestration.Inlined{Name: s.Workflow.Name, Context: s.Workflow.Context}
 	}

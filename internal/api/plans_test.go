@@ -93,13 +93,13 @@ func TestPlannedSubtasksAreInThePlanLanguage(t *testing.T) {
 		ID: "each.2.T1", Parent: "each", Round: 2, Workflow: &orchestration.Inlined{Name: "w", Body: plan.Subtasks, Defaults: json.RawMessage(`{}`)},
 	})
 	for _, s := range plan.Subtasks {
-		s.Kept = true
+		s.Kept, s.Uses, s.Implied, s.Passes = true, []string{"T1"}, []string{"T1"}, map[string]string{"x": "T1"}
 		for _, body := range bodies(&s) {
 			body[0].Kept = true
 		}
 		shown := toJSON(t, planned(s))
 		(&holder{t: t}).schema("PlannedSubtask", []byte(shown))
-		if strings.Contains(shown, "kept") || strings.Contains(shown, "defaults") {
+		if strings.Contains(shown, "kept") || strings.Contains(shown, "implied") || strings.Contains(shown, "defaults") {
 			t.Errorf("shows what is the server's own: %s", shown)
 		}
 		var again orchestration.Subtask

@@ -30,21 +30,7 @@ func (d *decision) expand(s *SubtaskState, round int, body []Subtask) bool {
 		child.ID = childID(s.ID, round, child.ID)
 		d.emitFor(child.ID, 0, &PlanSubtaskAdded{Subtask: child})
 	}
-	d.skipMissing(s, len(body))
 	return true
-}
-
-// skipMissing skips what of the n newest subtasks of a body depends on something
-// further out that failed before: the composite one may start all the same.
-func (d *decision) skipMissing(s *SubtaskState, n int) {
-	children := d.run.node(s).children
-	for _, child := range children[len(children)-n:] {
-		for _, on := range child.needs {
-			if on.missing() {
-				d.skipDependants(on.SubtaskState)
-			}
-		}
-	}
 }
 
 func mapped(ids []string, name func(string) string) []string {

@@ -144,9 +144,15 @@ func (f *Forked) add(s *SubtaskState, edit Edit, redo bool) {
 // asWritten returns a subtask, with its body, without what was understood when its
 // plan was taken.
 func asWritten(s Subtask) Subtask {
-	implied := s.Implied
-	s.DependsOn = slices.DeleteFunc(slices.Clone(s.DependsOn), func(id string) bool { return slices.Contains(implied, id) })
-	s.Implied, s.Uses, s.Passes, s.Kept = nil, nil, nil, false
+	return rewritten(s, func(s *Subtask) {
+		s.DependsOn = slices.DeleteFunc(slices.Clone(s.DependsOn), func(id string) bool { return slices.Contains(s.Implied, id) })
+		s.Implied, s.Uses, s.Passes, s.Kept = nil, nil, nil, false
+	})
+}
+
+// rewritten returns a subtask of which it and every one of its body were changed.
+func rewritten(s Subtask, change func(*Subtask)) Subtask {
+	change(&s)
 	if s.body() == nil {
 		return s
 	}
@@ -160,7 +166,7 @@ func asWritten(s Subtask) Subtask {
 	}
 	body := slices.Clone(*s.body())
 	for i := range body {
-		body[i] = asWritten(body[i])
+		body[i] = rewritten(body[i], change)
 	}
 	*s.body() = body
 	return s

@@ -12,7 +12,7 @@ import (
 // request asks for that.
 func (d *decision) review() {
 	r := d.run
-	if !r.Spec.ReviewPlan {
+	if !r.Spec.ReviewPlan || r.over() {
 		return
 	}
 	d.emit(0, &PlanWaiting{Version: r.Planning.Version, Waiting: Waiting{
@@ -65,15 +65,7 @@ func (r *Run) edited(plan *Plan) (revision, error) {
 		return revision{}, &DecisionError{"/plan", "An edit needs a plan."}
 	}
 	var rev revision
-	whole := *plan
-	whole.Subtasks = slices.Clone(plan.Subtasks)
-	for _, s := range r.Subtasks {
-		named := slices.ContainsFunc(plan.Subtasks, func(n Subtask) bool { return n.ID == s.ID })
-		if s.Status.Ended() && s.counts() && s.Parent == "" && !named {
-			whole.Subtasks = append(whole.Subtasks, done(s))
-		}
-	}
-	whole, problems := whole.prepare(r.rules())
+	whole, problems := r.WithEnded(*plan).prepare(r.rules())
 	if len(problems) > 0 {
 		return revision{}, &DecisionError{"/plan" + problems[0].Pointer, firstOf(problems)}
 	}
@@ -112,17 +104,34 @@ func (r *Run) edited(plan *Plan) (revision, error) {
 	return rev, nil
 }
 
+// WithEnded returns a person's plan as it is to be checked: behind its own subtasks
+// with what has ended of the run, which it may build on and need not name.
+func (r *Run) WithEnded(plan Plan) Plan {
+	named := make(map[string]bool, len(plan.Subtasks))
+	for i := range plan.Subtasks {
+		named[plan.Subtasks[i].ID] = true
+	}
+	plan.Subtasks = slices.Clone(plan.Subtasks)
+	for _, s := range r.Subtasks {
+		if s.Status.Ended() && s.counts() && s.Parent == "" && !named[s.ID] {
+			plan.Subtasks = append(plan.Subtasks, done(s))
+		}
+	}
+	return plan
+}
+
 // done stands for a subtask that has ended, where a plan is checked that goes on
 // from it.
 func done(s *SubtaskState) Subtask {
 	return Subtask{ID: s.ID, Kind: KindWorker, Description: cmp.Or(s.Description, s.ID)}
 }
 
-// same reports whether two subtasks say the same.
+// same reports whether two subtasks say the same. A person may write down the
+// dependencies that expressions imply, as they are shown.
 func same(a, b Subtask) bool {
-	a.Kept, b.Kept = false, false // others' expressions have a say in that
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
+	plainly := func(s *Subtask) { s.Implied, s.Kept = nil, false } // others' expressions have a say in what is kept
+	x, errX := json.Marshal(rewritten(a, plainly))
+	y, errY := json.Marshal(rewritten(b, plainly))
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 

@@ -11,7 +11,7 @@ import (
 func (d *decision) begin(s *SubtaskState) {
 	if s.Attempts == 0 && s.After == AfterSucceeded {
 		for _, on := range d.run.node(s).needs {
-			if on.lost() && !on.forgiven() {
+			if on.missing() {
 				d.skipDependant(s, on.SubtaskState)
 				return
 			}
@@ -36,7 +36,7 @@ func (d *decision) begin(s *SubtaskState) {
 	case s.Kind == KindApproval:
 		d.askApproval(s)
 	default:
-		d.settle(s)
+		d.perform(s)
 	}
 }
 
