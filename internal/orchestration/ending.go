@@ -221,7 +221,7 @@ func (d *decision) giveUp() {
 	for again := true; again; {
 		again = false
 		for _, s := range r.Subtasks {
-			if (r.Ending != nil || s.Dropped > 0) && !s.Status.Ended() && !s.Calling && r.openRounds(s) == 0 {
+			if (r.Ending != nil || s.Dropped > 0) && !s.Status.Ended() && !s.Calling && r.node(s).open == 0 {
 				d.emitFor(s.ID, s.Attempts, &SubtaskCanceled{})
 				again = again || s.Parent != "" // parents come before their children
 			}

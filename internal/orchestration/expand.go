@@ -93,7 +93,7 @@ func (r *Run) composed(s *SubtaskState) (*SubtaskStarted, *Failure) {
 // its end.
 func (d *decision) closeRound(s *SubtaskState) {
 	r := d.run
-	open := r.openRounds(s)
+	open := r.node(s).open
 	switch {
 	case r.over():
 		if open == 0 {
@@ -112,17 +112,6 @@ func (d *decision) closeRound(s *SubtaskState) {
 
 // over reports whether nothing new is to be done any more.
 func (r *Run) over() bool { return r.Ending != nil || r.Exhausted != nil || r.Stopped != "" }
-
-// openRounds counts the rounds of which something is left to be done.
-func (r *Run) openRounds(s *SubtaskState) int {
-	open := 0
-	for _, n := range r.node(s).rounds {
-		if n > 0 {
-			open++
-		}
-	}
-	return open
-}
 
 // round begins the next round of a body.
 func (d *decision) round(s *SubtaskState, body []Subtask) {

@@ -57,7 +57,7 @@ func (r *Run) onFailure(s *SubtaskState) OnFailure {
 
 // wantsReplan reports whether something of a body failed that asks for a replan.
 func (r *Run) wantsReplan(s *SubtaskState) bool {
-	for _, child := range r.node(s).children {
+	for child := range r.node(s).children() {
 		if child.Status == StatusFailed && r.onFailure(child.SubtaskState) == OnFailureReplan {
 			return true
 		}

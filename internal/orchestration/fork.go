@@ -115,7 +115,15 @@ func (r *Run) stopper() string {
 // wasUndone reports whether what a subtask did, or something of its body, was undone
 // with the run, or was to be.
 func (r *Run) wasUndone(s *SubtaskState) bool {
-	return s.Undoing != nil || slices.ContainsFunc(r.node(s).children, func(child *node) bool { return r.wasUndone(child.SubtaskState) })
+	if s.Undoing != nil {
+		return true
+	}
+	for child := range r.node(s).children() {
+		if r.wasUndone(child.SubtaskState) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *Forked) add(s *SubtaskState, edit Edit, redo bool) {

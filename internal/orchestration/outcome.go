@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -40,44 +41,38 @@ func (r *Run) expanded(s *SubtaskState) (string, *Failure) {
 // collected makes a for_each's list of what became of each item, in order. It
 // fails only when every item did.
 func (r *Run) collected(s *SubtaskState) (string, *Failure) {
-	type result struct {
-		Status Status          `json:"status"`
-		Output json.RawMessage `json:"output"`
-	}
-	items := s.list()
-	results := make([]result, len(items))
+	results := make([]string, len(s.list()))
 	var first *Failure
 	failed := 0
-	for i := range items {
-		results[i] = result{StatusSkipped, json.RawMessage("null")}
-		if i >= s.Rounds {
-			continue
-		}
-		if failure := r.bodyFailed(s, i+1); failure != nil {
-			results[i].Status = StatusFailed
-			if failed++; first == nil {
-				first = failure
+	for i := range results {
+		status, output := StatusSkipped, json.RawMessage("null")
+		if i < s.Rounds {
+			if failure := r.bodyFailed(s, i+1); failure != nil {
+				status, first = StatusFailed, cmp.Or(first, failure)
+				failed++
+			} else if gave := r.bodyOutput(s, i+1); gave != nil || !r.leftUndone(s, i+1) {
+				status, output = StatusSucceeded, jsonOf(gave)
 			}
-			continue
 		}
-		output := r.bodyOutput(s, i+1)
-		if output == nil && slices.ContainsFunc(r.ends(s, i+1), func(end *SubtaskState) bool { return end.Because == BecauseStopped }) {
-			continue
-		}
-		results[i] = result{StatusSucceeded, jsonOf(output)}
+		results[i] = `{"status":"` + string(status) + `","output":` + string(compact(output)) + `}`
 	}
-	if failed > 0 && failed == len(items) {
+	if failed > 0 && failed == len(results) {
 		return "", &Failure{Code: first.Code, Detail: "Every item failed. " + first.Detail}
 	}
-	return string(encoded(results)), nil
+	return "[" + strings.Join(results, ",") + "]", nil
+}
+
+// leftUndone reports whether a decision that ended the run left a round undone.
+func (r *Run) leftUndone(s *SubtaskState, round int) bool {
+	return slices.ContainsFunc(r.ends(s, round), func(end *SubtaskState) bool { return end.Because == BecauseStopped })
 }
 
 // ends returns the subtasks of a round that no other one depends on: what they
 // give is what the body gives.
 func (r *Run) ends(s *SubtaskState, round int) []*SubtaskState {
 	var ends []*SubtaskState
-	for _, child := range r.node(s).children {
-		if child.Round == round && len(child.awaited) == 0 {
+	for _, child := range r.node(s).in(round) {
+		if len(child.awaited) == 0 {
 			ends = append(ends, child.SubtaskState)
 		}
 	}

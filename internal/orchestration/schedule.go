@@ -3,6 +3,7 @@ package orchestration
 import (
 	"cmp"
 	"container/heap"
+	"iter"
 	"slices"
 	"time"
 )
@@ -30,9 +31,36 @@ type node struct {
 	awaits  int     // those that have not ended
 	awaited []*node // those that depend on it, in plan order
 
-	parent   *node   // whose body it is of; nil: none
+	parent *node   // whose body it is of; nil: none
+	rounds []round // of its own body; the first has the number 1
+	open   int     // rounds of which something is left to be done
+}
+
+// A round is what a body was expanded to once.
+type round struct {
 	children []*node // in order
-	rounds   []int   // by round, from 1: children that have not ended
+	open     int     // that have not ended
+}
+
+// in returns the subtasks of a round, in order; none where it has not begun.
+func (n *node) in(round int) []*node {
+	if round < 1 || round > len(n.rounds) {
+		return nil
+	}
+	return n.rounds[round-1].children
+}
+
+// children returns those of every round, in order.
+func (n *node) children() iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for _, at := range n.rounds {
+			for _, child := range at.children {
+				if !yield(child) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // schedule returns the run's schedule. The plan must be complete.
@@ -110,12 +138,15 @@ func (sc *schedule) link(r *Run) {
 
 // adopt takes a child.
 func (n *node) adopt(child *node) {
-	n.children = append(n.children, child)
-	for len(n.rounds) <= child.Round {
-		n.rounds = append(n.rounds, 0)
+	for len(n.rounds) < child.Round {
+		n.rounds = append(n.rounds, round{})
 	}
+	at := &n.rounds[child.Round-1]
+	at.children = append(at.children, child)
 	if !child.Status.Ended() {
-		n.rounds[child.Round]++
+		if at.open++; at.open == 1 {
+			n.open++
+		}
 	}
 }
 
@@ -157,7 +188,9 @@ func (sc *schedule) changed(s *SubtaskState) {
 	}
 	sc.open--
 	if p := n.parent; p != nil {
-		if p.rounds[n.Round]--; p.rounds[n.Round] == 0 {
+		at := &p.rounds[n.Round-1]
+		if at.open--; at.open == 0 {
+			p.open--
 			sc.closing = append(sc.closing, p)
 		}
 	}

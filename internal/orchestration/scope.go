@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // childID returns the id of a subtask of a body.
@@ -150,10 +151,24 @@ func jsonOf(output *string) json.RawMessage {
 	switch {
 	case output == nil:
 		return json.RawMessage("null")
-	case json.Valid([]byte(*output)):
+	case MayBeJSON(*output) && json.Valid([]byte(*output)):
 		return json.RawMessage(*output)
 	}
 	return encoded(*output)
+}
+
+// MayBeJSON reports whether a text begins as JSON does: most prose does not.
+func MayBeJSON(text string) bool {
+	text = strings.TrimLeft(text, " \t\r\n")
+	return text != "" && strings.IndexByte(`{["-0123456789tfn`, text[0]) >= 0
+}
+
+// compact returns a JSON value without the spaces between its parts.
+func compact(value json.RawMessage) json.RawMessage {
+	if value[0] == '"' { // it has no parts, and may be long
+		return bytes.TrimSpace(value)
+	}
+	return encoded(value)
 }
 
 // encoded writes what always can be written as JSON: texts, and values that are

@@ -54,7 +54,7 @@ func TestDeterministic(t *testing.T) {
 			continue
 		}
 		cost := func() uint64 {
-			bound, err := p.bind(v)
+			bound, err := p.bind(v, newCache[read](maxSources, maxKept))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestDeterministic(t *testing.T) {
 			if c := cost(); c != wantCost {
 				t.Fatalf("%s costs %d, and then %d", short, wantCost, c)
 			}
-			bound, _ := p.bind(v)
+			bound, _ := p.bind(v, newCache[read](maxSources, maxKept))
 			if _, err := p.run(tight, bound); !isTooDear(err) {
 				t.Fatalf("%s costs %d, and %d is enough: %v", short, wantCost, wantCost-1, err)
 			}

@@ -43,7 +43,7 @@ func (e *Expressions) compile(expression string, given names) (*program, error) 
 			return nil, err
 		}
 		s = parsed
-		e.sources.put(expression, s)
+		e.sources.put(expression, s, len(expression))
 	}
 	subtasks, locals, missing := s.resolve(given)
 	if missing != nil {

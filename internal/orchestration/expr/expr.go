@@ -53,6 +53,7 @@ const (
 	constCost  = 10_000    // of an expression that is evaluated when it is checked
 	maxSources = 1_000     // expressions that are kept compiled, or twice as many
 	maxBytes   = 256 << 10 // of these
+	maxKept    = 4 << 20   // bytes, about, of the values that are kept of what was read lately, or twice as many
 )
 
 // Expressions implements [orchestration.Expressions]. It is safe for concurrent
@@ -60,13 +61,18 @@ const (
 type Expressions struct {
 	language *language
 	sources  *cache[*source]
+	lately   *cache[read]
 }
 
 var _ orchestration.Expressions = (*Expressions)(nil)
 
 // New returns Expressions.
 func New() *Expressions {
-	return &Expressions{language: newLanguage(), sources: newCache[*source](maxSources, maxBytes)}
+	return &Expressions{
+		language: newLanguage(),
+		sources:  newCache[*source](maxSources, maxBytes),
+		lately:   newCache[read](maxSources, maxKept),
+	}
 }
 
 // Check implements [orchestration.Expressions]. Constant is also nil where an
@@ -96,7 +102,7 @@ func (e *Expressions) Check(expression string, subtasks, locals []string) (orche
 
 // Eval implements [orchestration.Expressions].
 func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.RawMessage, error) {
-	given := names{subtasks: make([]string, 0, len(v.Subtasks))}
+	given := names{subtasks: make([]string, 0, len(v.Subtasks)), locals: make([]string, 0, len(v.Locals))}
 	for i := range v.Subtasks {
 		given.subtasks = append(given.subtasks, v.Subtasks[i].ID)
 	}
@@ -108,7 +114,7 @@ func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.R
 	if err != nil {
 		return nil, err
 	}
-	bound, err := p.bind(v)
+	bound, err := p.bind(v, e.lately)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +122,11 @@ func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.R
 }
 
 // bind returns the values of the names that the program reads, and of no others.
-func (p *program) bind(v orchestration.Variables) (map[string]any, error) {
+func (p *program) bind(v orchestration.Variables, lately *cache[read]) (map[string]any, error) {
 	if p.input(v) > maxInput {
 		return nil, fmt.Errorf("what it reads is larger than %d MB", maxInput>>20)
 	}
-	in := &reader{}
+	in := &reader{lately: lately}
 	bound := map[string]any{}
 	if p.uses["task"] {
 		bound["task"] = types.String(v.Task)
@@ -143,7 +149,10 @@ func (p *program) bind(v orchestration.Variables) (map[string]any, error) {
 			return nil, err
 		}
 	}
-	byID := map[ref.Val]ref.Val{}
+	var byID map[ref.Val]ref.Val
+	if len(p.ids) > 0 {
+		byID = make(map[ref.Val]ref.Val, len(p.ids))
+	}
 	for i := range v.Subtasks {
 		s := &v.Subtasks[i]
 		if _, read := slices.BinarySearch(p.reads.Subtasks, s.ID); !read {
@@ -153,9 +162,11 @@ func (p *program) bind(v orchestration.Variables) (map[string]any, error) {
 		if p.byName[s.ID] {
 			bound[s.ID] = value
 		}
-		byID[types.String(s.ID)] = value
+		if byID != nil {
+			byID[types.String(s.ID)] = value
+		}
 	}
-	if len(p.ids) > 0 {
+	if byID != nil {
 		bound["subtasks"] = newObject(byID)
 	}
 	if in.values > maxValues {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -21,7 +22,22 @@ import (
 )
 
 // A reader makes CEL's values of JSON, and counts them.
-type reader struct{ values int }
+type reader struct {
+	values int
+	lately *cache[read] // what was made of texts lately: runs read the same ones over and over
+}
+
+// A read is what was made of a text. Nothing changes it.
+type read struct {
+	value  ref.Val
+	values int
+}
+
+// What is kept of what was read.
+const (
+	leastKept  = 16  // bytes of a text: a shorter one is read as fast
+	valueBytes = 128 // that a value takes, about
+)
 
 // lenient takes what encoding/json does: of a key that is there twice the last
 // one holds.
@@ -44,8 +60,11 @@ func (r *reader) subtask(s *orchestration.Variable, output bool) ref.Val {
 
 // output returns a text as what JSON it is, and otherwise as a string.
 func (r *reader) output(text string) ref.Val {
+	if !orchestration.MayBeJSON(text) {
+		return types.String(text)
+	}
 	before := r.values
-	value, err := r.parse([]byte(text))
+	value, err := r.parse(text)
 	if err != nil && r.values <= maxValues {
 		r.values = before
 		return types.String(text)
@@ -58,7 +77,7 @@ func (r *reader) json(raw json.RawMessage, name string) (ref.Val, error) {
 	if len(raw) == 0 {
 		return types.NullValue, nil
 	}
-	value, err := r.parse(raw)
+	value, err := r.parse(string(raw))
 	if errors.Is(err, errNoJSON) {
 		return nil, fmt.Errorf("%s is not JSON", name)
 	}
@@ -67,8 +86,31 @@ func (r *reader) json(raw json.RawMessage, name string) (ref.Val, error) {
 
 // parse reads one value that is all of a text. Where there are too many values in
 // it, it stops and gives null; bind sees their number.
-func (r *reader) parse(raw []byte) (ref.Val, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(raw), lenient...)
+func (r *reader) parse(text string) (ref.Val, error) {
+	if len(text) < leastKept || len(text) > maxKept/4 || text[0] == '"' {
+		return r.parseAnew(text)
+	}
+	if known, found := r.lately.get(text); found {
+		r.values += known.values
+		return known.value, nil
+	}
+	before := r.values
+	value, err := r.parseAnew(text)
+	if size := len(text) + valueBytes*(r.values-before); err == nil && r.values <= maxValues && size <= maxKept/4 {
+		r.lately.put(text, read{value, r.values - before}, size)
+	}
+	return value, err
+}
+
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
+func (r *reader) parseAnew(text string) (ref.Val, error) {
+	d := decoders.Get().(*jsontext.Decoder)
+	d.Reset(bytes.NewBufferString(text), lenient...)
+	defer func() {
+		d.Reset(strings.NewReader("")) // it lets go of the text
+		decoders.Put(d)
+	}()
 	value, err := r.value(d)
 	if r.values > maxValues {
 		return types.NullValue, nil

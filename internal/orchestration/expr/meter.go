@@ -31,16 +31,20 @@ func (l *language) plan(env *cel.Env, checked *cel.Ast, limit uint64) (cel.Progr
 	}))
 	return env.Program(checked,
 		cel.CostLimit(limit),
-		cel.CostTrackerOptions(cost.OverloadTracker(charged, func(args []ref.Val, _ ref.Val) *uint64 {
-			units := uint64(args[0].(types.Uint))
-			return &units
+		cel.CostTrackerOptions(cost.OverloadTracker(charged, func(_ []ref.Val, charge ref.Val) *uint64 {
+			units := uint64(charge.(types.Uint))
+			if units < uint64(len(few)) {
+				return &few[units]
+			}
+			many := units
+			return &many
 		})),
 		cel.CustomDecoratorV2(func(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
 			switch i := i.(type) {
 			case interpreter.InterpretableAttribute: // may bear the number of the loop that it selects from
 				return i, nil
 			case interpreter.InterpretableCall:
-				return &meteredCall{InterpretableCall: i, op: l.ops[i.Function()], price: priceOf(i.Function())}, nil
+				return &meteredCall{InterpretableCall: i, args: i.Args(), op: l.ops[i.Function()], price: priceOf(i.Function())}, nil
 			case interpreter.InterpretableConstructor:
 				return &made{i}, nil
 			}
@@ -64,27 +68,35 @@ type charge struct{}
 func (charge) Function() string   { return charged }
 func (charge) OverloadID() string { return charged }
 
+// few are the numbers that most charges are, so that they take no memory.
+var few = func() (numbers [256]uint64) {
+	for i := range numbers {
+		numbers[i] = uint64(i)
+	}
+	return numbers
+}()
+
 // pay puts units on the evaluation's account. It panics with cel-go's
 // EvalCancelledError when that is spent, which Program.Eval recovers.
 func pay(frame *interpreter.ExecutionFrame, units uint64) {
 	if tracker := frame.CostTracker(); tracker != nil {
-		tracker.EvalVarArgs(frame, 0, charge{}, []ref.Val{types.Uint(units)}, nil)
+		tracker.EvalVarArgs(frame, 0, charge{}, nil, types.Uint(units))
 	}
 }
 
 // A meteredCall is a call that is paid for first.
 type meteredCall struct {
 	interpreter.InterpretableCall
+	args  []interpreter.InterpretableV2
 	op    *functions.Overload
 	price func(args []ref.Val) uint64
 }
 
 // Exec implements interpreter.InterpretableV2.
 func (c *meteredCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
-	nodes := c.Args()
-	args := make([]ref.Val, len(nodes))
+	args := make([]ref.Val, len(c.args))
 	lax := c.op != nil && c.op.NonStrict
-	for i, node := range nodes {
+	for i, node := range c.args {
 		args[i] = node.Exec(frame)
 		if types.IsUnknownOrError(args[i]) && !lax {
 			return args[i]
