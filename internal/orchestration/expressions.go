@@ -52,6 +52,9 @@ type Variables struct {
 	Run      string          // its id
 	Subtasks []Variable
 	Locals   map[string]json.RawMessage // item, index, iteration, previous, output
+	// Spent is added what the evaluation costs, in units of the implementation's, of
+	// which a second has some millions. Nil: nobody asks.
+	Spent *int
 }
 
 // A Variable is a subtask as expressions see it.

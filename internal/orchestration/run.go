@@ -53,6 +53,7 @@ type Run struct {
 	UpdatedAt time.Time `json:"updated_at"` // of the last event: time never goes back in a run
 
 	funcs     Funcs
+	spent     int            // on expressions, since the run was taken up
 	room      []SubtaskState // for those that are about to be added
 	index     map[string]int // place in Subtasks by id; made anew when nil
 	scheduled *schedule      // of the current plan; made anew when nil

@@ -113,12 +113,20 @@ func (r *Run) previous(s *SubtaskState, round int) json.RawMessage {
 	return jsonOf(r.bodyOutput(s, round-1))
 }
 
+// maxSpent bounds what the expressions of a run may cost together in a process: a
+// run's decisions are made one after the other, and hold up its own end meanwhile.
+const maxSpent = 50_000_000
+
 // eval evaluates an expression of a subtask. What is wrong is a failure of the
 // subtask, since it follows from what others gave.
 func (r *Run) eval(key, expression string, v Variables) (json.RawMessage, *Failure) {
 	if r.funcs.Expressions == nil {
 		return nil, &Failure{Code: CodeInternal, Detail: "This server evaluates no expressions."}
 	}
+	if r.spent > maxSpent {
+		return nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s was not evaluated: those of the run cost too much together.", key)}
+	}
+	v.Spent = &r.spent
 	value, err := r.funcs.Expressions.Eval(expression, v)
 	if err != nil {
 		return nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s could not be evaluated: %s", key, beginning(err.Error(), 500))}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,7 +79,7 @@ func TestDeterministic(t *testing.T) {
 				t.Fatalf("%s costs %d, and then %d", short, wantCost, c)
 			}
 			bound, _ := p.bind(v, newCache[read](maxSources, maxKept))
-			if _, err := p.run(tight, bound); !isTooDear(err) {
+			if _, err := p.run(tight, bound, nil); !isTooDear(err) {
 				t.Fatalf("%s costs %d, and %d is enough: %v", short, wantCost, wantCost-1, err)
 			}
 		}
@@ -333,4 +334,38 @@ func BenchmarkCheck(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// What an evaluation costs is told, also of one that is given up.
+func TestSpent(t *testing.T) {
+	e := New()
+	spent := 0
+	if _, err := e.Eval(`task + "!"`, orchestration.Variables{Task: "Hello", Spent: &spent}); err != nil || spent < 1 || spent > 1000 {
+		t.Errorf("a cheap one cost %d, error %v", spent, err)
+	}
+	spent = 0
+	dear := `lists.range(10000).all(x, lists.range(10000).all(y, y >= 0))`
+	if _, err := e.Eval(dear, orchestration.Variables{Spent: &spent}); err == nil || spent < maxCost/2 {
+		t.Errorf("a dear one cost %d, error %v", spent, err)
+	}
+}
+
+// Values that were parsed once are read by many evaluations at the same time.
+func TestSharedValues(t *testing.T) {
+	e := New()
+	output := `{"rows":[` + strings.Repeat(`{"id":1,"tags":["a","b"]},`, 50) + `{"id":2,"tags":[]}]}`
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Status: orchestration.StatusSucceeded, Output: &output}}}
+			for range 50 {
+				got, err := e.Eval(`T1.output.rows.filter(r, "a" in r.tags).map(r, r.id).size() + T1.output.rows.size()`, v)
+				if err != nil || string(got) != "101" {
+					t.Errorf("%s, %v", got, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }

@@ -89,7 +89,7 @@ func (e *Expressions) Check(expression string, subtasks, locals []string) (orche
 	if !p.readsNothing() {
 		return reads, nil
 	}
-	value, err := p.run(p.constant, map[string]any{})
+	value, err := p.run(p.constant, map[string]any{}, nil)
 	switch {
 	case isTooDear(err):
 		return reads, nil
@@ -118,7 +118,7 @@ func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.R
 	if err != nil {
 		return nil, err
 	}
-	return p.run(p.program, bound)
+	return p.run(p.program, bound, v.Spent)
 }
 
 // bind returns the values of the names that the program reads, and of no others.

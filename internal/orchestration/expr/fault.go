@@ -22,8 +22,11 @@ func isTooDear(err error) bool { return errors.Is(err, errTooDear) }
 
 // run evaluates the program. What it panics with is a fault of a library that met
 // something unforeseen; Program.Eval makes an error of it, which is told as one.
-func (p *program) run(program cel.Program, bound map[string]any) (json.RawMessage, error) {
-	value, _, err := program.Eval(bound)
+func (p *program) run(program cel.Program, bound map[string]any, spent *int) (json.RawMessage, error) {
+	value, details, err := program.Eval(bound)
+	if spent != nil {
+		*spent += costOf(details)
+	}
 	if err != nil {
 		return nil, p.fault(err)
 	}
@@ -35,6 +38,17 @@ func (p *program) run(program cel.Program, bound map[string]any) (json.RawMessag
 		return nil, errTooLarge
 	}
 	return w.out, nil
+}
+
+// costOf returns what an evaluation cost, of one that was given up the most that
+// it may.
+func costOf(details *cel.EvalDetails) int {
+	if details != nil {
+		if cost := details.ActualCost(); cost != nil {
+			return int(min(*cost, maxCost)) //nolint:gosec // it is no more than that
+		}
+	}
+	return maxCost
 }
 
 // faults tells what the parser or the checker found. They have seen nothing but
