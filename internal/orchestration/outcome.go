@@ -51,10 +51,10 @@ func (r *Run) collected(s *SubtaskState) (string, *Failure) {
 				status, first = StatusFailed, cmp.Or(first, failure)
 				failed++
 			} else if gave := r.bodyOutput(s, i+1); gave != nil || !r.leftUndone(s, i+1) {
-				status, output = StatusSucceeded, jsonOf(gave)
+				status, output = StatusSucceeded, compactOf(gave)
 			}
 		}
-		results[i] = `{"status":"` + string(status) + `","output":` + string(compact(output)) + `}`
+		results[i] = `{"status":"` + string(status) + `","output":` + string(output) + `}`
 	}
 	if failed > 0 && failed == len(results) {
 		return "", &Failure{Code: first.Code, Detail: "Every item failed. " + first.Detail}

@@ -171,12 +171,15 @@ func MayBeJSON(text string) bool {
 	return text != "" && strings.IndexByte(`{["-0123456789tfn`, text[0]) >= 0
 }
 
-// compact returns a JSON value without the spaces between its parts.
-func compact(value json.RawMessage) json.RawMessage {
-	if value[0] == '"' { // it has no parts, and may be long
-		return bytes.TrimSpace(value)
+// compactOf returns what jsonOf does, without the spaces between its parts.
+func compactOf(output *string) json.RawMessage {
+	if output != nil && MayBeJSON(*output) {
+		var b bytes.Buffer
+		if json.Compact(&b, []byte(*output)) == nil {
+			return b.Bytes()
+		}
 	}
-	return encoded(value)
+	return jsonOf(output)
 }
 
 // encoded writes what always can be written as JSON: texts, and values that are

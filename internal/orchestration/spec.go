@@ -218,9 +218,9 @@ func (s *Spec) workflow() string {
 
 // WorkerNamed returns the configured worker of that name.
 func (s *Spec) WorkerNamed(name string) (Worker, bool) {
-	for _, w := range s.Workers {
-		if w.Name == name {
-			return w, true
+	for i := range s.Workers {
+		if s.Workers[i].Name == name {
+			return s.Workers[i], true
 		}
 	}
 	return Worker{}, false
@@ -228,9 +228,9 @@ func (s *Spec) WorkerNamed(name string) (Worker, bool) {
 
 // Model returns what is known of the model of that name: at least its name.
 func (s *Spec) Model(name string) Model {
-	for _, m := range s.Models {
-		if m.Name == name {
-			return m
+	for i := range s.Models {
+		if s.Models[i].Name == name {
+			return s.Models[i]
 		}
 	}
 	return Model{Name: name}

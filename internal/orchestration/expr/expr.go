@@ -37,6 +37,7 @@ import (
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -89,7 +90,7 @@ func (e *Expressions) Check(expression string, subtasks, locals []string) (orche
 	if !p.readsNothing() {
 		return reads, nil
 	}
-	value, err := p.run(p.constant, map[string]any{}, nil)
+	value, err := p.run(p.constant, bindings{}, nil)
 	switch {
 	case isTooDear(err):
 		return reads, nil
@@ -121,33 +122,60 @@ func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.R
 	return p.run(p.program, bound, v.Spent)
 }
 
+// bindings are the values of the names that a program reads. They implement
+// [interpreter.Activation].
+type bindings []binding
+
+type binding struct {
+	name  string
+	value ref.Val
+}
+
+func (b *bindings) add(name string, value ref.Val) { *b = append(*b, binding{name, value}) }
+
+// ResolveName implements interpreter.Activation.
+func (b bindings) ResolveName(name string) (any, bool) {
+	for i := range b {
+		if b[i].name == name {
+			return b[i].value, true
+		}
+	}
+	return nil, false
+}
+
+// Parent implements interpreter.Activation.
+func (b bindings) Parent() interpreter.Activation { return nil }
+
 // bind returns the values of the names that the program reads, and of no others.
-func (p *program) bind(v orchestration.Variables, lately *cache[read]) (map[string]any, error) {
+func (p *program) bind(v orchestration.Variables, lately *cache[read]) (bindings, error) {
 	if p.input(v) > maxInput {
 		return nil, fmt.Errorf("what it reads is larger than %d MB", maxInput>>20)
 	}
 	in := &reader{lately: lately}
-	bound := map[string]any{}
+	bound := make(bindings, 0, 4)
 	if p.uses["task"] {
-		bound["task"] = types.String(v.Task)
+		bound.add("task", types.String(v.Task))
 	}
 	if p.uses["run"] {
-		bound["run"] = newObject(map[ref.Val]ref.Val{types.String("id"): types.String(v.Run)})
+		bound.add("run", newObject(map[ref.Val]ref.Val{types.String("id"): types.String(v.Run)}))
 	}
-	var err error
 	if p.uses["context"] {
 		given := v.Context
 		if len(given) == 0 {
 			given = json.RawMessage(`{}`)
 		}
-		if bound["context"], err = in.json(given, "context"); err != nil {
+		value, err := in.json(given, "context")
+		if err != nil {
 			return nil, err
 		}
+		bound.add("context", value)
 	}
 	for _, name := range p.locals {
-		if bound[name], err = in.json(v.Locals[name], name); err != nil {
+		value, err := in.json(v.Locals[name], name)
+		if err != nil {
 			return nil, err
 		}
+		bound.add(name, value)
 	}
 	var byID map[ref.Val]ref.Val
 	if len(p.ids) > 0 {
@@ -160,14 +188,14 @@ func (p *program) bind(v orchestration.Variables, lately *cache[read]) (map[stri
 		}
 		value := in.subtask(s, p.outputs[s.ID])
 		if p.byName[s.ID] {
-			bound[s.ID] = value
+			bound.add(s.ID, value)
 		}
 		if byID != nil {
 			byID[types.String(s.ID)] = value
 		}
 	}
 	if byID != nil {
-		bound["subtasks"] = newObject(byID)
+		bound.add("subtasks", newObject(byID))
 	}
 	if in.values > maxValues {
 		return nil, fmt.Errorf("what it reads has more than %d values", maxValues)

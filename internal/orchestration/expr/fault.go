@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -22,7 +23,7 @@ func isTooDear(err error) bool { return errors.Is(err, errTooDear) }
 
 // run evaluates the program. What it panics with is a fault of a library that met
 // something unforeseen; Program.Eval makes an error of it, which is told as one.
-func (p *program) run(program cel.Program, bound map[string]any, spent *int) (json.RawMessage, error) {
+func (p *program) run(program cel.Program, bound bindings, spent *int) (json.RawMessage, error) {
 	value, details, err := program.Eval(bound)
 	if spent != nil {
 		*spent += costOf(details)
@@ -30,14 +31,15 @@ func (p *program) run(program cel.Program, bound map[string]any, spent *int) (js
 	if err != nil {
 		return nil, p.fault(err)
 	}
-	w := &writer{}
+	w := writers.Get().(*writer)
+	defer w.release()
 	if err := w.value(value); err != nil {
 		return nil, err
 	}
 	if len(w.out) > maxResult {
 		return nil, errTooLarge
 	}
-	return w.out, nil
+	return slices.Clone(w.out), nil
 }
 
 // costOf returns what an evaluation cost, of one that was given up the most that

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -33,15 +34,18 @@ type read struct {
 	values int
 }
 
-// What is kept of what was read.
+// What is kept of what was read, and for what is to be written.
 const (
-	leastKept  = 16  // bytes of a text: a shorter one is read as fast
-	valueBytes = 128 // that a value takes, about
+	leastKept  = 16        // bytes of a text: a shorter one is read as fast
+	valueBytes = 128       // that a value takes, about
+	maxRoom    = 256 << 10 // bytes that a writer keeps
 )
 
 // lenient takes what encoding/json does: of a key that is there twice the last
 // one holds.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+var outputKey, statusKey ref.Val = types.String("output"), types.String("status")
 
 var errNoJSON = errors.New("it is not JSON")
 
@@ -55,7 +59,7 @@ func (r *reader) subtask(s *orchestration.Variable, output bool) ref.Val {
 	default:
 		seen = r.output(*s.Output)
 	}
-	return newObject(map[ref.Val]ref.Val{types.String("output"): seen, types.String("status"): types.String(s.Status)})
+	return newObject(map[ref.Val]ref.Val{outputKey: seen, statusKey: types.String(s.Status)})
 }
 
 // output returns a text as what JSON it is, and otherwise as a string.
@@ -189,6 +193,16 @@ func number(text string) ref.Val {
 // A writer makes JSON of CEL's values.
 type writer struct{ out []byte }
 
+// writers are used again, with the room that they have.
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+func (w *writer) release() {
+	if cap(w.out) <= maxRoom {
+		w.out = w.out[:0]
+		writers.Put(w)
+	}
+}
+
 var (
 	errTooLarge  = fmt.Errorf("its value is larger than %d MB", maxResult>>20)
 	errNoValue   = errors.New("its value is nothing that JSON has")
@@ -249,9 +263,17 @@ func (w *writer) text(s string) error {
 	if len(w.out)+len(s) > maxResult {
 		return errTooLarge
 	}
-	out, err := jsontext.AppendQuote(w.out, strings.ToValidUTF8(s, "\uFFFD"))
+	out, err := jsontext.AppendQuote(w.out, valid(s))
 	w.out = out
 	return err
+}
+
+// valid returns a text with what is no UTF-8 replaced.
+func valid(s string) string {
+	if utf8.ValidString(s) { // the quicker look
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
 func (w *writer) list(l traits.Lister) error {
@@ -273,7 +295,7 @@ func (w *writer) object(m traits.Mapper) error {
 		key   string
 		value ref.Val
 	}
-	var members []member
+	members := make([]member, 0, count(m))
 	for it := m.Iterator(); it.HasNext() == types.True; {
 		key := it.Next()
 		value, _ := m.Find(key)
@@ -281,7 +303,7 @@ func (w *writer) object(m traits.Mapper) error {
 		if !is {
 			return errNoValue
 		}
-		members = append(members, member{strings.ToValidUTF8(string(text), "\uFFFD"), value})
+		members = append(members, member{valid(string(text)), value})
 	}
 	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
 	w.out = append(w.out, '{')
