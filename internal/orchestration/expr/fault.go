@@ -47,7 +47,7 @@ func (p *program) run(program cel.Program, bound bindings, spent *int) (json.Raw
 func costOf(details *cel.EvalDetails) int {
 	if details != nil {
 		if cost := details.ActualCost(); cost != nil {
-			return int(min(*cost, maxCost)) //nolint:gosec // it is no more than that
+			return int(min(*cost, maxCost))
 		}
 	}
 	return maxCost
