@@ -1,0 +1,187 @@
+package orchestration
+
+// A Reserve is the most that an attempt may spend. It is held back from the
+// run's budget from the attempt's start to its end, so that what runs in
+// parallel cannot overspend together.
+type Reserve struct {
+	Calls        int     `json:"calls"`
+	PromptTokens int     `json:"prompt_tokens"`
+	AnswerTokens int     `json:"answer_tokens"`
+	CostUSD      float64 `json:"cost_usd"`
+}
+
+func (r *Reserve) add(more *Reserve) { r.plus(more, 1) }
+func (r *Reserve) sub(less *Reserve) { r.plus(less, -1) }
+
+func (r *Reserve) plus(more *Reserve, sign int) {
+	if more == nil {
+		return
+	}
+	r.Calls += sign * more.Calls
+	r.PromptTokens += sign * more.PromptTokens
+	r.AnswerTokens += sign * more.AnswerTokens
+	r.CostUSD += float64(sign) * more.CostUSD
+}
+
+// How an attempt's worst case is estimated.
+const (
+	mostAnswer  = 8192 // tokens of an answer, where no bound is configured,
+	answerOf    = 8    // or this part of the budget
+	ourTokens   = 1500 // of what our own prompts say
+	imageTokens = 1500 // of an image; it differs by provider and size
+	leastAnswer = 512  // tokens; with less there is no point in asking
+	shareOf     = 4    // the synthesis's share is this part of the budget
+	warnAt      = 0.8  // of a limit
+	toolRounds  = 8    // of a worker with tools, before it answers
+	rounding    = 1e-9 // dollars: less is a rounding error
+)
+
+// reserve returns the worst case of a subtask's next attempt, nil when the run
+// has no budget or the attempt asks no model.
+func (r *Run) reserve(s *SubtaskState) *Reserve {
+	if !r.Spec.Limits.budgeted() || !s.calls() || s.Kind == KindTool {
+		return nil
+	}
+	if s.Reserved != nil {
+		return s.Reserved // the one in flight is made again
+	}
+	by, role, model := r.whom(s)
+	prompt := r.commonTokens(role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System)
+	for on := range r.shown(s) {
+		prompt += r.textTokens(on.Output)
+	}
+	given, _ := r.given(s)
+	for _, v := range given {
+		prompt += r.textTokens(v.Text)
+	}
+	if s.Rework != nil {
+		prompt += r.textTokens(s.Rework.Output) + r.funcs.Tokens(s.Rework.Feedback)
+	}
+	answer := by.MaxTokens
+	if answer == 0 {
+		answer = r.answerTokens(model)
+	}
+	return r.withTools(by, r.withRubrics(s, r.worst(model, prompt, answer), answer))
+}
+
+// withRubrics adds what the evaluator may spend on an output.
+func (r *Run) withRubrics(s *SubtaskState, worst *Reserve, output int) *Reserve {
+	rubrics := 0
+	if s.Check != nil && s.Check.Rubric != "" {
+		rubrics++
+	}
+	if s.Kind == KindWorker {
+		for _, c := range r.Spec.Policy {
+			if c.Rubric != "" {
+				rubrics++
+			}
+		}
+	}
+	for range rubrics {
+		worst.add(r.worst(r.evaluatorModel(), r.commonTokens(&r.Spec.Evaluator)+output, leastAnswer))
+	}
+	return worst
+}
+
+// withTools makes room for the rounds in which a worker calls its tools: for as
+// many as the budget allows, none if need be.
+func (r *Run) withTools(by Worker, worst *Reserve) *Reserve {
+	if len(by.Tools) == 0 {
+		return worst
+	}
+	for rounds := toolRounds; rounds > 0; rounds /= 2 {
+		whole := *worst
+		for range rounds {
+			whole.add(worst)
+		}
+		if r.unaffordable(&whole) == "" {
+			return &whole
+		}
+	}
+	return worst
+}
+
+// planReserve returns the worst case of the planner's next attempt.
+func (r *Run) planReserve() *Reserve {
+	if !r.Spec.Limits.budgeted() {
+		return nil
+	}
+	prompt := r.commonTokens(&r.Spec.Planner.Role) + r.textTokens(r.Planning.Answer)
+	for _, w := range r.Spec.Workers {
+		prompt += r.funcs.Tokens(w.Description) + len(w.Name)
+	}
+	if r.Planning.Version > 0 {
+		for _, s := range r.Subtasks {
+			prompt += r.funcs.Tokens(s.Description) + min(r.textTokens(s.Output), MaxWholeText)
+		}
+	}
+	return r.worst(r.plannerModel(), prompt, r.answerTokens(r.plannerModel()))
+}
+
+// synthesisReserve returns the worst case of the next attempt at the synthesis,
+// cut to what is left, and the limit that leaves too little for it, "" if none.
+func (r *Run) synthesisReserve() (*Reserve, string) {
+	if !r.Spec.Limits.budgeted() || r.Synthesis.Reserved != nil { // the one in flight is made again
+		return r.Synthesis.Reserved, ""
+	}
+	model := r.synthesizerModel()
+	least := r.commonTokens(&r.Spec.Synthesizer.Role) + r.funcs.Tokens(string(r.Spec.Synthesizer.JSONSchema))
+	share := *r
+	share.Synthesis.Share, share.Exhausted = nil, nil // the share is what may now be spent
+	if limit := share.unaffordable(r.worst(model, least, leastAnswer)); limit != "" {
+		return nil, limit
+	}
+	prompt := least
+	for _, s := range r.Subtasks {
+		prompt += min(r.textTokens(s.Output), r.Spec.Limits.MaxOutputBytes) + len(s.Description)
+	}
+	for answer := r.answerTokens(model); ; prompt, answer = max(least, prompt*3/4), max(leastAnswer, answer*3/4) {
+		worst := r.worst(model, prompt, answer)
+		if share.unaffordable(worst) == "" {
+			return worst, ""
+		}
+	}
+}
+
+// share returns what is kept of the budget for the synthesis from the start.
+func (r *Run) share() *Reserve {
+	l := &r.Spec.Limits
+	if !l.budgeted() || r.Spec.Synthesizer.Mode == SynthesizeNone {
+		return nil
+	}
+	return &Reserve{Calls: 1, AnswerTokens: l.MaxTokens / shareOf, CostUSD: l.MaxCostUSD / shareOf}
+}
+
+// commonTokens estimates what every prompt of a role says.
+func (r *Run) commonTokens(role *Role) int {
+	return r.funcs.Tokens(r.Spec.Task) + r.funcs.Tokens(string(r.Spec.Context)) +
+		r.funcs.Tokens(role.Prompt) + r.funcs.Tokens(role.System) + ourTokens + imageTokens*len(r.Spec.Attachments)
+}
+
+// textTokens estimates a text that may not be at hand: half a token a byte is
+// more than all but the oddest have. The agent shortens what comes out longer.
+func (r *Run) textTokens(t Text) int {
+	if t.Seq == 0 {
+		return r.funcs.Tokens(t.Whole)
+	}
+	return t.Bytes / 2
+}
+
+// answerTokens bounds an answer where nothing is configured: a small budget is
+// not held back by what few answers are as long as.
+func (r *Run) answerTokens(model string) int {
+	l, price := &r.Spec.Limits, r.Spec.Model(model).Price
+	most := mostAnswer
+	if l.MaxTokens > 0 {
+		most = min(most, l.MaxTokens/answerOf)
+	}
+	if l.MaxCostUSD > 0 && price != nil && price.Output > 0 {
+		most = int(min(float64(most), l.MaxCostUSD/answerOf*1e6/price.Output))
+	}
+	return max(most, leastAnswer)
+}
+
+func (r *Run) worst(model string, prompt, answer int) *Reserve {
+	usage := Usage{PromptTokens: prompt, CompletionTokens: answer}
+	return &Reserve{Calls: 1, PromptTokens: prompt, AnswerTokens: answer, CostUSD: r.Spec.Model(model).Price.Cost(usage)}
+}
