@@ -168,7 +168,12 @@ func jsonOf(output *string) json.RawMessage {
 // MayBeJSON reports whether a text begins as JSON does: most prose does not.
 func MayBeJSON(text string) bool {
 	text = strings.TrimLeft(text, " \t\r\n")
-	return text != "" && strings.IndexByte(`{["-0123456789tfn`, text[0]) >= 0
+	for _, word := range []string{"true", "false", "null"} {
+		if strings.HasPrefix(text, word) {
+			return true
+		}
+	}
+	return text != "" && strings.IndexByte(`{["-0123456789`, text[0]) >= 0
 }
 
 // compactOf returns what jsonOf does, without the spaces between its parts.

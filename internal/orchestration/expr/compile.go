@@ -19,13 +19,14 @@ type source struct {
 	found  findings // with every name taken for a subtask's
 
 	mu       sync.Mutex
-	programs map[string]*program
+	programs []*program
 }
 
 // A program is an expression that is ready to be evaluated.
 type program struct {
 	findings
 	text     string
+	subtasks []string // that its names mean; locals are the others
 	ast      *cel.Ast
 	program  cel.Program
 	constant cel.Program // the same within constCost, where it reads nothing
@@ -49,11 +50,7 @@ func (e *Expressions) compile(expression string, given names) (*program, error) 
 	if missing != nil {
 		return nil, missing
 	}
-	meaning := strings.Join(subtasks, " ") + "|" + strings.Join(locals, " ")
-	s.mu.Lock()
-	p := s.programs[meaning]
-	s.mu.Unlock()
-	if p != nil {
+	if p := s.known(subtasks, locals); p != nil {
 		return p, nil
 	}
 	p, err := e.language.program(s, subtasks, locals)
@@ -63,10 +60,22 @@ func (e *Expressions) compile(expression string, given names) (*program, error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.programs) >= maxMeanings {
-		clear(s.programs)
+		s.programs = nil
 	}
-	s.programs[meaning] = p
+	s.programs = append(s.programs, p)
 	return p, nil
+}
+
+// known returns the program for that meaning of the names, nil if there is none yet.
+func (s *source) known(subtasks, locals []string) *program {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.programs {
+		if slices.Equal(p.subtasks, subtasks) && slices.Equal(p.locals, locals) {
+			return p
+		}
+	}
+	return nil
 }
 
 // parse reads an expression, and finds what is wrong with it whatever its names mean.
@@ -88,7 +97,7 @@ func (l *language) parse(expression string) (*source, error) {
 	if len(found.wrong) > 0 {
 		return nil, errors.New(strings.Join(found.wrong, "; "))
 	}
-	return &source{text: expression, parsed: parsed, found: found, programs: map[string]*program{}}, nil
+	return &source{text: expression, parsed: parsed, found: found}, nil
 }
 
 // resolve says which of the names that the source mentions are subtasks and which
@@ -99,7 +108,7 @@ func (s *source) resolve(given names) (subtasks, locals []string, err error) {
 		switch {
 		case slices.Contains(given.locals, name):
 			locals = append(locals, name)
-		case named(name) && slices.Contains(given.subtasks, name):
+		case slices.Contains(given.subtasks, name) && named(name):
 			subtasks = append(subtasks, name)
 		case always[name] || words[name]:
 		default:
@@ -148,7 +157,7 @@ func (l *language) program(s *source, subtasks, locals []string) (*program, erro
 		return nil, faults(issues)
 	}
 	p := &program{
-		text: s.text, ast: checked,
+		text: s.text, subtasks: subtasks, ast: checked,
 		findings: find(s.parsed.NativeRep(), func(name string) bool { return slices.Contains(subtasks, name) }),
 	}
 	p.locals = locals

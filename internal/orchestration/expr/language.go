@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -133,8 +132,6 @@ func (p ourTypes) FindStructFieldType(name, field string) (*types.FieldType, boo
 	return p.Provider.FindStructFieldType(name, field)
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // always are the names that every expression knows, and passing those that some do.
 var (
 	always  = set("task context run subtasks")
@@ -162,7 +159,19 @@ func Reserved(id string) bool { return always[id] || passing[id] || words[id] ||
 func (*Expressions) Reserved(id string) bool { return Reserved(id) }
 
 // named reports whether a subtask can be named by its id alone.
-func named(id string) bool { return identifier.MatchString(id) && !Reserved(id) }
+func named(id string) bool { return identifier(id) && !Reserved(id) }
+
+func identifier(id string) bool {
+	for i, c := range []byte(id) {
+		switch {
+		case c == '_', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
+		case i > 0 && '0' <= c && c <= '9':
+		default:
+			return false
+		}
+	}
+	return id != ""
+}
 
 // extended returns the environment in which the given names are known.
 func (l *language) extended(subtasks, locals []string) (*cel.Env, error) {
