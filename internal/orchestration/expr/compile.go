@@ -152,7 +152,7 @@ func (l *language) program(s *source, subtasks, locals []string) (*program, erro
 	if issues.Err() != nil {
 		return nil, faults(issues)
 	}
-	checked, issues := env.Check(parsed)
+	checked, issues := l.check(env, parsed)
 	if issues.Err() != nil {
 		return nil, faults(issues)
 	}
@@ -168,6 +168,16 @@ func (l *language) program(s *source, subtasks, locals []string) (*program, erro
 		p.constant, err = l.plan(env, checked, constCost)
 	}
 	return p, err
+}
+
+// check checks the types of an expression. Where no name is a plan's, the environment
+// is that of all, and cel-go writes into it when it meets a function that is not there.
+func (l *language) check(env *cel.Env, parsed *cel.Ast) (*cel.Ast, *cel.Issues) {
+	if env == l.env {
+		l.checking.Lock()
+		defer l.checking.Unlock()
+	}
+	return env.Check(parsed)
 }
 
 // deeper reports whether an expression is nested deeper than that.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/env"
@@ -24,6 +25,8 @@ type language struct {
 	env *cel.Env
 	// ops are the implementations of functions by name, for any arguments.
 	ops map[string]*functions.Overload
+
+	checking sync.Mutex // with env itself
 }
 
 func newLanguage() *language {
