@@ -8,6 +8,9 @@ import (
 
 // Caches returns what those events of the run add to its tenant's cache.
 func (r *Run) Caches(events []Event) []Cached {
+	if !r.caches() {
+		return nil
+	}
 	var cached []Cached
 	keep := func(e Event, key, output string, ttl time.Duration) {
 		if key != "" && ttl > 0 {

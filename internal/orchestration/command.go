@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -130,7 +131,7 @@ type Abort struct {
 func (c MakePlan) Key() string { return fmt.Sprintf("plan/%d", c.Attempt) }
 
 // Key returns subtask/<id>/<attempt>.
-func (c Work) Key() string { return fmt.Sprintf("subtask/%s/%d", c.Subtask.ID, c.Attempt) }
+func (c Work) Key() string { return "subtask/" + c.Subtask.ID + "/" + strconv.Itoa(c.Attempt) }
 
 // Key returns compensation/<id>/<attempt>.
 func (c Compensate) Key() string { return fmt.Sprintf("compensation/%s/%d", c.Subtask, c.Attempt) }
