@@ -54,7 +54,7 @@ const (
 	constCost  = 10_000    // of an expression that is evaluated when it is checked
 	maxSources = 1_000     // expressions that are kept compiled, or twice as many
 	maxBytes   = 256 << 10 // of these
-	maxKept    = 4 << 20   // bytes, about, of the values that are kept of what was read lately, or twice as many
+	maxKept    = 8 << 20   // bytes, about, of the values that are kept of what was read lately, or twice as many
 )
 
 // Expressions implements [orchestration.Expressions]. It is safe for concurrent

@@ -91,7 +91,7 @@ func (r *reader) json(raw json.RawMessage, name string) (ref.Val, error) {
 // parse reads one value that is all of a text. Where there are too many values in
 // it, it stops and gives null; bind sees their number.
 func (r *reader) parse(text string) (ref.Val, error) {
-	if len(text) < leastKept || len(text) > maxKept/4 || text[0] == '"' {
+	if len(text) < leastKept || len(text) > maxKept/2 || text[0] == '"' {
 		return r.parseAnew(text)
 	}
 	if known, found := r.lately.get(text); found {
@@ -100,7 +100,7 @@ func (r *reader) parse(text string) (ref.Val, error) {
 	}
 	before := r.values
 	value, err := r.parseAnew(text)
-	if size := len(text) + valueBytes*(r.values-before); err == nil && r.values <= maxValues && size <= maxKept/4 {
+	if size := len(text) + valueBytes*(r.values-before); err == nil && r.values <= maxValues && size <= maxKept/2 {
 		r.lately.put(text, read{value, r.values - before}, size)
 	}
 	return value, err

@@ -1,0 +1,76 @@
+package expr
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// What is made of a text is shared by all that read it at a time, and none of them
+// changes it.
+func TestReadTogether(t *testing.T) {
+	members := make([]string, 50)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"k%d":{"n":[%d,%d],"s":"text"}`, i, i, -i)
+	}
+	listed := text(`{"all":{` + strings.Join(members, ",") + `}}`)
+	v := orchestration.Variables{
+		Context:  json.RawMessage(`{"m":{"k1":1,"k2":2,"k3":3,"k4":4,"k5":5,"k7":7}}`),
+		Subtasks: []orchestration.Variable{{ID: "T1", Status: "succeeded", Output: listed}},
+	}
+	expressions := []string{
+		`T1.output`, `T1.output.all.map(k, T1.output.all[k].n[0])`, `T1.output.all.transformMap(k, x, x.n + [1])`,
+		`T1.output.all.filter(k, T1.output.all[k].n.sort()[0] < 0).size()`, `[T1.output.all, T1.output].map(x, x)`,
+		`T1.output.all.k7.n + T1.output.all.k8.n`, `T1.output == T1.output`,
+	}
+	for _, short := range everything {
+		expressions = append(expressions, `cel.bind(m, context.m, `+strings.ReplaceAll(short, "v(k)", "m[k]")+`)`)
+	}
+	want := make([]string, len(expressions))
+	for i, expression := range expressions {
+		value, err := New().Eval(expression, v)
+		want[i] = fmt.Sprint(string(value), err)
+	}
+	e := New()
+	var all sync.WaitGroup
+	for first := range 8 {
+		all.Go(func() {
+			for i := range 3 * len(expressions) {
+				at := (first*len(expressions)/8 + i) % len(expressions)
+				value, err := e.Eval(expressions[at], v)
+				if got := fmt.Sprint(string(value), err); got != want[at] {
+					t.Errorf("%s: %s, and alone %s", expressions[at], got, want[at])
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// What is kept is bounded by what it takes, and a text that would take a larger part
+// of that than half is read anew.
+func TestKeptIsBounded(t *testing.T) {
+	e := New()
+	for i := range 2_000 {
+		row := fmt.Sprintf(`{"i":%d,"of":[%s1]}`, i, strings.Repeat("{},", i))
+		v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &row}}}
+		if got, err := e.Eval(`T1.output.i`, v); err != nil || string(got) != fmt.Sprint(i) {
+			t.Fatal(string(got), err)
+		}
+		if e.lately.size > maxKept {
+			t.Fatalf("%d bytes are kept", e.lately.size)
+		}
+	}
+	huge := "[" + strings.Repeat("{},", maxKept/2/valueBytes) + "1]"
+	v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &huge}}}
+	if _, err := e.Eval(`T1.output.size()`, v); err != nil {
+		t.Fatal(err)
+	}
+	if _, kept := e.lately.get(huge); kept {
+		t.Error("it is kept whatever it takes")
+	}
+}
