@@ -58,8 +58,8 @@ func (s *server) workflowRules() workflow.Rules {
 	d := s.runDefaults()
 	rules := workflow.Rules{
 		Plan: orchestration.Rules{
-			MaxSubtasks: d.Limits.MaxSubtasks, MaxIterations: d.Limits.MaxIterations,
-			Workers: d.Workers, Tools: d.Tools, Schema: d.Schema, Expressions: d.Expressions,
+			MaxSubtasks: d.Limits.MaxSubtasks,
+			Workers:     d.Workers, Tools: d.Tools, Schema: d.Schema, Expressions: d.Expressions,
 		},
 		Conforms: agent.Conforms,
 		Prompts:  checkPrompts,

@@ -98,7 +98,7 @@ func every(subtasks []orchestration.Subtask, do func(*orchestration.Subtask)) {
 // rules are what this server can carry out within those limits.
 func (d Defaults) rules(l orchestration.Limits) orchestration.Rules {
 	r := orchestration.Rules{
-		MaxSubtasks: l.MaxSubtasks, MaxIterations: l.MaxIterations, Workers: d.Workers, Tools: d.Tools,
+		MaxSubtasks: l.MaxSubtasks, Workers: d.Workers, Tools: d.Tools,
 		Expressions: d.Expressions, Schema: d.Schema,
 	}
 	if d.Exclusive {

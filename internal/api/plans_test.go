@@ -237,8 +237,8 @@ func TestRules(t *testing.T) {
 	d := testDefaults()
 	d.Expressions = constants{}
 	d.Schema = func(json.RawMessage) error { return nil }
-	r := d.rules(orchestration.Limits{MaxSubtasks: 7, MaxIterations: 3})
-	if r.MaxSubtasks != 7 || r.MaxIterations != 3 || len(r.Workers) != 1 || len(r.Tools) != 3 || r.Expressions == nil || r.Schema == nil {
+	r := d.rules(orchestration.Limits{MaxSubtasks: 7})
+	if r.MaxSubtasks != 7 || len(r.Workers) != 1 || len(r.Tools) != 3 || r.Expressions == nil || r.Schema == nil {
 		t.Errorf("%+v", r)
 	}
 	if !r.Model("small") || r.Model("gpt-9") {

@@ -104,7 +104,7 @@ func wantProblems(t *testing.T, plan Plan, want []string) {
 
 func languageRules() Rules {
 	return Rules{
-		MaxSubtasks: 100, MaxIterations: 4, Expressions: StoryExpressions,
+		MaxSubtasks: 100, Expressions: StoryExpressions,
 		Workers: []Worker{{Name: "researcher"}},
 		Tools: []Tool{{Name: "look", Schema: json.RawMessage(
 			`{"type":"object","properties":{"id":{}},"required":["id"],"additionalProperties":false}`)}},

@@ -5,10 +5,9 @@ import "encoding/json"
 // Rules are what a plan is checked against: what the server that is to carry it
 // out knows.
 type Rules struct {
-	MaxSubtasks   int // of the plan, bodies included
-	MaxIterations int // of one loop
-	Workers       []Worker
-	Tools         []Tool
+	MaxSubtasks int // of the plan, bodies included
+	Workers     []Worker
+	Tools       []Tool
 	// Model reports whether a model may be named. Nil: any may.
 	Model func(name string) bool
 	// Expressions checks those of the plan. Nil: the plan may have none.
@@ -35,7 +34,7 @@ const DefaultIterations = 4
 func (r *Run) rules() Rules {
 	s := r.Spec
 	return Rules{
-		MaxSubtasks: s.Limits.MaxSubtasks, MaxIterations: s.Limits.MaxIterations,
-		Workers: s.Workers, Tools: s.Tools, Expressions: r.funcs.Expressions,
+		MaxSubtasks: s.Limits.MaxSubtasks,
+		Workers:     s.Workers, Tools: s.Tools, Expressions: r.funcs.Expressions,
 	}
 }

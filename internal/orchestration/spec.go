@@ -35,7 +35,6 @@ type Spec struct {
 	Policy     []Check   `json:"policy,omitempty"`      // every worker's output must pass; max_revisions counts here too
 	ReviewPlan bool      `json:"review_plan,omitempty"` // a person looks at every plan of the planner before it is carried out
 	Cache      Duration  `json:"cache,omitempty"`       // how long outputs, plans and answers may be used again; 0: not at all
-	Priority   int       `json:"priority,omitempty"`    // of its calls over others' of the tenant; higher goes first
 	Workflow   *Origin   `json:"workflow,omitempty"`    // the template that the run is made of
 	Fork       *Fork     `json:"fork,omitempty"`        // what it takes over from another run
 	Tools      []Tool    `json:"tools,omitempty"`       // every configured tool that the run may call

@@ -127,7 +127,6 @@ func (c *check) plan(bodies bool) {
 	refused, rules := problems, c.rules.Plan
 	limits := members(valueOf(c.Presets, "limits"))
 	preset(&rules.MaxSubtasks, limits, "max_subtasks")
-	preset(&rules.MaxIterations, limits, "max_iterations")
 	for _, p := range whole.Check(rules) {
 		known := false
 		for _, r := range refused { // what could not be put in its place is not checked

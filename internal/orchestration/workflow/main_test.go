@@ -17,7 +17,7 @@ import (
 func rules() Rules {
 	return Rules{
 		Plan: orchestration.Rules{
-			MaxSubtasks: 100, MaxIterations: 100, Workers: []orchestration.Worker{{Name: "writer"}}, Expressions: words{},
+			MaxSubtasks: 100, Workers: []orchestration.Worker{{Name: "writer"}}, Expressions: words{},
 			Model: func(name string) bool { return name == "small" }, Schema: agent.CheckSchema,
 		},
 		Conforms: agent.Conforms,
