@@ -51,6 +51,31 @@ func TestReadTogether(t *testing.T) {
 	all.Wait()
 }
 
+// Expressions that name no subtask can be checked at a time, though what they are
+// checked against is one for all: cel-go adds to it once, when it first meets a
+// function that is not there, and copies it for each macro.
+func TestCheckTogether(t *testing.T) {
+	for range 20 {
+		e := New()
+		var all sync.WaitGroup
+		for first := range 4 {
+			all.Go(func() {
+				if _, err := e.Check(fmt.Sprintf("nowhere%d(task)", first), nil, nil); err == nil {
+					t.Error("a function that is not there is taken")
+				}
+			})
+			all.Go(func() {
+				for i := range 5 {
+					if _, err := e.Check(fmt.Sprintf("[%d].all(x, [x].exists(y, y > %d))", first, i), nil, nil); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
 // What is kept is bounded by what it takes, and a text that would take a larger part
 // of that than half is read anew.
 func TestKeptIsBounded(t *testing.T) {
