@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -113,7 +114,12 @@ func (r *Run) keyedMaterial(s *SubtaskState, of *keyedSubtask) bool {
 		of.Shown = append(of.Shown, keyed(on))
 	}
 	if s.Gives != "" || s.Check != nil && s.Check.Expr != "" {
-		of.Locals = r.locals(s)
+		of.Locals = map[string]json.RawMessage{}
+		for _, local := range r.locals(s) {
+			var value bytes.Buffer
+			writeJSON(&value, local.Output)
+			of.Locals[local.ID] = value.Bytes()
+		}
 		for _, name := range s.Uses {
 			of.Used = append(of.Used, keyed(r.resolve(s, name)))
 		}

@@ -63,12 +63,7 @@ func (r *Run) undoArguments(s *SubtaskState) (json.RawMessage, *Failure) {
 	if len(s.Compensate.Arguments) == 0 {
 		return encoded(arguments), nil
 	}
-	v := r.variables(s)
-	v.Locals["output"] = json.RawMessage("null")
-	if s.Status == StatusSucceeded {
-		output := s.whole()
-		v.Locals["output"] = jsonOf(&output)
-	}
+	v := r.variables(s).with("output", s.gave())
 	for _, name := range names(s.Compensate.Arguments) {
 		value, failure := r.eval("compensate.arguments."+name, s.Compensate.Arguments[name], v)
 		if failure != nil {

@@ -18,7 +18,7 @@ type Expressions interface {
 	// The same variables always give the same value, or the same error. It is
 	// bounded by cost and by the size of what it reads and gives, never by time. An
 	// error's text is for people, bounded, and quotes no value.
-	Eval(expression string, v Variables) (json.RawMessage, error)
+	Eval(expression string, v *Variables) (json.RawMessage, error)
 	// Reserved reports whether an id would hide a word of the language itself.
 	Reserved(id string) bool
 }
@@ -51,13 +51,24 @@ type Variables struct {
 	Context  json.RawMessage // a JSON object; nil: {}
 	Run      string          // its id
 	Subtasks []Variable
-	Locals   map[string]json.RawMessage // item, index, iteration, previous, output
+	Locals   []Variable // item, index, iteration, previous, output: each has its value as its output
 	// Spent is added what the evaluation costs, in units of the implementation's, of
 	// which a second has some millions. Nil: nobody asks.
 	Spent *int
+	// Read is what the implementation has made of the above, for the next expression
+	// over the same variables.
+	Read any
 }
 
-// A Variable is a subtask as expressions see it.
+// with returns the variables with one more local, which hides any other of that
+// name. Its output is nil where it has no value (null).
+func (v *Variables) with(local string, output *string) *Variables {
+	more := *v
+	more.Locals, more.Read = append([]Variable{{ID: local, Output: output}}, v.Locals...), nil
+	return &more
+}
+
+// A Variable is a subtask, or a local, as expressions see it.
 type Variable struct {
 	ID     string
 	Status Status

@@ -6,9 +6,20 @@ import (
 	"time"
 )
 
-// given evaluates what a subtask is given by name: its input or, of a tool, its
-// arguments. An output that is passed on as it is goes by reference.
+// given returns what a subtask is given by name: its input or, of a tool, its
+// arguments.
 func (r *Run) given(s *SubtaskState) ([]Value, *Failure) {
+	at := r.scopeOf(s)
+	if !at.evaluated {
+		at.given, at.failure = r.give(s)
+		at.evaluated = true
+	}
+	return at.given, at.failure
+}
+
+// give evaluates what a subtask is given. An output that is passed on as it is goes
+// by reference.
+func (r *Run) give(s *SubtaskState) ([]Value, *Failure) {
 	key, of := "input.", s.Input
 	if s.Kind == KindTool {
 		key, of = "tool.arguments.", s.Tool.Arguments
@@ -21,26 +32,30 @@ func (r *Run) given(s *SubtaskState) ([]Value, *Failure) {
 	if len(of) == 0 {
 		return nil, nil
 	}
-	v := r.variables(s)
 	values := make([]Value, 0, len(of))
 	for _, name := range names(of) {
 		if on := r.resolve(s, s.Passes[name]); s.Passes[name] != "" && on != nil {
-			passed := Value{Name: name, Text: on.Output}
-			if on.Status != StatusSucceeded {
-				passed = Value{Name: name, Text: Text{Whole: "null", Bytes: 4}, JSON: true}
-			} else if on.Kind == KindDecide {
-				passed = jsonValue(name, encoded(on.whole()))
-			}
-			values = append(values, passed)
+			values = append(values, on.passed(name))
 			continue
 		}
-		value, failure := r.eval(key+name, of[name], v)
+		value, failure := r.eval(key+name, of[name], r.variables(s))
 		if failure != nil {
 			return nil, failure
 		}
 		values = append(values, jsonValue(name, value))
 	}
 	return values, nil
+}
+
+// passed returns a subtask's output as it is passed on.
+func (s *SubtaskState) passed(name string) Value {
+	switch {
+	case s.Status != StatusSucceeded:
+		return jsonValue(name, []byte("null"))
+	case s.Kind == KindDecide:
+		return jsonValue(name, encoded(s.whole()))
+	}
+	return Value{Name: name, Text: s.Output}
 }
 
 func jsonValue(name string, value []byte) Value {

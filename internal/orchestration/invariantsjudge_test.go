@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
@@ -244,7 +245,9 @@ func (w *world) gave(e Event, k *known, f *SubtaskSucceeded) {
 		if alone := len(k.ForEach.Body) == 1; !alone || child.status != StatusSucceeded {
 			continue
 		}
-		if got := list[child.Round-1]; got.Status != StatusSucceeded || !jsonEqual(got.Output, jsonOf(&child.output)) {
+		var want bytes.Buffer
+		writeJSON(&want, &child.output)
+		if got := list[child.Round-1]; got.Status != StatusSucceeded || !jsonEqual(got.Output, want.Bytes()) {
 			w.t.Fatalf("%s gives %s %s in the place of %s", k.ID, got.Status, got.Output, child.output)
 		}
 	}

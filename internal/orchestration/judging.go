@@ -37,14 +37,13 @@ func (d *decision) evaluate(s *SubtaskState, w Worked) {
 // expressed checks an output by the expressions of the policy and of its subtask.
 func (r *Run) expressed(s *SubtaskState, output string) []Finding {
 	var findings []Finding
-	v := Variables{}
+	var v *Variables
 	check := func(expression string, policy bool) {
 		if expression == "" {
 			return
 		}
-		if v.Locals == nil {
-			v = r.variables(s)
-			v.Locals["output"] = jsonOf(&output)
+		if v == nil {
+			v = r.variables(s).with("output", &output)
 		}
 		f := Finding{Check: "expr", Policy: policy}
 		value, failure := r.eval("check.expr", expression, v)

@@ -3,8 +3,6 @@ package orchestration
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"slices"
 )
 
@@ -52,13 +50,13 @@ func (r *Run) looped(s *SubtaskState) (bool, *Failure) {
 
 // roundVariables returns what a loop's conditions are evaluated over after a
 // round: what the loop itself knows, and what its body gave.
-func (r *Run) roundVariables(s *SubtaskState, round int) Variables {
-	v := r.variables(s)
-	v.Locals["iteration"] = json.RawMessage(fmt.Sprint(round))
-	v.Locals["previous"] = r.previous(s, round)
-	v.Locals["output"] = jsonOf(r.bodyOutput(s, round))
+func (r *Run) roundVariables(s *SubtaskState, round int) *Variables {
+	v := r.variables(s).with("iteration", numeral(round)).
+		with("previous", r.previous(s, round)).
+		with("output", r.bodyOutput(s, round))
+	v.Subtasks = slices.Clone(v.Subtasks)
 	for _, child := range s.Loop.Body {
-		if state := r.Subtask(childID(s.ID, round, child.ID)); state != nil {
+		if state := r.child(s.ID, round, child.ID); state != nil {
 			v.Subtasks = slices.DeleteFunc(v.Subtasks, func(o Variable) bool { return o.ID == child.ID })
 			v.Subtasks = append(v.Subtasks, state.variable(child.ID))
 		}

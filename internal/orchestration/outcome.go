@@ -41,25 +41,32 @@ func (r *Run) expanded(s *SubtaskState) (string, *Failure) {
 // collected makes a for_each's list of what became of each item, in order. It
 // fails only when every item did.
 func (r *Run) collected(s *SubtaskState) (string, *Failure) {
-	results := make([]string, len(s.list()))
+	var list bytes.Buffer
 	var first *Failure
-	failed := 0
-	for i := range results {
-		status, output := StatusSkipped, json.RawMessage("null")
+	failed, items := 0, len(s.list())
+	list.WriteByte('[')
+	for i := range items {
+		status, output := StatusSkipped, (*string)(nil)
 		if i < s.Rounds {
 			if failure := r.bodyFailed(s, i+1); failure != nil {
 				status, first = StatusFailed, cmp.Or(first, failure)
 				failed++
 			} else if gave := r.bodyOutput(s, i+1); gave != nil || !r.leftUndone(s, i+1) {
-				status, output = StatusSucceeded, compactOf(gave)
+				status, output = StatusSucceeded, gave
 			}
 		}
-		results[i] = `{"status":"` + string(status) + `","output":` + string(output) + `}`
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.WriteString(`{"status":"` + string(status) + `","output":`)
+		writeJSON(&list, output)
+		list.WriteByte('}')
 	}
-	if failed > 0 && failed == len(results) {
+	if failed > 0 && failed == items {
 		return "", &Failure{Code: first.Code, Detail: "Every item failed. " + first.Detail}
 	}
-	return "[" + strings.Join(results, ",") + "]", nil
+	list.WriteByte(']')
+	return list.String(), nil
 }
 
 // leftUndone reports whether a decision that ended the run left a round undone.
@@ -132,19 +139,17 @@ func (r *Run) bodyOutput(s *SubtaskState, round int) *string {
 	case 0:
 		return nil
 	case 1:
-		output := succeeded[0].whole()
-		return &output
+		return succeeded[0].gave()
 	}
 	prefix := childID(s.ID, round, "")
 	b := bytes.NewBufferString("{")
 	for i, end := range succeeded {
-		output := end.whole()
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.Write(encoded(strings.TrimPrefix(end.ID, prefix)))
+		writeEncoded(b, strings.TrimPrefix(end.ID, prefix))
 		b.WriteByte(':')
-		b.Write(jsonOf(&output))
+		writeJSON(b, end.gave())
 	}
 	b.WriteByte('}')
 	text := b.String()

@@ -57,6 +57,7 @@ type Run struct {
 	room      []SubtaskState // for those that are about to be added
 	index     map[string]int // place in Subtasks by id; made anew when nil
 	scheduled *schedule      // of the current plan; made anew when nil
+	scope     scope          // of the subtask that is being begun; empty between Steps
 }
 
 // Planning is how the plan comes to be.
@@ -142,8 +143,8 @@ type SubtaskState struct {
 	Told       bool `json:"told,omitempty"`       // the planner knew, when last asked, that it did not succeed
 	Superseded bool `json:"superseded,omitempty"` // it did not succeed, and a later version made up for that
 
-	node  *node             // in the run's schedule; nil until there is one
-	items []json.RawMessage // of Items; read when they are first asked for
+	node  *node    // in the run's schedule; nil until there is one
+	items []string // of Items; read when they are first asked for
 }
 
 // An Undoing is what has become of a subtask's compensation.
@@ -201,6 +202,17 @@ func (r *Run) Subtask(id string) *SubtaskState {
 		r.makeRoom(0)
 	}
 	if i, ok := r.index[id]; ok {
+		return r.Subtasks[i]
+	}
+	return nil
+}
+
+// known returns the subtask of an id that nobody keeps.
+func (r *Run) known(id []byte) *SubtaskState {
+	if r.index == nil {
+		r.makeRoom(0)
+	}
+	if i, ok := r.index[string(id)]; ok {
 		return r.Subtasks[i]
 	}
 	return nil

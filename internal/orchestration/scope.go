@@ -4,23 +4,35 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // childID returns the id of a subtask of a body.
 func childID(parent string, round int, id string) string {
-	if parent == "" {
-		return id
+	return string(appendChildID(nil, parent, round, id))
+}
+
+func appendChildID(to []byte, parent string, round int, id string) []byte {
+	if parent != "" {
+		to = append(append(to, parent...), '.')
+		to = append(strconv.AppendInt(to, int64(round), 10), '.')
 	}
-	return parent + "." + strconv.Itoa(round) + "." + id
+	return append(to, id...)
+}
+
+// child returns the subtask of a body, nil if there is none.
+func (r *Run) child(parent string, round int, id string) *SubtaskState {
+	var room [128]byte
+	return r.known(appendChildID(room[:0], parent, round, id))
 }
 
 // resolve returns the subtask that s knows by a name: of its own body, or of one
 // further out. Nil: there is none.
 func (r *Run) resolve(s *SubtaskState, name string) *SubtaskState {
 	for at := s; ; at = r.Subtask(at.Parent) {
-		if named := r.Subtask(childID(at.Parent, at.Round, name)); named != nil {
+		if named := r.child(at.Parent, at.Round, name); named != nil {
 			return named
 		}
 		if at.Parent == "" || r.Subtask(at.Parent).Kind == KindWorkflow {
@@ -37,24 +49,58 @@ func (s *SubtaskState) whole() string {
 	return s.Output.Whole
 }
 
+// gave returns the whole output of a subtask, nil where it has none.
+func (s *SubtaskState) gave() *string {
+	switch {
+	case s.Status != StatusSucceeded:
+		return nil
+	case s.Value != "":
+		return &s.Value
+	}
+	return &s.Output.Whole
+}
+
 // variable returns a subtask as expressions see it by that name.
 func (s *SubtaskState) variable(name string) Variable {
-	v := Variable{ID: name, Status: s.Status, Plain: s.Kind == KindDecide}
-	if s.Status == StatusSucceeded {
-		output := s.whole()
-		v.Output = &output
+	return Variable{ID: name, Status: s.Status, Plain: s.Kind == KindDecide, Output: s.gave()}
+}
+
+// A scope is what was worked out about a subtask that is about to begin. It holds
+// until the next event.
+type scope struct {
+	of        *SubtaskState
+	seq       int64
+	variables *Variables
+	given     []Value
+	failure   *Failure // why there is none
+	evaluated bool     // given, or why not
+}
+
+// scopeOf returns the scope of a subtask. It is asked for again and again: for a
+// subtask's condition, for what it is given, and by whatever has to know its size.
+func (r *Run) scopeOf(s *SubtaskState) *scope {
+	if r.scope.of != s || r.scope.seq != r.Seq {
+		r.scope = scope{of: s, seq: r.Seq}
 	}
-	return v
+	return &r.scope
 }
 
 // variables returns what the expressions of a subtask are evaluated over.
-func (r *Run) variables(s *SubtaskState) Variables {
-	v := Variables{Task: r.Spec.Task, Context: r.contextOf(s), Run: r.ID, Locals: r.locals(s)}
+func (r *Run) variables(s *SubtaskState) *Variables {
+	at := r.scopeOf(s)
+	if at.variables != nil {
+		return at.variables
+	}
+	v := &Variables{Task: r.Spec.Task, Context: r.contextOf(s), Run: r.ID, Locals: r.locals(s), Spent: &r.spent}
+	if len(s.Uses) > 0 {
+		v.Subtasks = make([]Variable, 0, len(s.Uses))
+	}
 	for _, name := range s.Uses {
 		if on := r.resolve(s, name); on != nil {
 			v.Subtasks = append(v.Subtasks, on.variable(name))
 		}
 	}
+	at.variables = v
 	return v
 }
 
@@ -72,11 +118,11 @@ func (r *Run) contextOf(s *SubtaskState) json.RawMessage {
 
 // locals returns what a subtask of a body knows of the round that it is in. Where
 // bodies stand in bodies the inner names go first.
-func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
-	locals := map[string]json.RawMessage{}
-	set := func(name string, value json.RawMessage) {
-		if _, hidden := locals[name]; !hidden {
-			locals[name] = value
+func (r *Run) locals(s *SubtaskState) []Variable {
+	var locals []Variable
+	set := func(name string, value *string) {
+		if !slices.ContainsFunc(locals, func(v Variable) bool { return v.ID == name }) {
+			locals = append(locals, Variable{ID: name, Output: value})
 		}
 	}
 	for s.Parent != "" {
@@ -84,10 +130,10 @@ func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
 		s = r.Subtask(s.Parent)
 		switch s.Kind {
 		case KindForEach:
-			set("item", s.list()[round-1])
-			set("index", json.RawMessage(strconv.Itoa(round-1)))
+			set("item", &s.list()[round-1])
+			set("index", numeral(round-1))
 		case KindLoop:
-			set("iteration", json.RawMessage(strconv.Itoa(round)))
+			set("iteration", numeral(round))
 			set("previous", r.previous(s, round))
 		case KindWorkflow:
 			return locals
@@ -96,21 +142,31 @@ func (r *Run) locals(s *SubtaskState) map[string]json.RawMessage {
 	return locals
 }
 
-// list returns the items of a for_each. They are read once: each of very many
-// rounds asks for them.
-func (s *SubtaskState) list() []json.RawMessage {
+func numeral(n int) *string {
+	text := strconv.Itoa(n)
+	return &text
+}
+
+// list returns the items of a for_each, each as JSON. They are read once: each of
+// very many rounds asks for them.
+func (s *SubtaskState) list() []string {
 	if s.items == nil {
-		_ = json.Unmarshal(s.Items, &s.items) // a list
+		var items []json.RawMessage
+		_ = json.Unmarshal(s.Items, &items) // a list
+		s.items = make([]string, len(items))
+		for i, item := range items {
+			s.items[i] = string(item)
+		}
 	}
 	return s.items
 }
 
-// previous returns the output of a loop's round before that one, as JSON.
-func (r *Run) previous(s *SubtaskState, round int) json.RawMessage {
+// previous returns the output of a loop's round before that one. Nil: there is none.
+func (r *Run) previous(s *SubtaskState, round int) *string {
 	if round < 2 {
-		return json.RawMessage("null")
+		return nil
 	}
-	return jsonOf(r.bodyOutput(s, round-1))
+	return r.bodyOutput(s, round-1)
 }
 
 // maxSpent bounds what the expressions of a run may cost together in a process: a
@@ -119,14 +175,13 @@ const maxSpent = 50_000_000
 
 // eval evaluates an expression of a subtask. What is wrong is a failure of the
 // subtask, since it follows from what others gave.
-func (r *Run) eval(key, expression string, v Variables) (json.RawMessage, *Failure) {
+func (r *Run) eval(key, expression string, v *Variables) (json.RawMessage, *Failure) {
 	if r.funcs.Expressions == nil {
 		return nil, &Failure{Code: CodeInternal, Detail: "This server evaluates no expressions."}
 	}
 	if r.spent > maxSpent {
 		return nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s was not evaluated: those of the run cost too much together.", key)}
 	}
-	v.Spent = &r.spent
 	value, err := r.funcs.Expressions.Eval(expression, v)
 	if err != nil {
 		return nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s could not be evaluated: %s", key, beginning(err.Error(), 500))}
@@ -136,7 +191,7 @@ func (r *Run) eval(key, expression string, v Variables) (json.RawMessage, *Failu
 
 // holds evaluates a condition. One that gives neither true nor false is a failure:
 // taken for false it would leave work out in silence.
-func (r *Run) holds(key, expression string, v Variables) (bool, *Failure) {
+func (r *Run) holds(key, expression string, v *Variables) (bool, *Failure) {
 	value, failure := r.eval(key, expression, v)
 	if failure == nil && string(value) != "true" && string(value) != "false" {
 		failure = &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The condition in %s gave neither true nor false.", key)}
@@ -153,16 +208,20 @@ func textOf(value json.RawMessage) string {
 	return string(value)
 }
 
-// jsonOf returns an output as a JSON value: as it is where it is JSON, and as a
-// string where not. Nil is null.
-func jsonOf(output *string) json.RawMessage {
-	switch {
-	case output == nil:
-		return json.RawMessage("null")
-	case MayBeJSON(*output) && json.Valid([]byte(*output)):
-		return json.RawMessage(*output)
+// writeJSON writes an output as a JSON value: as it is where it is JSON, but for the
+// spaces between its parts, and as a string where not. Nil is null.
+func writeJSON(to *bytes.Buffer, output *string) {
+	if output == nil {
+		to.WriteString("null")
+		return
 	}
-	return encoded(*output)
+	if at := to.Len(); MayBeJSON(*output) {
+		if json.Compact(to, []byte(*output)) == nil {
+			return
+		}
+		to.Truncate(at)
+	}
+	writeEncoded(to, *output)
 }
 
 // MayBeJSON reports whether a text begins as JSON does: most prose does not.
@@ -176,25 +235,21 @@ func MayBeJSON(text string) bool {
 	return text != "" && strings.IndexByte(`{["-0123456789`, text[0]) >= 0
 }
 
-// compactOf returns what jsonOf does, without the spaces between its parts.
-func compactOf(output *string) json.RawMessage {
-	if output != nil && MayBeJSON(*output) {
-		var b bytes.Buffer
-		if json.Compact(&b, []byte(*output)) == nil {
-			return b.Bytes()
-		}
-	}
-	return jsonOf(output)
-}
-
 // encoded writes what always can be written as JSON: texts, and values that are
 // JSON already. Texts are left as legible as they are.
 func encoded(value any) json.RawMessage {
 	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+	writeEncoded(&b, value)
+	return b.Bytes()
+}
+
+func writeEncoded(to *bytes.Buffer, value any) {
+	at := to.Len()
+	e := json.NewEncoder(to)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
-		return json.RawMessage("null")
+		to.Truncate(at)
+		to.WriteString("null\n")
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	to.Truncate(to.Len() - 1) // the encoder ends a line
 }

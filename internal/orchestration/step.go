@@ -34,6 +34,7 @@ func (e *DecisionError) Error() string { return e.Pointer + ": " + e.Detail }
 // made durable, the run must be dropped and replayed from the journal.
 func (r *Run) Step(in Input) ([]Event, []Command, error) {
 	d := &decision{run: r, now: later(in.Time, r.UpdatedAt), random: in.Random, stopping: in.Stopping}
+	defer func() { r.scope = scope{} }() // it may hold much
 	start, starting := in.Said.(Start)
 	switch {
 	case starting && r.Spec != nil:

@@ -42,7 +42,7 @@ func TestDeterministic(t *testing.T) {
 	for i := range members {
 		members[i] = fmt.Sprintf(`"k%d":%d`, (i*5)%12, i+1)
 	}
-	v := orchestration.Variables{Context: json.RawMessage(`{"m":{` + strings.Join(members, ",") + `}}`)}
+	v := &orchestration.Variables{Context: json.RawMessage(`{"m":{` + strings.Join(members, ",") + `}}`)}
 	for _, short := range everything {
 		expression := strings.ReplaceAll(short, "v(k)", "m[k]")
 		expression = `cel.bind(m, context.m, ` + expression + `)`
@@ -91,7 +91,7 @@ func TestHostile(t *testing.T) {
 	kb := strings.Repeat("a", 1_000)
 	mb := text(strings.Repeat("a", 1_000_000))
 	many := text("[" + strings.Repeat(`"a",`, 100_000) + `"a"]`)
-	v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "S", Output: mb}, {ID: "L", Output: many}}}
+	v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "S", Output: mb}, {ID: "L", Output: many}}}
 	double := func(first, step string, times int) string {
 		s := first
 		for range times {
@@ -152,7 +152,7 @@ func TestHostile(t *testing.T) {
 
 // A result is bounded also where it was cheap to make.
 func TestResultIsBounded(t *testing.T) {
-	v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "S", Output: text(strings.Repeat("\x01", 4<<20))}}}
+	v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "S", Output: text(strings.Repeat("\x01", 4<<20))}}}
 	if _, err := New().Eval(`[S.output]`, v); err == nil || err.Error() != errTooLarge.Error() {
 		t.Error(err)
 	}
@@ -233,14 +233,14 @@ func TestJSONGoesThroughUnchanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, expression := range []string{`context`, `{"b": context.b, "a": context.a}`, `context.transformMap(k, v, v)`} {
-			got, err := e.Eval(expression, orchestration.Variables{Context: raw})
+			got, err := e.Eval(expression, &orchestration.Variables{Context: raw})
 			if err != nil {
 				t.Fatal(expression, err)
 			}
 			if diff := cmp.Diff(canonical(t, raw), canonical(t, got)); diff != "" {
 				t.Fatalf("%s: %s", expression, diff)
 			}
-			if again, err := e.Eval(`context`, orchestration.Variables{Context: got}); err != nil || string(again) != string(got) {
+			if again, err := e.Eval(`context`, &orchestration.Variables{Context: got}); err != nil || string(again) != string(got) {
 				t.Fatalf("%s became %s, %v", got, again, err)
 			}
 		}
@@ -268,8 +268,8 @@ func tryAll(t interface{ Fatalf(string, ...any) }, e *Expressions, expression st
 	for _, s := range v.Subtasks {
 		given.subtasks = append(given.subtasks, s.ID)
 	}
-	for name := range v.Locals {
-		given.locals = append(given.locals, name)
+	for _, local := range v.Locals {
+		given.locals = append(given.locals, local.ID)
 	}
 	reads, err := e.Check(expression, given.subtasks, given.locals)
 	if err != nil {
@@ -293,6 +293,7 @@ func tryAll(t interface{ Fatalf(string, ...any) }, e *Expressions, expression st
 		t.Fatalf("%q reads %+v", expression, reads)
 	}
 	// Only what it is said to read matters.
+	v.Read = nil
 	v.Subtasks = slices.DeleteFunc(v.Subtasks, func(s orchestration.Variable) bool { return !slices.Contains(reads.Subtasks, s.ID) })
 	if fewer, err3 := e.Eval(expression, v); string(fewer) != string(got) || fmt.Sprint(err3) != fmt.Sprint(err) {
 		t.Fatalf("%q: %s %v, and over what it reads %s %v", expression, got, err, fewer, err3)
@@ -340,12 +341,12 @@ func BenchmarkCheck(b *testing.B) {
 func TestSpent(t *testing.T) {
 	e := New()
 	spent := 0
-	if _, err := e.Eval(`task + "!"`, orchestration.Variables{Task: "Hello", Spent: &spent}); err != nil || spent < 1 || spent > 1000 {
+	if _, err := e.Eval(`task + "!"`, &orchestration.Variables{Task: "Hello", Spent: &spent}); err != nil || spent < 1 || spent > 1000 {
 		t.Errorf("a cheap one cost %d, error %v", spent, err)
 	}
 	spent = 0
 	dear := `lists.range(10000).all(x, lists.range(10000).all(y, y >= 0))`
-	if _, err := e.Eval(dear, orchestration.Variables{Spent: &spent}); err == nil || spent < maxCost/2 {
+	if _, err := e.Eval(dear, &orchestration.Variables{Spent: &spent}); err == nil || spent < maxCost/2 {
 		t.Errorf("a dear one cost %d, error %v", spent, err)
 	}
 }
@@ -357,7 +358,7 @@ func TestSharedValues(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Status: orchestration.StatusSucceeded, Output: &output}}}
+			v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Status: orchestration.StatusSucceeded, Output: &output}}}
 			for range 50 {
 				got, err := e.Eval(`T1.output.rows.filter(r, "a" in r.tags).map(r, r.id).size() + T1.output.rows.size()`, v)
 				if err != nil || string(got) != "101" {

@@ -9,6 +9,8 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // A source is an expression that was parsed. It has a program for each meaning
@@ -25,15 +27,49 @@ type source struct {
 // A program is an expression that is ready to be evaluated.
 type program struct {
 	findings
-	text     string
-	subtasks []string // that its names mean; locals are the others
-	ast      *cel.Ast
-	program  cel.Program
-	constant cel.Program // the same within constCost, where it reads nothing
+	text      string
+	mentioned []string // names that mean something of a plan's, or of the language's
+	subtasks  []string // of these; locals are others
+	ast       *cel.Ast
+	program   cel.Program
+	constant  cel.Program // the same within constCost, where it reads nothing
 }
 
 // maxMeanings bounds the programs of one source.
 const maxMeanings = 8
+
+// meaning returns the program that an expression has over those variables, nil where
+// there is none yet.
+func (e *Expressions) meaning(expression string, v *orchestration.Variables) *program {
+	s, found := e.sources.get(expression)
+	if !found {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.programs {
+		if p.means(v) {
+			return p
+		}
+	}
+	return nil
+}
+
+// means reports whether the names of the program are what they are among those
+// variables.
+func (p *program) means(v *orchestration.Variables) bool {
+	for _, name := range p.mentioned {
+		local := variable(v.Locals, name) != nil
+		if local != slices.Contains(p.locals, name) {
+			return false
+		}
+		subtask := !local && variable(v.Subtasks, name) != nil && named(name)
+		if subtask != slices.Contains(p.subtasks, name) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(p.ids, func(id string) bool { return variable(v.Subtasks, id) == nil })
+}
 
 // compile returns the program of an expression over the given names.
 func (e *Expressions) compile(expression string, given names) (*program, error) {
@@ -157,7 +193,7 @@ func (l *language) program(s *source, subtasks, locals []string) (*program, erro
 		return nil, faults(issues)
 	}
 	p := &program{
-		text: s.text, subtasks: subtasks, ast: checked,
+		text: s.text, mentioned: s.found.free, subtasks: subtasks, ast: checked,
 		findings: find(s.parsed.NativeRep(), func(name string) bool { return slices.Contains(subtasks, name) }),
 	}
 	p.locals = locals

@@ -35,10 +35,6 @@ import (
 	"slices"
 	"strings"
 
-	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/interpreter"
-
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
@@ -90,7 +86,7 @@ func (e *Expressions) Check(expression string, subtasks, locals []string) (orche
 	if !p.readsNothing() {
 		return reads, nil
 	}
-	value, err := p.run(p.constant, bindings{}, nil)
+	value, err := p.run(p.constant, new(scope), nil)
 	switch {
 	case isTooDear(err):
 		return reads, nil
@@ -102,18 +98,13 @@ func (e *Expressions) Check(expression string, subtasks, locals []string) (orche
 }
 
 // Eval implements [orchestration.Expressions].
-func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.RawMessage, error) {
-	given := names{subtasks: make([]string, 0, len(v.Subtasks)), locals: make([]string, 0, len(v.Locals))}
-	for i := range v.Subtasks {
-		given.subtasks = append(given.subtasks, v.Subtasks[i].ID)
-	}
-	for name := range v.Locals {
-		given.locals = append(given.locals, name)
-	}
-	slices.Sort(given.locals) // they are listed in errors
-	p, err := e.compile(expression, given)
-	if err != nil {
-		return nil, err
+func (e *Expressions) Eval(expression string, v *orchestration.Variables) (json.RawMessage, error) {
+	p := e.meaning(expression, v)
+	if p == nil {
+		var err error
+		if p, err = e.compile(expression, namesOf(v)); err != nil {
+			return nil, err
+		}
 	}
 	bound, err := p.bind(v, e.lately)
 	if err != nil {
@@ -122,110 +113,22 @@ func (e *Expressions) Eval(expression string, v orchestration.Variables) (json.R
 	return p.run(p.program, bound, v.Spent)
 }
 
-// bindings are the values of the names that a program reads. They implement
-// [interpreter.Activation].
-type bindings []binding
-
-type binding struct {
-	name  string
-	value ref.Val
-}
-
-func (b *bindings) add(name string, value ref.Val) { *b = append(*b, binding{name, value}) }
-
-// ResolveName implements interpreter.Activation.
-func (b bindings) ResolveName(name string) (any, bool) {
-	for i := range b {
-		if b[i].name == name {
-			return b[i].value, true
-		}
-	}
-	return nil, false
-}
-
-// Parent implements interpreter.Activation.
-func (b bindings) Parent() interpreter.Activation { return nil }
-
-// bind returns the values of the names that the program reads, and of no others.
-func (p *program) bind(v orchestration.Variables, lately *cache[read]) (bindings, error) {
-	if p.input(v) > maxInput {
-		return nil, fmt.Errorf("what it reads is larger than %d MB", maxInput>>20)
-	}
-	in := &reader{lately: lately}
-	bound := make(bindings, 0, 4)
-	if p.uses["task"] {
-		bound.add("task", types.String(v.Task))
-	}
-	if p.uses["run"] {
-		bound.add("run", newObject(map[ref.Val]ref.Val{types.String("id"): types.String(v.Run)}))
-	}
-	if p.uses["context"] {
-		given := v.Context
-		if len(given) == 0 {
-			given = json.RawMessage(`{}`)
-		}
-		value, err := in.json(given, "context")
-		if err != nil {
-			return nil, err
-		}
-		bound.add("context", value)
-	}
-	for _, name := range p.locals {
-		value, err := in.json(v.Locals[name], name)
-		if err != nil {
-			return nil, err
-		}
-		bound.add(name, value)
-	}
-	var byID map[ref.Val]ref.Val
-	if len(p.ids) > 0 {
-		byID = make(map[ref.Val]ref.Val, len(p.ids))
-	}
-	for i := range v.Subtasks {
-		s := &v.Subtasks[i]
-		if _, read := slices.BinarySearch(p.reads.Subtasks, s.ID); !read {
-			continue
-		}
-		value := in.subtask(s, p.outputs[s.ID])
-		if p.byName[s.ID] {
-			bound.add(s.ID, value)
-		}
-		if byID != nil {
-			byID[types.String(s.ID)] = value
-		}
-	}
-	if byID != nil {
-		bound.add("subtasks", newObject(byID))
-	}
-	if in.values > maxValues {
-		return nil, fmt.Errorf("what it reads has more than %d values", maxValues)
-	}
-	return bound, nil
-}
-
-// input returns how many bytes the program reads.
-func (p *program) input(v orchestration.Variables) int {
-	size := 0
-	if p.uses["task"] {
-		size += len(v.Task)
-	}
-	if p.uses["context"] {
-		size += len(v.Context)
-	}
-	for _, name := range p.locals {
-		size += len(v.Locals[name])
-	}
-	for i := range v.Subtasks {
-		if s := &v.Subtasks[i]; s.Output != nil && p.outputs[s.ID] {
-			size += len(*s.Output)
-		}
-	}
-	return size
-}
-
 // names are what an expression may name besides what is always there.
 type names struct {
 	subtasks, locals []string
+}
+
+func namesOf(v *orchestration.Variables) names {
+	given := names{subtasks: make([]string, 0, len(v.Subtasks)), locals: make([]string, 0, len(v.Locals))}
+	for i := range v.Subtasks {
+		given.subtasks = append(given.subtasks, v.Subtasks[i].ID)
+	}
+	for i := range v.Locals {
+		given.locals = append(given.locals, v.Locals[i].ID)
+	}
+	slices.Sort(given.locals) // they are listed in errors
+	given.locals = slices.Compact(given.locals)
+	return given
 }
 
 // list tells people what is there, not at any length.

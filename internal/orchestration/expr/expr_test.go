@@ -113,8 +113,8 @@ func TestCheckRefuses(t *testing.T) {
 
 func text(s string) *string { return &s }
 
-func vars() orchestration.Variables {
-	return orchestration.Variables{
+func vars() *orchestration.Variables {
+	return &orchestration.Variables{
 		Task:    "Sell it",
 		Context: json.RawMessage(`{"b":{"z":1,"a":2,"m":3},"a":[3,1,2,1],"f":1.5,"n":null,"t":true,"words":["x","y","x"],"big":9007199254740993,"key-feature":"dry"}`),
 		Run:     "run_1",
@@ -125,7 +125,7 @@ func vars() orchestration.Variables {
 			{ID: "step-1", Status: "succeeded", Output: text(" 42\n")},
 			{ID: "decided", Status: "succeeded", Output: text(`true`), Plain: true},
 		},
-		Locals: map[string]json.RawMessage{"item": json.RawMessage(`{"id":7}`), "index": json.RawMessage(`0`), "previous": nil},
+		Locals: []orchestration.Variable{{ID: "item", Output: text(`{"id":7}`)}, {ID: "index", Output: text(`0`)}, {ID: "previous"}},
 	}
 }
 
@@ -237,15 +237,12 @@ func TestEvalFails(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant %s", expression, err, want)
 		}
 	}
-	if _, err := New().Eval(`item`, orchestration.Variables{Locals: map[string]json.RawMessage{"item": json.RawMessage(`{`)}}); err == nil || err.Error() != "item is not JSON" {
-		t.Error(err)
-	}
 }
 
 // What is not read is neither parsed nor counted.
 func TestOnlyWhatIsRead(t *testing.T) {
 	large := strings.Repeat("x", maxInput+1)
-	v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Status: "succeeded", Output: &large}, {ID: "T2", Output: text("1")}}}
+	v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Status: "succeeded", Output: &large}, {ID: "T2", Output: text("1")}}}
 	if got, err := New().Eval(`T1.status + string(T2.output)`, v); err != nil || string(got) != `"succeeded1"` {
 		t.Error(string(got), err)
 	}
@@ -253,7 +250,7 @@ func TestOnlyWhatIsRead(t *testing.T) {
 		t.Error(err)
 	}
 	many := "[" + strings.Repeat("1,", maxValues) + "1]"
-	v.Subtasks[0].Output = &many
+	v.Subtasks[0].Output, v.Read = &many, nil
 	if _, err := New().Eval(`T1.output == ""`, v); err == nil || err.Error() != "what it reads has more than 1000000 values" {
 		t.Error(err)
 	}
@@ -262,21 +259,47 @@ func TestOnlyWhatIsRead(t *testing.T) {
 // The meaning of a name is that of each call.
 func TestNamesChange(t *testing.T) {
 	e := New()
-	local := orchestration.Variables{Locals: map[string]json.RawMessage{"output": json.RawMessage(`{"status":1}`)}}
+	local := &orchestration.Variables{Locals: []orchestration.Variable{{ID: "output", Output: text(`{"status":1}`)}}}
 	if got, err := e.Eval(`output.status`, local); err != nil || string(got) != "1" {
 		t.Error(string(got), err)
 	}
-	if _, err := e.Eval(`output.status`, orchestration.Variables{}); err == nil {
+	if _, err := e.Eval(`output.status`, &orchestration.Variables{}); err == nil {
 		t.Error("a name that is gone is still known")
 	}
-	one := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "A", Output: text("1")}}}
+	one := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "A", Output: text("1")}}}
 	for range 20 {
 		if got, err := e.Eval(`A.output`, one); err != nil || string(got) != "1" {
 			t.Error(string(got), err)
 		}
-		if _, err := e.Eval(`A.output`, orchestration.Variables{}); err == nil {
+		if _, err := e.Eval(`A.output`, &orchestration.Variables{}); err == nil {
 			t.Error("a subtask that is gone is still known")
 		}
+	}
+}
+
+// What was read for one expression serves those after it, and they see no more of it
+// than they ask for.
+func TestReadOnce(t *testing.T) {
+	e, v := New(), vars()
+	v.Subtasks = append(v.Subtasks, orchestration.Variable{ID: "item", Status: "failed"})
+	for _, c := range [][2]string{
+		{`T1.status`, `"succeeded"`},
+		{`T1.output.rows[1].n`, `2`},
+		{`subtasks["T1"].status + subtasks["item"].status`, `"succeededfailed"`},
+		{`subtasks["T1"].output.kind + string(item.id)`, `"x7"`},
+		{`item.id + index`, `7`},
+		{`subtasks["item"].output == null && item.id == 7 && T1.output.kind == "x"`, `true`},
+		{`subtasks["step-1"].output + context.b.z`, `43`},
+	} {
+		for range 2 {
+			if got, err := e.Eval(c[0], v); err != nil || string(got) != c[1] {
+				t.Errorf("%s: %s %v, want %s", c[0], got, err, c[1])
+			}
+		}
+	}
+	read := v.Read
+	if _, err := e.Eval(`item.id`, v); err != nil || v.Read != read || read == nil {
+		t.Error("it was read anew")
 	}
 }
 

@@ -23,7 +23,7 @@ func isTooDear(err error) bool { return errors.Is(err, errTooDear) }
 
 // run evaluates the program. What it panics with is a fault of a library that met
 // something unforeseen; Program.Eval makes an error of it, which is told as one.
-func (p *program) run(program cel.Program, bound bindings, spent *int) (json.RawMessage, error) {
+func (p *program) run(program cel.Program, bound *scope, spent *int) (json.RawMessage, error) {
 	value, details, err := program.Eval(bound)
 	if spent != nil {
 		*spent += costOf(details)

@@ -12,18 +12,17 @@ import (
 
 // findings are what can be seen in an expression without evaluating it.
 type findings struct {
-	free    []string        // names that no macro of the expression binds, in the order of their appearance
-	ids     []string        // of subtasks["…"]
-	uses    map[string]bool // task, context, run
+	free    []string // names that no macro of the expression binds, in the order of their appearance
+	ids     []string // of subtasks["…"]
+	fixed   []string // of task, context and run those that it reads
 	locals  []string
-	byName  map[string]bool // subtasks that are named by their id alone
 	outputs map[string]bool // subtasks of which more than the status is read
 	reads   orchestration.Reads
 	wrong   []string
 }
 
 func (f *findings) readsNothing() bool {
-	return len(f.reads.Subtasks) == 0 && len(f.uses) == 0 && len(f.locals) == 0
+	return len(f.reads.Subtasks) == 0 && len(f.fixed) == 0 && len(f.locals) == 0
 }
 
 // A finder walks an expression. A name is a subtask where it says so and no macro
@@ -36,7 +35,7 @@ type finder struct {
 
 func find(a *ast.AST, subtask func(name string) bool) findings {
 	f := &finder{subtask: subtask}
-	f.uses, f.byName, f.outputs = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	f.outputs = map[string]bool{}
 	f.visit(a.Expr())
 	slices.Sort(f.reads.Subtasks)
 	slices.Sort(f.reads.Context)
@@ -88,7 +87,7 @@ func (f *finder) name(name string) {
 	}
 	switch name {
 	case "task", "context", "run":
-		f.uses[name] = true
+		add(&f.fixed, name)
 	case "subtasks":
 		f.fault(`subtasks can only be used as subtasks["id"], with the id written out, so that it is known what is waited for`)
 		return
@@ -149,7 +148,6 @@ func (f *finder) comprehension(c ast.ComprehensionExpr) {
 // read notes that a subtask is read, as the given expression names it.
 func (f *finder) read(e ast.Expr, id string, output bool) {
 	if e.Kind() == ast.IdentKind {
-		f.byName[id] = true
 		add(&f.free, id)
 	} else {
 		add(&f.ids, id)

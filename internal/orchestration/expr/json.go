@@ -3,7 +3,6 @@ package expr
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -49,17 +48,25 @@ var outputKey, statusKey ref.Val = types.String("output"), types.String("status"
 
 var errNoJSON = errors.New("it is not JSON")
 
-// subtask returns what an expression sees of a subtask.
+// subtask returns what an expression sees of a subtask, without its output where
+// nobody asks for that.
 func (r *reader) subtask(s *orchestration.Variable, output bool) ref.Val {
 	seen := ref.Val(types.NullValue)
-	switch {
-	case s.Output == nil || !output:
-	case s.Plain:
-		seen = types.String(*s.Output)
-	default:
-		seen = r.output(*s.Output)
+	if output {
+		seen = r.variable(s)
 	}
-	return newObject(map[ref.Val]ref.Val{outputKey: seen, statusKey: types.String(s.Status)})
+	return newObject([]member{{outputKey, seen}, {statusKey, types.String(s.Status)}})
+}
+
+// variable returns the value of a variable. One that is not there has none.
+func (r *reader) variable(v *orchestration.Variable) ref.Val {
+	switch {
+	case v == nil || v.Output == nil:
+		return types.NullValue
+	case v.Plain:
+		return types.String(*v.Output)
+	}
+	return r.output(*v.Output)
 }
 
 // output returns a text as what JSON it is, and otherwise as a string.
@@ -74,18 +81,6 @@ func (r *reader) output(text string) ref.Val {
 		return types.String(text)
 	}
 	return value
-}
-
-// json returns a value that must be JSON; none at all is null.
-func (r *reader) json(raw json.RawMessage, name string) (ref.Val, error) {
-	if len(raw) == 0 {
-		return types.NullValue, nil
-	}
-	value, err := r.parse(string(raw))
-	if errors.Is(err, errNoJSON) {
-		return nil, fmt.Errorf("%s is not JSON", name)
-	}
-	return value, nil
 }
 
 // parse reads one value that is all of a text. Where there are too many values in
@@ -167,18 +162,20 @@ func (r *reader) list(d *jsontext.Decoder) (ref.Val, error) {
 }
 
 func (r *reader) members(d *jsontext.Decoder) (ref.Val, error) {
-	entries := map[ref.Val]ref.Val{}
+	var members []member
 	for d.PeekKind() != '}' {
 		key, err := r.value(d)
 		if err != nil {
 			return nil, err
 		}
-		if entries[key], err = r.value(d); err != nil {
+		value, err := r.value(d)
+		if err != nil {
 			return nil, err
 		}
+		members = append(members, member{key, value})
 	}
 	_, err := d.ReadToken()
-	return newObject(entries), err
+	return newObject(members), err
 }
 
 // number is an int where the text is one that fits, and else a double.
@@ -291,30 +288,23 @@ func (w *writer) list(l traits.Lister) error {
 }
 
 func (w *writer) object(m traits.Mapper) error {
-	type member struct {
-		key   string
-		value ref.Val
+	o, is := m.(*object)
+	if !is {
+		o = ordered(m)
 	}
-	members := make([]member, 0, count(m))
-	for it := m.Iterator(); it.HasNext() == types.True; {
-		key := it.Next()
-		value, _ := m.Find(key)
-		text, is := key.ConvertToType(types.StringType).(types.String)
-		if !is {
-			return errNoValue
+	members := o.members
+	if !o.plain {
+		var err error
+		if members, err = written(members); err != nil {
+			return err
 		}
-		members = append(members, member{valid(string(text)), value})
 	}
-	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
 	w.out = append(w.out, '{')
 	for i, member := range members {
 		if i > 0 {
-			if member.key == members[i-1].key {
-				return errSameKeys
-			}
 			w.out = append(w.out, ',')
 		}
-		if err := w.text(member.key); err != nil {
+		if err := w.text(string(member.key.(types.String))); err != nil {
 			return err
 		}
 		w.out = append(w.out, ':')
@@ -324,4 +314,23 @@ func (w *writer) object(m traits.Mapper) error {
 	}
 	w.out = append(w.out, '}')
 	return nil
+}
+
+// written returns members by their keys as JSON has them, in ascending order.
+func written(members []member) ([]member, error) {
+	texts := make([]member, len(members))
+	for i, m := range members {
+		text, is := m.key.ConvertToType(types.StringType).(types.String)
+		if !is {
+			return nil, errNoValue
+		}
+		texts[i] = member{types.String(valid(string(text))), m.value}
+	}
+	slices.SortStableFunc(texts, func(a, b member) int { return compareKeys(a.key, b.key) })
+	for i := range texts[1:] {
+		if texts[i].key == texts[i+1].key {
+			return nil, errSameKeys
+		}
+	}
+	return texts, nil
 }

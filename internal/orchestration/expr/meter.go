@@ -2,7 +2,6 @@ package expr
 
 import (
 	"errors"
-	"slices"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -150,7 +149,7 @@ func (m *made) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	case *object:
 	case traits.Mapper:
 		o := ordered(v)
-		if !slices.ContainsFunc(o.keys, noKey) {
+		if !o.odd() {
 			value = o
 			break
 		}

@@ -18,7 +18,7 @@ func TestReadTogether(t *testing.T) {
 		members[i] = fmt.Sprintf(`"k%d":{"n":[%d,%d],"s":"text"}`, i, i, -i)
 	}
 	listed := text(`{"all":{` + strings.Join(members, ",") + `}}`)
-	v := orchestration.Variables{
+	v := &orchestration.Variables{
 		Context:  json.RawMessage(`{"m":{"k1":1,"k2":2,"k3":3,"k4":4,"k5":5,"k7":7}}`),
 		Subtasks: []orchestration.Variable{{ID: "T1", Status: "succeeded", Output: listed}},
 	}
@@ -39,9 +39,11 @@ func TestReadTogether(t *testing.T) {
 	var all sync.WaitGroup
 	for first := range 8 {
 		all.Go(func() {
+			v := *v
 			for i := range 3 * len(expressions) {
 				at := (first*len(expressions)/8 + i) % len(expressions)
-				value, err := e.Eval(expressions[at], v)
+				v.Read = nil
+				value, err := e.Eval(expressions[at], &v)
 				if got := fmt.Sprint(string(value), err); got != want[at] {
 					t.Errorf("%s: %s, and alone %s", expressions[at], got, want[at])
 				}
@@ -82,7 +84,7 @@ func TestKeptIsBounded(t *testing.T) {
 	e := New()
 	for i := range 2_000 {
 		row := fmt.Sprintf(`{"i":%d,"of":[%s1]}`, i, strings.Repeat("{},", i))
-		v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &row}}}
+		v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &row}}}
 		if got, err := e.Eval(`T1.output.i`, v); err != nil || string(got) != fmt.Sprint(i) {
 			t.Fatal(string(got), err)
 		}
@@ -91,7 +93,7 @@ func TestKeptIsBounded(t *testing.T) {
 		}
 	}
 	huge := "[" + strings.Repeat("{},", maxKept/2/valueBytes) + "1]"
-	v := orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &huge}}}
+	v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &huge}}}
 	if _, err := e.Eval(`T1.output.size()`, v); err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func (words) Check(expression string, _, _ []string) (orchestration.Reads, error
 	return r, nil
 }
 
-func (words) Eval(string, orchestration.Variables) (json.RawMessage, error) {
+func (words) Eval(string, *orchestration.Variables) (json.RawMessage, error) {
 	return nil, errors.New("nothing is evaluated")
 }
 
