@@ -225,5 +225,7 @@ func names(m map[string]string) []string {
 
 // escape makes a key a part of a JSON Pointer.
 func escape(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(beginning(key, 64))
+	return pointerEscapes.Replace(beginning(key, 64))
 }
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")

@@ -69,7 +69,7 @@ func (r *Run) undoArguments(s *SubtaskState) (json.RawMessage, *Failure) {
 		if failure != nil {
 			return nil, failure
 		}
-		arguments[name] = value
+		arguments[name] = json.RawMessage(value)
 	}
 	return encoded(arguments), nil
 }

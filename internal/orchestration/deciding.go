@@ -33,7 +33,7 @@ func (r *Run) option(s *SubtaskState) (string, *Failure) {
 		if failure != nil {
 			return "", failure
 		}
-		switch string(value) {
+		switch value {
 		case "true":
 			return decide.Options[0], nil
 		case "false":

@@ -66,13 +66,13 @@ func (r *Run) composed(s *SubtaskState) (*SubtaskStarted, *Failure) {
 			return started, failure
 		}
 		var list []json.RawMessage
-		if json.Unmarshal(items, &list) != nil {
+		if json.Unmarshal([]byte(items), &list) != nil {
 			return started, &Failure{Code: CodeOutputInvalid, Detail: "for_each.items did not give a list."}
 		}
 		if most := cmp.Or(s.ForEach.MaxItems, DefaultItems); len(list) > most {
 			return started, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("for_each.items gave %d items; max_items is %d.", len(list), most)}
 		}
-		started.Items = items
+		started.Items = json.RawMessage(items)
 	case KindWorkflow:
 		given := make(map[string]json.RawMessage)
 		_ = json.Unmarshal(s.Workflow.Defaults, &given) // an object, or nothing
@@ -81,7 +81,7 @@ func (r *Run) composed(s *SubtaskState) (*SubtaskStarted, *Failure) {
 			if failure != nil {
 				return started, failure
 			}
-			given[name] = value
+			given[name] = json.RawMessage(value)
 		}
 		started.Context = encoded(given)
 	}

@@ -18,7 +18,7 @@ type Expressions interface {
 	// The same variables always give the same value, or the same error. It is
 	// bounded by cost and by the size of what it reads and gives, never by time. An
 	// error's text is for people, bounded, and quotes no value.
-	Eval(expression string, v *Variables) (json.RawMessage, error)
+	Eval(expression string, v *Variables) (string, error)
 	// Reserved reports whether an id would hide a word of the language itself.
 	Reserved(id string) bool
 }

@@ -51,15 +51,15 @@ func (r *Run) give(s *SubtaskState) ([]Value, *Failure) {
 func (s *SubtaskState) passed(name string) Value {
 	switch {
 	case s.Status != StatusSucceeded:
-		return jsonValue(name, []byte("null"))
+		return jsonValue(name, "null")
 	case s.Kind == KindDecide:
-		return jsonValue(name, encoded(s.whole()))
+		return jsonValue(name, string(encoded(s.whole())))
 	}
 	return Value{Name: name, Text: s.Output}
 }
 
-func jsonValue(name string, value []byte) Value {
-	return Value{Name: name, Text: Text{Whole: string(value), Bytes: len(value)}, JSON: true}
+func jsonValue(name, value string) Value {
+	return Value{Name: name, Text: Text{Whole: value, Bytes: len(value)}, JSON: true}
 }
 
 // planTask returns what the planner of a part of the run is to plan.

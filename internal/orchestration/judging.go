@@ -50,7 +50,7 @@ func (r *Run) expressed(s *SubtaskState, output string) []Finding {
 		switch {
 		case failure != nil:
 			f.Detail = failure.Detail
-		case string(value) == "true":
+		case value == "true":
 			f.Passed = true
 		default:
 			f.Detail = "The output does not satisfy: " + beginning(expression, 300)

@@ -1,7 +1,6 @@
 package orchestration
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 )
@@ -45,7 +44,7 @@ func (r *Run) looped(s *SubtaskState) (bool, *Failure) {
 		return true, failure
 	}
 	before, failure := r.eval("loop.stop_when_unchanged", s.Loop.StopWhenUnchanged, r.roundVariables(s, s.Rounds-1))
-	return failure != nil || bytes.Equal(now, before), failure
+	return failure != nil || now == before, failure
 }
 
 // roundVariables returns what a loop's conditions are evaluated over after a

@@ -44,6 +44,7 @@ func (r *Run) collected(s *SubtaskState) (string, *Failure) {
 	var list bytes.Buffer
 	var first *Failure
 	failed, items := 0, len(s.list())
+	list.Grow(r.sizeOfEnds(s))
 	list.WriteByte('[')
 	for i := range items {
 		status, output := StatusSkipped, (*string)(nil)
@@ -67,6 +68,19 @@ func (r *Run) collected(s *SubtaskState) (string, *Failure) {
 	}
 	list.WriteByte(']')
 	return list.String(), nil
+}
+
+// sizeOfEnds returns about how many bytes what the rounds of a for_each gave takes in
+// a list.
+func (r *Run) sizeOfEnds(s *SubtaskState) int {
+	const around = 64
+	size := around
+	for child := range r.node(s).children() {
+		if len(child.awaited) == 0 {
+			size += child.Output.Bytes + around
+		}
+	}
+	return size
 }
 
 // leftUndone reports whether a decision that ended the run left a round undone.

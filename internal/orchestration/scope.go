@@ -175,16 +175,16 @@ const maxSpent = 50_000_000
 
 // eval evaluates an expression of a subtask. What is wrong is a failure of the
 // subtask, since it follows from what others gave.
-func (r *Run) eval(key, expression string, v *Variables) (json.RawMessage, *Failure) {
+func (r *Run) eval(key, expression string, v *Variables) (string, *Failure) {
 	if r.funcs.Expressions == nil {
-		return nil, &Failure{Code: CodeInternal, Detail: "This server evaluates no expressions."}
+		return "", &Failure{Code: CodeInternal, Detail: "This server evaluates no expressions."}
 	}
 	if r.spent > maxSpent {
-		return nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s was not evaluated: those of the run cost too much together.", key)}
+		return "", &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s was not evaluated: those of the run cost too much together.", key)}
 	}
 	value, err := r.funcs.Expressions.Eval(expression, v)
 	if err != nil {
-		return nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s could not be evaluated: %s", key, beginning(err.Error(), 500))}
+		return "", &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s could not be evaluated: %s", key, beginning(err.Error(), 500))}
 	}
 	return value, nil
 }
@@ -193,19 +193,19 @@ func (r *Run) eval(key, expression string, v *Variables) (json.RawMessage, *Fail
 // taken for false it would leave work out in silence.
 func (r *Run) holds(key, expression string, v *Variables) (bool, *Failure) {
 	value, failure := r.eval(key, expression, v)
-	if failure == nil && string(value) != "true" && string(value) != "false" {
+	if failure == nil && value != "true" && value != "false" {
 		failure = &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The condition in %s gave neither true nor false.", key)}
 	}
-	return string(value) == "true", failure
+	return value == "true", failure
 }
 
 // textOf returns a JSON value as an output: texts as they are, all else as JSON.
-func textOf(value json.RawMessage) string {
+func textOf(value string) string {
 	var text string
-	if len(value) > 0 && value[0] == '"' && json.Unmarshal(value, &text) == nil {
+	if strings.HasPrefix(value, `"`) && json.Unmarshal([]byte(value), &text) == nil {
 		return text
 	}
-	return string(value)
+	return value
 }
 
 // writeJSON writes an output as a JSON value: as it is where it is JSON, but for the

@@ -93,22 +93,22 @@ func (e *Expressions) Check(expression string, subtasks, locals []string) (orche
 	case err != nil:
 		return orchestration.Reads{}, err
 	}
-	reads.Constant = value
+	reads.Constant = json.RawMessage(value)
 	return reads, nil
 }
 
 // Eval implements [orchestration.Expressions].
-func (e *Expressions) Eval(expression string, v *orchestration.Variables) (json.RawMessage, error) {
+func (e *Expressions) Eval(expression string, v *orchestration.Variables) (string, error) {
 	p := e.meaning(expression, v)
 	if p == nil {
 		var err error
 		if p, err = e.compile(expression, namesOf(v)); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	bound, err := p.bind(v, e.lately)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	return p.run(p.program, bound, v.Spent)
 }

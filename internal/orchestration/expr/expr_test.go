@@ -197,7 +197,7 @@ func TestEval(t *testing.T) {
 			got, err := e.Eval(expression, vars())
 			if err != nil {
 				t.Errorf("%s: %v", expression, err)
-			} else if string(got) != want {
+			} else if got != want {
 				t.Errorf("%s\n got %s\nwant %s", expression, got, want)
 			}
 		}
@@ -269,7 +269,7 @@ func TestNamesChange(t *testing.T) {
 	one := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "A", Output: text("1")}}}
 	for range 20 {
 		if got, err := e.Eval(`A.output`, one); err != nil || string(got) != "1" {
-			t.Error(string(got), err)
+			t.Error(got, err)
 		}
 		if _, err := e.Eval(`A.output`, &orchestration.Variables{}); err == nil {
 			t.Error("a subtask that is gone is still known")
@@ -292,7 +292,7 @@ func TestReadOnce(t *testing.T) {
 		{`subtasks["step-1"].output + context.b.z`, `43`},
 	} {
 		for range 2 {
-			if got, err := e.Eval(c[0], v); err != nil || string(got) != c[1] {
+			if got, err := e.Eval(c[0], v); err != nil || got != c[1] {
 				t.Errorf("%s: %s %v, want %s", c[0], got, err, c[1])
 			}
 		}

@@ -1,10 +1,8 @@
 package expr
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -23,23 +21,23 @@ func isTooDear(err error) bool { return errors.Is(err, errTooDear) }
 
 // run evaluates the program. What it panics with is a fault of a library that met
 // something unforeseen; Program.Eval makes an error of it, which is told as one.
-func (p *program) run(program cel.Program, bound *scope, spent *int) (json.RawMessage, error) {
+func (p *program) run(program cel.Program, bound *scope, spent *int) (string, error) {
 	value, details, err := program.Eval(bound)
 	if spent != nil {
 		*spent += costOf(details)
 	}
 	if err != nil {
-		return nil, p.fault(err)
+		return "", p.fault(err)
 	}
 	w := writers.Get().(*writer)
 	defer w.release()
 	if err := w.value(value); err != nil {
-		return nil, err
+		return "", err
 	}
 	if len(w.out) > maxResult {
-		return nil, errTooLarge
+		return "", errTooLarge
 	}
-	return slices.Clone(w.out), nil
+	return string(w.out), nil
 }
 
 // costOf returns what an evaluation cost, of one that was given up the most that

@@ -51,8 +51,8 @@ func (words) Check(expression string, _, _ []string) (orchestration.Reads, error
 	return r, nil
 }
 
-func (words) Eval(string, *orchestration.Variables) (json.RawMessage, error) {
-	return nil, errors.New("nothing is evaluated")
+func (words) Eval(string, *orchestration.Variables) (string, error) {
+	return "", errors.New("nothing is evaluated")
 }
 
 func (words) Reserved(string) bool { return false }
