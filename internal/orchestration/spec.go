@@ -39,7 +39,7 @@ type Spec struct {
 	Fork       *Fork     `json:"fork,omitempty"`        // what it takes over from another run
 	Tools      []Tool    `json:"tools,omitempty"`       // every configured tool that the run may call
 	OnFailure  OnFailure `json:"on_failure"`
-	Deltas     bool      `json:"deltas,omitempty"`  // a reader asked for tokens as the run started
+	Deltas     bool      `json:"deltas,omitempty"`  // a reader asked for tokens as the run started, and may not be there yet
 	Held       bool      `json:"held,omitempty"`    // its calls are paid from the tenant's budget
 	Webhook    string    `json:"webhook,omitempty"` // where to tell that it ended, or waits; empty: nowhere
 }

@@ -100,7 +100,7 @@ func (p *performance) lead(ctx context.Context, at flightKey, f *flight, use fun
 
 // showWhole shows an output that nobody has to write any more.
 func (p *performance) showWhole(subtask, output string) {
-	if p.Deltas == nil || !p.Spec.Deltas {
+	if p.Deltas == nil {
 		return
 	}
 	d := newDeltas(p, subtask)

@@ -31,7 +31,6 @@ func TestWhatWasMadeBefore(t *testing.T) {
 	m := model(says(`{"subtasks":[{"id":"T1","type":"x","description":"anew"}]}`))
 	perform := func(c orchestration.Command, deltas func(orchestration.Delta)) orchestration.Said {
 		spec := testSpec()
-		spec.Deltas = true
 		m.sent = nil
 		return New(Options{Client: m, Texts: &shelf{}, Cache: cache}).Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: c, Deltas: deltas})
 	}

@@ -46,7 +46,7 @@ func opening(system, user string, images []llm.Image) []llm.Message {
 // the model may stream.
 func (d *dialog) listen(subtask string) {
 	p := d.p
-	if p.Deltas == nil || p.model.Stream == orchestration.StreamNever || !p.Spec.Deltas && !d.request.Stream {
+	if p.Deltas == nil || p.model.Stream == orchestration.StreamNever {
 		return
 	}
 	d.request.Stream = true

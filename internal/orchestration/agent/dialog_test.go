@@ -130,22 +130,19 @@ func TestStreaming(t *testing.T) {
 	tests := []struct {
 		name    string
 		stream  orchestration.Streaming
-		asked   bool
 		listen  func(orchestration.Delta)
 		streams bool
 		shows   bool
 	}{
-		{"nobody asked", orchestration.StreamAuto, false, listened, false, false},
-		{"asked", orchestration.StreamAuto, true, listened, true, true},
-		{"asked, but nobody listens", orchestration.StreamAuto, true, nil, false, false},
-		{"always", orchestration.StreamAlways, false, nil, true, false},
-		{"always, and somebody listens", orchestration.StreamAlways, false, listened, true, true},
-		{"never", orchestration.StreamNever, true, listened, false, false},
+		{"nobody listens", orchestration.StreamAuto, nil, false, false},
+		{"somebody listens", orchestration.StreamAuto, listened, true, true},
+		{"always", orchestration.StreamAlways, nil, true, false},
+		{"always, and somebody listens", orchestration.StreamAlways, listened, true, true},
+		{"never", orchestration.StreamNever, listened, false, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			spec := testSpec()
-			spec.Deltas = test.asked
 			for i := range spec.Models {
 				spec.Models[i].Stream = test.stream
 			}
@@ -176,7 +173,6 @@ func TestDeltasAddUpToTheOutput(t *testing.T) {
 			m = model(cutOff(text), says(strings.Join(rapid.SliceOfN(pieces, 1, 10).Draw(t, "rest"), "")))
 		}
 		spec := testSpec()
-		spec.Deltas = true
 		a := New(Options{Client: m, Texts: &shelf{}})
 		var shown strings.Builder
 		said := a.Perform(context.Background(), orchestration.Performance{
@@ -196,7 +192,6 @@ func TestDeltasAddUpToTheOutput(t *testing.T) {
 
 func TestDeltasThatFailDoNoHarm(t *testing.T) {
 	spec := testSpec()
-	spec.Deltas = true
 	a := New(Options{Client: model(says("<response>the whole answer</response>")), Texts: &shelf{}})
 	said := a.Perform(t.Context(), orchestration.Performance{
 		Run: "run_1", Spec: spec, Command: orchestration.Synthesize{Attempt: 1},

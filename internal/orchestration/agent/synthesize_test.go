@@ -203,7 +203,6 @@ func TestAStructuredAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := testSpec()
 			spec.Synthesizer.JSONSchema = json.RawMessage(answerSchema)
-			spec.Deltas = true
 			m := model(test.replies...)
 			a := New(Options{Client: m, Texts: &shelf{}})
 			said := a.Perform(t.Context(), orchestration.Performance{

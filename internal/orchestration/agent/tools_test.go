@@ -246,7 +246,6 @@ func TestToolsWithinAReserve(t *testing.T) {
 func TestDeltasOfAWorkerWithTools(t *testing.T) {
 	spec := testSpec()
 	withTools(spec)
-	spec.Deltas = true
 	m := model(func(req *llm.Request) (*llm.Response, error) {
 		resp, err := says("<response>let me look</response>")(req)
 		resp.ToolCalls = []llm.ToolCall{look("a", `{"id":"x"}`)}

@@ -51,7 +51,7 @@ func (l *loop) perform(c orchestration.Command) {
 	ctx, cancel := context.WithCancel(l.driver.calls)
 	l.calls[key] = cancel
 	p := orchestration.Performance{Run: l.id, Spec: l.run.Spec, Command: c}
-	if l.run.Spec.Deltas {
+	if l.run.Spec.Deltas || l.driver.deltas.followed(l.id) {
 		p.Deltas = l.driver.deltas.tell
 	}
 	l.performing.Add(1)

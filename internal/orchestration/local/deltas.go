@@ -35,6 +35,13 @@ func (d *deltas) follow(run string, notify func(orchestration.Delta)) (stop func
 	}
 }
 
+// followed reports whether anybody follows a run.
+func (d *deltas) followed(run string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return len(d.followers[run]) > 0
+}
+
 func (d *deltas) tell(delta orchestration.Delta) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

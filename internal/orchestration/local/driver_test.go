@@ -377,31 +377,45 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestDeltas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := drive(t, open(t), func(ctx context.Context, p orchestration.Performance) orchestration.Said {
-			if p.Deltas != nil {
-				time.Sleep(time.Second)
-				p.Deltas(orchestration.Delta{Run: p.Run, Text: p.Command.Key()})
-			}
-			return diligent(ctx, p)
+	for name, test := range map[string]struct {
+		asked bool // as the run starts
+		after time.Duration
+		heard int
+	}{
+		"asked for as it starts":      {true, 0, 5},
+		"asked for in the first call": {false, 500 * time.Millisecond, 4},
+		"asked for, and never read":   {true, time.Hour, 0},
+		"asked for in the last call":  {false, 3800 * time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := drive(t, open(t), func(ctx context.Context, p orchestration.Performance) orchestration.Said {
+					if p.Deltas != nil {
+						time.Sleep(100 * time.Millisecond)
+						p.Deltas(orchestration.Delta{Run: p.Run, Text: p.Command.Key()})
+					}
+					return diligent(ctx, p)
+				})
+				s := spec()
+				s.Deltas = test.asked
+				row, err := d.Start(t.Context(), s, nil, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(test.after)
+				var mu sync.Mutex
+				var heard []string
+				stop := d.Deltas(row.ID, func(delta orchestration.Delta) {
+					mu.Lock()
+					defer mu.Unlock()
+					heard = append(heard, delta.Text)
+				})
+				time.Sleep(90 * time.Second)
+				stop()
+				if got := len(heard); got != test.heard {
+					t.Errorf("heard of %q", heard)
+				}
+			})
 		})
-		s := spec()
-		s.Deltas = true
-		row, err := d.Start(t.Context(), s, nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var mu sync.Mutex
-		var heard []string
-		stop := d.Deltas(row.ID, func(delta orchestration.Delta) {
-			mu.Lock()
-			defer mu.Unlock()
-			heard = append(heard, delta.Text)
-		})
-		time.Sleep(90 * time.Second)
-		stop()
-		if got := len(heard); got != 5 {
-			t.Errorf("heard of %q", heard)
-		}
-	})
+	}
 }
