@@ -281,7 +281,8 @@ func TestNamesChange(t *testing.T) {
 // than they ask for.
 func TestReadOnce(t *testing.T) {
 	e, v := New(), vars()
-	v.Subtasks = append(v.Subtasks, orchestration.Variable{ID: "item", Status: "failed"})
+	v.Subtasks = append(v.Subtasks, orchestration.Variable{ID: "item", Status: "failed"},
+		orchestration.Variable{ID: "odd", Output: text("{\"k\xff\":1, \"a\\\"b\":2}")})
 	for _, c := range [][2]string{
 		{`T1.status`, `"succeeded"`},
 		{`T1.output.rows[1].n`, `2`},
@@ -290,6 +291,7 @@ func TestReadOnce(t *testing.T) {
 		{`item.id + index`, `7`},
 		{`subtasks["item"].output == null && item.id == 7 && T1.output.kind == "x"`, `true`},
 		{`subtasks["step-1"].output + context.b.z`, `43`},
+		{`odd.output`, "{\"a\\\"b\":2,\"k\uFFFD\":1}"},
 	} {
 		for range 2 {
 			if got, err := e.Eval(c[0], v); err != nil || got != c[1] {

@@ -101,15 +101,11 @@ func (r *reader) parse(text string) (ref.Val, error) {
 	return value, err
 }
 
-var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
-
 func (r *reader) parseAnew(text string) (ref.Val, error) {
-	d := decoders.Get().(*jsontext.Decoder)
-	d.Reset(bytes.NewBufferString(text), lenient...)
-	defer func() {
-		d.Reset(strings.NewReader("")) // it lets go of the text
-		decoders.Put(d)
-	}()
+	d := decoders.Get().(*decoder)
+	defer d.release()
+	d.text.WriteString(text)
+	d.Reset(&d.text, lenient...)
 	value, err := r.value(d)
 	if r.values > maxValues {
 		return types.NullValue, nil
@@ -123,7 +119,46 @@ func (r *reader) parseAnew(text string) (ref.Val, error) {
 	return value, nil
 }
 
-func (r *reader) value(d *jsontext.Decoder) (ref.Val, error) {
+// A decoder is used again, with the room that it has and the keys that it met: the
+// objects of a list have the same ones, and so have the lists of many runs.
+type decoder struct {
+	jsontext.Decoder
+	text bytes.Buffer
+	keys map[string]ref.Val
+}
+
+const (
+	mostKeys   = 256 // that a decoder remembers
+	longestKey = 64  // bytes, of these
+)
+
+var decoders = sync.Pool{New: func() any { return &decoder{keys: map[string]ref.Val{}} }}
+
+func (d *decoder) release() {
+	if d.text.Cap() <= maxRoom {
+		d.text.Reset()
+		decoders.Put(d)
+	}
+}
+
+// key reads the key of a member.
+func (d *decoder) key() (ref.Val, error) {
+	raw, err := d.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	if key, known := d.keys[string(raw)]; known {
+		return key, nil
+	}
+	text, _ := jsontext.AppendUnquote(nil, raw) // read before: at most it is no UTF-8, which is replaced
+	key := types.String(text)
+	if len(raw) <= longestKey && len(d.keys) < mostKeys {
+		d.keys[string(raw)] = key
+	}
+	return key, nil
+}
+
+func (r *reader) value(d *decoder) (ref.Val, error) {
 	if r.values++; r.values > maxValues {
 		return nil, errNoJSON
 	}
@@ -148,7 +183,7 @@ func (r *reader) value(d *jsontext.Decoder) (ref.Val, error) {
 	return nil, errNoJSON
 }
 
-func (r *reader) list(d *jsontext.Decoder) (ref.Val, error) {
+func (r *reader) list(d *decoder) (ref.Val, error) {
 	var elements []ref.Val
 	for d.PeekKind() != ']' {
 		element, err := r.value(d)
@@ -161,13 +196,14 @@ func (r *reader) list(d *jsontext.Decoder) (ref.Val, error) {
 	return types.NewRefValList(types.DefaultTypeAdapter, elements), err
 }
 
-func (r *reader) members(d *jsontext.Decoder) (ref.Val, error) {
+func (r *reader) members(d *decoder) (ref.Val, error) {
 	var members []member
 	for d.PeekKind() != '}' {
-		key, err := r.value(d)
+		key, err := d.key()
 		if err != nil {
 			return nil, err
 		}
+		r.values++
 		value, err := r.value(d)
 		if err != nil {
 			return nil, err
