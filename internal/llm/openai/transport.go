@@ -25,6 +25,7 @@ func NewTransport() *http.Transport {
 		MaxIdleConns:        1024,
 		MaxIdleConnsPerHost: 512,
 		IdleConnTimeout:     90 * time.Second,
+		WriteBufferSize:     32 << 10, // most prompts go out in one piece, for 2 MB at 64 slots; only HTTP/1 has such buffers
 		TLSHandshakeTimeout: 10 * time.Second,
 		DisableCompression:  true, // answers are short, and a stream must not be held back
 		// One dead HTTP/2 connection would take all the calls on it along.
