@@ -146,10 +146,10 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire *request) (
 	if err != nil {
 		return nil, c.unsent(err)
 	}
-	limited, cancel := context.WithTimeoutCause(parent, c.whole, errSlow)
-	defer cancel()
-	ctx, abort := context.WithCancelCause(limited)
+	ctx, abort := context.WithCancelCause(parent)
 	defer abort(nil)
+	slow := time.AfterFunc(c.whole, func() { abort(errSlow) })
+	defer slow.Stop()
 	x := &exchange{request: text, idempotencyKey: req.IdempotencyKey, abort: abort}
 	ctx = context.WithValue(ctx, exchangeKey{}, x)
 

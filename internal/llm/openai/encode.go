@@ -4,8 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/tutti-run/tutti/internal/llm"
 )
 
@@ -84,9 +82,6 @@ func (w *writer) member(name string, value any) {
 	w.text = append(w.text, text...)
 }
 
-// quote writes a string. What is no UTF-8 of it becomes U+FFFD.
-func (w *writer) quote(s string) { w.text, _ = jsontext.AppendQuote(w.text, s) }
-
 // noResult stands for a tool's empty result.
 const noResult = "(nothing)"
 
@@ -94,13 +89,13 @@ const noResult = "(nothing)"
 // in parts only where there are images.
 func (w *writer) message(m *llm.Message) {
 	w.text = append(w.text, `{"role":`...)
-	w.quote(string(m.Author))
+	w.text = quote(w.text, string(m.Author))
 	switch {
 	case len(m.Images) > 0:
 		w.parts(m)
 	case m.Text != "":
 		w.text = append(w.text, `,"content":`...)
-		w.quote(m.Text)
+		w.text = quote(w.text, m.Text)
 	case m.Author == llm.ToolResult:
 		w.member("content", noResult) // without one the message would be refused
 	}
@@ -118,7 +113,7 @@ func (w *writer) parts(m *llm.Message) {
 	w.text = append(w.text, `,"content":[`...)
 	if m.Text != "" {
 		w.text = append(w.text, `{"type":"text","text":`...)
-		w.quote(m.Text)
+		w.text = quote(w.text, m.Text)
 		w.text = append(w.text, `},`...)
 	}
 	for i := range m.Images {
@@ -126,7 +121,7 @@ func (w *writer) parts(m *llm.Message) {
 			w.text = append(w.text, ',')
 		}
 		w.text = append(w.text, `{"type":"image_url","image_url":{"url":`...)
-		w.quote("data:" + m.Images[i].MediaType + ";base64,")
+		w.text = quote(w.text, "data:"+m.Images[i].MediaType+";base64,")
 		w.text = w.text[:len(w.text)-1] // the quote: the string goes on
 		w.text = base64.StdEncoding.AppendEncode(w.text, m.Images[i].Data)
 		w.text = append(w.text, `"}}`...)
