@@ -2,10 +2,11 @@
 // API: OpenAI, Azure OpenAI, vLLM, Ollama, llama.cpp, and the compatible faces
 // of Gemini, Anthropic, Mistral, OpenRouter and others.
 //
-// go-openai writes, addresses and sends the requests and reads whole answers.
-// What it leaves open is closed here: sizes are bounded, headers kept, failures
-// told apart, silence limited in time, and streams read without its limits on
-// keep-alive lines.
+// go-openai judges, addresses and sends the requests. What it leaves open is
+// closed here: sizes are bounded, headers kept, failures told apart, and silence
+// is limited in time. Prompts and answers pass it by, as bytes that are written
+// and read here: it would spend more on them than on all the rest of a call, and
+// its reader of streams bounds neither lines nor what it gathers.
 //
 // Endpoints differ in what they take. What a refusal teaches about a model is
 // kept in memory, and the request is made once more without what it named.
@@ -126,7 +127,7 @@ func (c *Client) Chat(ctx context.Context, req *llm.Request) (*llm.Response, err
 
 // from returns the features that are left after a failure, and whether it
 // changed them.
-func (l *lessons) from(model string, known features, sent api.ChatCompletionRequest, failed *llm.Error) (features, bool) {
+func (l *lessons) from(model string, known features, sent *request, failed *llm.Error) (features, bool) {
 	told, ok := errors.AsType[*fault](failed.Err)
 	if !ok || failed.Outcome != llm.InvalidRequest {
 		return known, false
@@ -140,20 +141,20 @@ func (l *lessons) from(model string, known features, sent api.ChatCompletionRequ
 
 // call makes one call. What it returns holds that one Call, or none where
 // nothing went out.
-func (c *Client) call(parent context.Context, req *llm.Request, wire api.ChatCompletionRequest) (*llm.Response, *llm.Error) {
-	limited, cancel := context.WithTimeoutCause(parent, c.whole, errSlow)
-	defer cancel()
-	ctx, abort := context.WithCancelCause(limited)
-	defer abort(nil)
-	x := &exchange{idempotencyKey: req.IdempotencyKey, abort: abort, keep: startBytes}
-	if len(wire.Tools) > 0 && !wire.Stream {
-		x.keep = maxLine // it may have to be read again
+func (c *Client) call(parent context.Context, req *llm.Request, wire *request) (*llm.Response, *llm.Error) {
+	text, err := wire.encode()
+	if err != nil {
+		return nil, c.unsent(err)
 	}
+	ctx, abort := context.WithCancelCause(parent)
+	defer abort(nil)
+	slow := time.AfterFunc(c.whole, func() { abort(errSlow) })
+	defer slow.Stop()
+	x := &exchange{request: text, idempotencyKey: req.IdempotencyKey, abort: abort}
 	ctx = context.WithValue(ctx, exchangeKey{}, x)
 
 	call := llm.Call{Started: time.Now(), Outcome: llm.OK}
 	var got answer
-	var err error
 	if wire.Stream {
 		got, err = c.stream(ctx, x, wire, req.OnText)
 	} else {
@@ -165,8 +166,7 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire api.ChatCom
 	var failed *llm.Error
 	switch {
 	case err != nil && !x.sent:
-		// go-openai would not have it, or it cannot be written as JSON.
-		return nil, &llm.Error{Outcome: llm.InvalidRequest, Detail: c.clean(err.Error()), Err: err}
+		return nil, c.unsent(err) // go-openai would not have it
 	case err != nil:
 		failed = c.explain(parent, ctx, x, err)
 	default:

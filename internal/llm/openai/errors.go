@@ -33,6 +33,11 @@ var (
 	errBrokeOff = errors.New("the answer broke off")
 )
 
+// unsent returns the Error of a request that cannot be made.
+func (c *Client) unsent(err error) *llm.Error {
+	return &llm.Error{Outcome: llm.InvalidRequest, Detail: c.clean(err.Error()), Err: err}
+}
+
 // explain returns the Error of a call that failed.
 func (c *Client) explain(parent, ctx context.Context, x *exchange, err error) *llm.Error {
 	if told, ok := errors.AsType[*fault](err); ok {

@@ -23,14 +23,14 @@ var plan = &llm.Schema{Name: "plan", JSON: json.RawMessage(
 func everything() *llm.Request {
 	temperature := 0.2
 	req := streamed()
-	req.MaxTokens, req.Temperature, req.ReasoningEffort, req.Schema = 100, &temperature, "low", plan
+	req.MaxTokens, req.Temperature, req.ReasoningEffort, req.Schema, req.CacheKey = 100, &temperature, "low", plan, "run_1"
 	return req
 }
 
 // features of a body that was sent.
 func sentFeatures(body map[string]any) []string {
 	var has []string
-	for _, name := range []string{"max_tokens", "max_completion_tokens", "temperature", "reasoning_effort", "stream_options"} {
+	for _, name := range []string{"max_tokens", "max_completion_tokens", "temperature", "reasoning_effort", "stream_options", "prompt_cache_key"} {
 		if body[name] != nil {
 			has = append(has, name)
 		}
@@ -50,7 +50,7 @@ func without(list []string, names ...string) []string {
 
 // TestRefusedFeatures: what the 400s of real endpoints teach.
 func TestRefusedFeatures(t *testing.T) {
-	all := []string{"max_tokens", "temperature", "reasoning_effort", "stream_options", "json_schema", "stream"}
+	all := []string{"max_tokens", "temperature", "reasoning_effort", "stream_options", "prompt_cache_key", "json_schema", "stream"}
 	tests := []struct {
 		name   string
 		status int
@@ -103,6 +103,22 @@ func TestRefusedFeatures(t *testing.T) {
 		{
 			"vLLM grammar", 400, `{"object":"error","message":"Failed to convert the grammar from EBNF","type":"BadRequestError","param":null,"code":400}`,
 			append(without(all, "json_schema", "stream"), "json_object", "stream"),
+		},
+		{
+			"Azure cache key", 400, `{"error":{"message":"Unrecognized request argument supplied: prompt_cache_key","type":"invalid_request_error","param":null,"code":null}}`,
+			without(all, "prompt_cache_key"),
+		},
+		{
+			"Mistral cache key", 422, `{"detail":[{"type":"extra_forbidden","loc":["body","prompt_cache_key"],"msg":"Extra inputs are not permitted","input":"run_1"}]}`,
+			without(all, "prompt_cache_key"),
+		},
+		{
+			"Gemini cache key", 400, `[{"error":{"code":400,"message":"Invalid JSON payload received. Unknown name \"prompt_cache_key\": Cannot find field.","status":"INVALID_ARGUMENT"}}]`,
+			without(all, "prompt_cache_key"),
+		},
+		{
+			"a checker that names nothing", 400, `{"error":{"message":"body must NOT have additional properties"}}`,
+			without(all, "prompt_cache_key"),
 		},
 		{
 			"several at once", 400, `{"error":{"message":"Unknown parameters: temperature, reasoning_effort"}}`,
@@ -192,7 +208,7 @@ func TestTwoRefusals(t *testing.T) {
 	if err != nil || len(resp.Calls) != 1 {
 		t.Errorf("the next attempt: %+v, %v", resp, err)
 	}
-	if got, want := sentFeatures(s.bodies[2]), []string{"max_completion_tokens", "reasoning_effort", "stream_options", "json_schema", "stream"}; !slices.Equal(got, want) {
+	if got, want := sentFeatures(s.bodies[2]), []string{"max_completion_tokens", "reasoning_effort", "stream_options", "prompt_cache_key", "json_schema", "stream"}; !slices.Equal(got, want) {
 		t.Errorf("the next attempt has %v, want %v", got, want)
 	}
 }
@@ -322,14 +338,14 @@ func TestLessonsAreBounded(t *testing.T) {
 func TestLessonsAddUp(t *testing.T) {
 	known := features{}
 	sent := known.request(everything())
-	told := []string{"temperature", "max_tokens", "response_format", "reasoning_effort", "stream_options"}
+	told := []string{"temperature", "max_tokens", "response_format", "reasoning_effort", "stream_options", "prompt_cache_key"}
 	rapid.Check(t, func(t *rapid.T) {
 		var l lessons
 		order := append(rapid.SliceOf(rapid.SampledFrom(told)).Draw(t, "again"), rapid.Permutation(told).Draw(t, "order")...)
 		for _, name := range rapid.Permutation(order).Draw(t, "mixed") {
 			l.learn("m", sent, &fault{status: 400, message: "Unsupported parameter: " + name})
 		}
-		want := features{completionTokens: true, noTemperature: true, noStreamUsage: true, refusedEfforts: ",low,", format: asJSONObject}
+		want := features{completionTokens: true, noTemperature: true, noStreamUsage: true, noCacheKey: true, refusedEfforts: ",low,", format: asJSONObject}
 		if got := l.of("m"); got != want {
 			t.Fatalf("learned %+v, want %+v", got, want)
 		}
@@ -377,7 +393,7 @@ func TestMessages(t *testing.T) {
 	if got := s.bodies[0]["messages"]; !reflect.DeepEqual(got, want) {
 		t.Errorf("sent %v", got)
 	}
-	for _, absent := range []string{"max_tokens", "max_completion_tokens", "temperature", "reasoning_effort", "response_format", "stream_options"} {
+	for _, absent := range []string{"max_tokens", "max_completion_tokens", "temperature", "reasoning_effort", "response_format", "stream_options", "prompt_cache_key"} {
 		if _, ok := s.bodies[0][absent]; ok {
 			t.Errorf("sent %s unasked", absent)
 		}

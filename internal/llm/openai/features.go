@@ -12,6 +12,7 @@ type features struct {
 	completionTokens bool // the limit is called max_completion_tokens, not max_tokens
 	noTemperature    bool
 	noStreamUsage    bool   // refuses stream_options
+	noCacheKey       bool   // refuses prompt_cache_key
 	wholeOnly        bool   // cannot be streamed
 	refusedEfforts   string // values of reasoning_effort, each between commas
 	format           format
@@ -27,7 +28,8 @@ func (f features) refusesEffort(value string) bool {
 // Tools are not among the features, and never left out: a model that was to
 // look something up would make it up instead, and nobody would know. An
 // endpoint that takes none has refused the request.
-func (f features) after(sent api.ChatCompletionRequest, told *fault) features {
+func (f features) after(sent *request, told *fault) features {
+	known := f
 	named := strings.ToLower(strings.Join([]string{told.param, told.code, told.message}, " "))
 	names := func(words ...string) bool {
 		for _, word := range words {
@@ -51,6 +53,9 @@ func (f features) after(sent api.ChatCompletionRequest, told *fault) features {
 	if sent.StreamOptions != nil && names("stream_options", "include_usage") {
 		f.noStreamUsage = true
 	}
+	if sent.cacheKey != "" && names("prompt_cache_key") {
+		f.noCacheKey = true
+	}
 	if sent.Stream && (told.param == "stream" || names("streaming is not supported", "does not support streaming", "tools with stream")) {
 		f.wholeOnly = true
 	}
@@ -67,6 +72,9 @@ func (f features) after(sent api.ChatCompletionRequest, told *fault) features {
 	//nolint:staticcheck // max_tokens is what all but OpenAI's own endpoints know
 	if sent.MaxTokens > 0 && names("max_tokens") || sent.MaxCompletionTokens > 0 && names("max_completion_tokens") {
 		f.completionTokens = sent.MaxTokens > 0
+	}
+	if f == known && sent.cacheKey != "" && names("additional propert", "extra input", "extra field", "unknown field", "unrecognized") {
+		f.noCacheKey = true // it is not named, but the one thing that nobody asked for
 	}
 	return f
 }
@@ -106,7 +114,7 @@ func (l *lessons) known(model string) features {
 
 // learn keeps what a refusal teaches on top of what is known by now, as others
 // may have learned meanwhile, and returns the features that are left.
-func (l *lessons) learn(model string, sent api.ChatCompletionRequest, told *fault) features {
+func (l *lessons) learn(model string, sent *request, told *fault) features {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.known(model)

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"encoding/base64"
 	"errors"
 	"math"
 
@@ -10,15 +9,28 @@ import (
 	"github.com/tutti-run/tutti/internal/llm"
 )
 
-// request writes a request with the features that the model takes.
-func (f features) request(req *llm.Request) api.ChatCompletionRequest {
-	wire := api.ChatCompletionRequest{
-		Model:    req.Model,
-		Messages: make([]api.ChatCompletionMessage, len(req.Messages)),
-		Stream:   req.Stream && !f.wholeOnly,
-	}
-	for i, m := range req.Messages {
-		wire.Messages[i] = message(m)
+// A request is what an endpoint is asked for. The part that go-openai knows has
+// no messages: their texts are long, and it writes them dearly (see encode.go).
+type request struct {
+	api.ChatCompletionRequest
+	messages []llm.Message
+	cacheKey string
+}
+
+// bare returns as much of a request as go-openai needs, to judge and to address it.
+func (r *request) bare() api.ChatCompletionRequest {
+	known := r.ChatCompletionRequest
+	known.ResponseFormat, known.Tools = nil, make([]api.Tool, len(r.Tools))
+	return known
+}
+
+// request returns a request with the features that the model takes.
+func (f features) request(req *llm.Request) *request {
+	wire := &request{messages: req.Messages}
+	wire.Model = req.Model
+	wire.Stream = req.Stream && !f.wholeOnly
+	if !f.noCacheKey {
+		wire.cacheKey = req.CacheKey
 	}
 	if f.completionTokens {
 		wire.MaxCompletionTokens = req.MaxTokens
@@ -33,7 +45,7 @@ func (f features) request(req *llm.Request) api.ChatCompletionRequest {
 	}
 	if req.ReasoningEffort != "" && !f.refusesEffort(req.ReasoningEffort) {
 		wire.ReasoningEffort = req.ReasoningEffort
-		if err := api.NewReasoningValidator().Validate(wire); errors.Is(err, api.ErrReasoningEffortUnsupported) {
+		if err := api.NewReasoningValidator().Validate(wire.ChatCompletionRequest); errors.Is(err, api.ErrReasoningEffortUnsupported) {
 			wire.ReasoningEffort = "" // go-openai would refuse to send it
 		}
 	}
@@ -43,34 +55,6 @@ func (f features) request(req *llm.Request) api.ChatCompletionRequest {
 	wire.Tools = tools(req.Tools)
 	if req.Schema != nil {
 		wire.ResponseFormat = f.format.of(req.Schema)
-	}
-	return wire
-}
-
-// noResult stands for a tool's empty result.
-const noResult = "(nothing)"
-
-// message writes a message: as a plain string, which every endpoint takes, and
-// in parts only where there are images.
-func message(m llm.Message) api.ChatCompletionMessage {
-	wire := api.ChatCompletionMessage{Role: string(m.Author), ToolCalls: asked(m.ToolCalls), ToolCallID: m.Answers}
-	if len(m.Images) == 0 {
-		wire.Content = m.Text
-		if m.Author == llm.ToolResult && m.Text == "" {
-			wire.Content = noResult // an empty one would be left out, and the message refused
-		}
-		return wire
-	}
-	if m.Text != "" {
-		wire.MultiContent = append(wire.MultiContent, api.ChatMessagePart{Type: api.ChatMessagePartTypeText, Text: m.Text})
-	}
-	for _, image := range m.Images {
-		wire.MultiContent = append(wire.MultiContent, api.ChatMessagePart{
-			Type: api.ChatMessagePartTypeImageURL,
-			ImageURL: &api.ChatMessageImageURL{
-				URL: "data:" + image.MediaType + ";base64," + base64.StdEncoding.EncodeToString(image.Data),
-			},
-		})
 	}
 	return wire
 }

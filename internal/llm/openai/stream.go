@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	api "github.com/sashabaranov/go-openai"
 
 	"github.com/tutti-run/tutti/internal/llm"
@@ -25,38 +25,17 @@ type answer struct {
 	firstToken time.Time
 }
 
-// A chunk of a streamed answer: only what is read of it, as decoding is what
-// streams cost.
-type chunk struct {
-	Choices []struct {
-		Index int `json:"index"`
-		Delta struct {
-			Content   string          `json:"content"`
-			Refusal   string          `json:"refusal"`
-			ToolCalls []toolCall      `json:"tool_calls"`
-			Reasoning json.RawMessage `json:"reasoning"`         // vLLM, OpenRouter
-			Thought   json.RawMessage `json:"reasoning_content"` // DeepSeek, older vLLM
-		} `json:"delta"`
-		FinishReason api.FinishReason `json:"finish_reason"`
-	} `json:"choices"`
-	Usage *api.Usage      `json:"usage"`
-	Error json.RawMessage `json:"error"`
-}
-
 // maxLine bounds one line of a stream. Some endpoints send it all in one.
 const maxLine = 4 << 20
 
-// stream asks for an answer piece by piece. go-openai sends the request; its
-// reader is passed over, since it bounds neither lines nor what it gathers of
-// keep-alives, gives up after 300 of these, and costs more than all the rest.
-func (c *Client) stream(ctx context.Context, x *exchange, wire api.ChatCompletionRequest, onText func(string)) (answer, error) {
+// stream asks for an answer piece by piece.
+func (c *Client) stream(ctx context.Context, x *exchange, wire *request, onText func(string)) (answer, error) {
 	watch := c.watch(x)
 	defer watch.stop()
-	sent, err := c.api.CreateChatCompletionStream(ctx, wire)
-	if err != nil {
+	if _, err := c.api.CreateChatCompletionStream(ctx, wire.bare()); err != nil {
 		return answer{}, err
 	}
-	defer func() { _ = sent.Close() }()
+	defer func() { _ = x.body.Close() }()
 	got, err := read(x.body, onText, watch)
 	if err != nil {
 		x.abort(err) // the rest is not worth reading
@@ -84,6 +63,7 @@ func read(from *body, onText func(string), watch *watch) (answer, error) {
 func (g *gathering) read(from *body) error {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, maxLine)
+	var c chunk
 	chunks, done := 0, false
 	for !done && lines.Scan() {
 		data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data:"))
@@ -94,8 +74,8 @@ func (g *gathering) read(from *body) error {
 			done = true
 			break
 		}
-		var c chunk
-		if err := json.Unmarshal(data, &c); err != nil && !c.inParts(data, err) {
+		c = chunk{Choices: c.Choices[:0]}
+		if err := json.Unmarshal(data, &c, lenient); err != nil {
 			if broken := lineError(lines); broken != nil {
 				return broken // it is the half of a line
 			}
@@ -136,7 +116,7 @@ func (g *gathering) take(c *chunk) error {
 		if choice.FinishReason != "" {
 			g.finish = choice.FinishReason
 		}
-		if len(said.Reasoning) > len("null") || len(said.Thought) > len("null") {
+		if said.Reasoning || said.Thought {
 			g.watch.token()
 		}
 		if said.Content != "" || len(said.ToolCalls) > 0 {
@@ -150,9 +130,9 @@ func (g *gathering) take(c *chunk) error {
 		if said.Content == "" {
 			continue
 		}
-		g.text.WriteString(said.Content)
+		g.text.WriteString(string(said.Content))
 		if g.onText != nil {
-			g.onText(said.Content)
+			g.onText(string(said.Content))
 		}
 	}
 	return nil
@@ -171,32 +151,6 @@ func lineError(lines *bufio.Scanner) error {
 		return errTooLarge
 	}
 	return lines.Err()
-}
-
-// inParts mends a chunk whose content is not a string but a list of parts, as
-// Mistral's reasoning models send it, and reports whether it could.
-func (c *chunk) inParts(data []byte, err error) bool {
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok || !strings.HasSuffix(wrong.Field, "content") {
-		return false
-	}
-	var parts struct {
-		Choices []struct {
-			Delta struct {
-				Content []struct {
-					Text string `json:"text"`
-				} `json:"content"`
-			} `json:"delta"`
-		} `json:"choices"`
-	}
-	if json.Unmarshal(data, &parts) != nil || len(parts.Choices) != len(c.Choices) {
-		return false
-	}
-	for i, choice := range parts.Choices {
-		for _, part := range choice.Delta.Content {
-			c.Choices[i].Delta.Content += part.Text
-		}
-	}
-	return true
 }
 
 // A watch aborts a streamed call that has been silent for too long.

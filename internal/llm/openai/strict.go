@@ -1,15 +1,16 @@
 package openai
 
 import (
-	"encoding/json"
 	"slices"
+
+	"github.com/go-json-experiment/json"
 )
 
 // strict reports whether a schema keeps to the part of JSON Schema that OpenAI
 // enforces: its root is an object, every object is closed and requires all its
 // properties, and no keyword is used that would get the request refused.
 // Endpoints that are not OpenAI's take strict schemas, or do not care.
-func strict(schema json.RawMessage) bool {
+func strict(schema []byte) bool {
 	var root map[string]any
 	if json.Unmarshal(schema, &root) != nil || root["type"] != "object" {
 		return false

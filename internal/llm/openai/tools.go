@@ -57,8 +57,8 @@ type toolCall struct {
 	Index    *int   `json:"index"` // Gemini leaves it out, or has 0 for all
 	ID       string `json:"id"`
 	Function struct {
-		Name      string          `json:"name"`
-		Arguments json.RawMessage `json:"arguments"` // a string, but an object from Ollama
+		Name      string    `json:"name"`
+		Arguments arguments `json:"arguments"`
 	} `json:"function"`
 }
 
@@ -88,7 +88,7 @@ func (t *toolCalls) add(piece *toolCall) error {
 		}
 		t.at[*piece.Index] = c
 	}
-	return c.grow(piece.ID, piece.Function.Name, text(piece.Function.Arguments))
+	return c.grow(piece.ID, piece.Function.Name, string(piece.Function.Arguments))
 }
 
 // meant returns the call that a piece goes on with, nil where it begins another.

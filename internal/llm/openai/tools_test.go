@@ -178,10 +178,9 @@ func TestToolCallsInAnyPieces(t *testing.T) {
 			left = append(left, arguments)
 		}
 		var calls toolCalls
-		add := func(i int, id, name, arguments string) {
-			quoted, _ := json.Marshal(arguments)
+		add := func(i int, id, name, said string) {
 			c := toolCall{Index: &i, ID: id}
-			c.Function.Name, c.Function.Arguments = name, quoted
+			c.Function.Name, c.Function.Arguments = name, arguments(said)
 			if err := calls.add(&c); err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +190,7 @@ func TestToolCallsInAnyPieces(t *testing.T) {
 		}
 		for slices.ContainsFunc(left, func(s string) bool { return s != "" }) {
 			i := rapid.IntRange(0, len(left)-1).Draw(t, "of")
-			runes := []rune(left[i]) // JSON knows no half ones
+			runes := []rune(left[i]) // half of one would be no JSON
 			n := rapid.IntRange(0, len(runes)).Draw(t, "n")
 			add(i, "", "", string(runes[:n]))
 			left[i] = string(runes[n:])

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ func NewTransport() *http.Transport {
 		MaxIdleConns:        1024,
 		MaxIdleConnsPerHost: 512,
 		IdleConnTimeout:     90 * time.Second,
+		WriteBufferSize:     32 << 10, // most prompts go out in one piece, for 2 MB at 64 slots; only HTTP/1 has such buffers
 		TLSHandshakeTimeout: 10 * time.Second,
 		DisableCompression:  true, // answers are short, and a stream must not be held back
 		// One dead HTTP/2 connection would take all the calls on it along.
@@ -84,12 +86,12 @@ func configure(base, key string) (config api.ClientConfig, modern bool, err erro
 	return config, azure || host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com"), nil
 }
 
-// An exchange is what one call and the doer tell each other past go-openai,
-// which takes no headers for a call and hands none back.
+// An exchange is what one call and the doer tell each other past go-openai:
+// texts, which it would copy, and headers, which it neither takes nor hands back.
 type exchange struct {
+	request        []byte // the body
 	idempotencyKey string
 	abort          context.CancelCauseFunc // ends the call
-	keep           int                     // bytes of the answer
 
 	sent   bool
 	status int   // of the answer, 0 if none came
@@ -103,8 +105,9 @@ type exchangeKey struct{}
 // breaks, and every call must be counted.
 var idempotencyHeader = "idempotency-key"
 
-// A doer sends go-openai's requests. It hands over good answers with their size
-// bounded, and returns every other one as a *fault.
+// A doer sends go-openai's requests, with the body that the exchange has. It puts
+// good answers into the exchange, with their size bounded, and shows go-openai an
+// empty object; every other one it returns as a *fault.
 type doer struct {
 	transport http.RoundTripper
 	maxBytes  int64
@@ -127,6 +130,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if x.idempotencyKey != "" {
 		req.Header[idempotencyHeader] = []string{x.idempotencyKey}
 	}
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
+	req.Body, _ = req.GetBody()
+	req.ContentLength = int64(len(x.request))
 	x.sent = true
 	// The transport is asked directly, so that no redirect takes the key along.
 	resp, err := d.transport.RoundTrip(req)
@@ -134,9 +140,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.status = resp.StatusCode
-	x.body = &body{ReadCloser: resp.Body, left: d.maxBytes, keep: x.keep, reusable: resp.ProtoMajor == 1, abort: x.abort}
-	resp.Body = x.body
+	x.body = &body{ReadCloser: resp.Body, left: d.maxBytes, reusable: resp.ProtoMajor == 1, abort: x.abort}
 	if resp.StatusCode/100 == 2 {
+		resp.Body = io.NopCloser(strings.NewReader("{}"))
 		return resp, nil
 	}
 	defer func() { _ = x.body.Close() }()
@@ -150,8 +156,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 type body struct {
 	io.ReadCloser
 	left     int64  // bytes that may still come
-	start    []byte // the first bytes, to tell what an answer is that is none
-	keep     int    // how many of them
+	start    []byte // the first startBytes, to tell what an answer is that is none
 	ended    bool
 	reusable bool // by the next call, if this answer is read to its end
 	abort    context.CancelCauseFunc
@@ -165,7 +170,7 @@ const (
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if room := b.keep - len(b.start); room > 0 {
+	if room := startBytes - len(b.start); room > 0 {
 		b.start = append(b.start, p[:min(n, room)]...)
 	}
 	b.left -= int64(n)

@@ -147,7 +147,7 @@ func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response,
 	}
 	resp, err := d.p.client.Chat(ctx, request)
 	calls := llm.Calls(resp, err)
-	d.p.record(calls, spentOn(request))
+	d.p.record(calls, request)
 	if d.started.IsZero() && len(calls) > 0 {
 		*d.started = calls[0].Started
 	}

@@ -116,10 +116,10 @@ func tooLong(detail string) *orchestration.Failure {
 
 // record adds calls to those of the attempt, and pays for them: where the
 // provider does not say what a prompt took, what was estimated.
-func (p *performance) record(calls []llm.Call, estimate int) {
+func (p *performance) record(calls []llm.Call, request *llm.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.purse.pay(calls, estimate)
+	p.purse.pay(calls, request)
 	for _, c := range calls {
 		usage := orchestration.Usage{
 			PromptTokens:     c.Usage.Prompt,

@@ -23,14 +23,19 @@ func (u *purse) free() orchestration.Reserve {
 	}
 }
 
-// pay takes calls out of it.
-func (u *purse) pay(calls []llm.Call, estimate int) {
+// pay takes the calls of a request out of it. What a call does not say that it
+// cost is estimated.
+func (u *purse) pay(calls []llm.Call, request *llm.Request) {
 	if u == nil {
 		return
 	}
 	for _, c := range calls {
 		u.left.Calls--
-		u.left.PromptTokens -= cmp.Or(c.Usage.Prompt, estimate)
+		if c.Usage.Prompt > 0 {
+			u.left.PromptTokens -= c.Usage.Prompt
+		} else {
+			u.left.PromptTokens -= spentOn(request)
+		}
 		u.left.AnswerTokens -= c.Usage.Completion
 	}
 }
