@@ -20,9 +20,7 @@ func (s *server) accept(ctx context.Context, x *exchange, request *RunRequest) (
 	a.workflow(spec, x.raw)
 	request = a.request
 	spec.Task, spec.Context, spec.Labels, spec.ReviewPlan = request.Task, request.Context, request.Labels, request.ReviewPlan
-	if request.Priority != 0 {
-		a.unsupported("/priority")
-	}
+	spec.Priority = request.Priority
 	if request.OnFailure != "" {
 		spec.OnFailure = orchestration.OnFailure(request.OnFailure)
 	}

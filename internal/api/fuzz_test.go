@@ -17,7 +17,7 @@ func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{
 		`{"task":"t"}`, `{"task":"t","plan":{"subtasks":[{"id":"a","depends_on":["a"]}]}}`, `{"task":"t","limits":{"timeout":"9999999h"}}`,
 		`{"task":"t","attachments":[{"name":"a","data":"` + png + `"}]}`, `{"task":"t","context":{"a":[1e5,{"b":null}]}}`,
-		`{"task":"t","task":"u"}`, wholeLanguage, `{"task":"t","plan":` + wholeLanguage + `}`, "{\"task\":\"\xff\"}", `[[[[`, `{"workflow":{}}`, `{"task":"t","labels":{"a":"b"},"priority":101}`, "\ufeff{}",
+		`{"task":"t","task":"u"}`, wholeLanguage, `{"task":"t","plan":` + wholeLanguage + `}`, "{\"task\":\"\xff\"}", `[[[[`, `{"workflow":{}}`, `{"task":"t","labels":{"a":"b"},"priority":11}`, "\ufeff{}",
 	} {
 		f.Add([]byte(seed))
 	}

@@ -898,7 +898,9 @@ type RunRequest struct {
 	// Policy What every worker's output must pass, besides its own check. A violation fails the subtask with `policy_violation`.
 	Policy []Check `json:"policy,omitempty"`
 
-	// Priority Of this run's calls among those of the same tenant; greater goes first. Not supported yet.
+	// Priority Of this run's calls among those of the same tenant, when more wait than may go at once. Every 2 steps double the
+	// part that a run gets, in tokens, so 10 gets 32 times as many as 0, and no run gets none. What other tenants get
+	// does not depend on it. Of runs alike, the one whose timeout is nearest goes first.
 	Priority int `json:"priority,omitempty"`
 
 	// ReviewPlan Have a person decide about every plan that the planner makes, before it is carried out. A plan of the caller's own

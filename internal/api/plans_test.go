@@ -256,9 +256,9 @@ func TestRules(t *testing.T) {
 
 func TestAcceptedSettings(t *testing.T) {
 	c := serve(t, func(_ *Options, w *world) { w.held = true })
-	id := c.start(`{"task":"t","cache":"1h","review_plan":true,"limits":{"max_iterations":9},"policy":[{"rubric":"Is it kind?","max_revisions":1},{"regex":"x"}]}`)
+	id := c.start(`{"task":"t","cache":"1h","review_plan":true,"priority":-10,"limits":{"max_iterations":9},"policy":[{"rubric":"Is it kind?","max_revisions":1},{"regex":"x"}]}`)
 	spec := c.world.runs[0].run.Spec
-	if spec.Cache != orchestration.Duration(time.Hour) || !spec.ReviewPlan || spec.Limits.MaxIterations != 9 || len(spec.Policy) != 2 ||
+	if spec.Cache != orchestration.Duration(time.Hour) || !spec.ReviewPlan || spec.Priority != -10 || spec.Limits.MaxIterations != 9 || len(spec.Policy) != 2 ||
 		*spec.Policy[0].MaxRevisions != 1 || spec.Policy[1].Regex != "x" || spec.Evaluator.Model != "small" || len(spec.Tools) != 1 {
 		t.Errorf("%+v", spec)
 	}

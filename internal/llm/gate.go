@@ -35,6 +35,8 @@ type gate struct {
 	until   time.Time     // when it ends
 
 	pace pace
+
+	answer float64 // tokens that an answer took of late
 }
 
 const (
@@ -52,7 +54,7 @@ const (
 	edgeHolds  = 40
 )
 
-func newGate(slots int) *gate { return &gate{slots: slots, limit: slots} }
+func newGate(slots int) *gate { return &gate{slots: slots, limit: slots, answer: firstAnswer} }
 
 // free reports whether one more call may be in flight.
 func (g *gate) free() bool { return g.inFlight < g.limit }

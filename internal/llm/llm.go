@@ -73,12 +73,15 @@ type Request struct {
 	Place Place
 }
 
-// A Place in the pool's queue: slots go round the tenants, then round each
-// tenant's runs, and within a run to the highest Priority first.
+// A Place in the pool's queue. Slots are shared out to the tenants in equal
+// parts, and to each tenant's runs by Weight, in tokens; of runs alike the one
+// with the nearest Deadline goes first, and within a run the highest Priority.
 type Place struct {
 	Tenant   string
 	Run      string
-	Priority int
+	Weight   float64   // of the run among its tenant's, see [Weight]; 0 is 1
+	Deadline time.Time // of the run; zero: none
+	Priority int       // within the run
 }
 
 // A Message is one turn of the conversation.

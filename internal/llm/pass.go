@@ -9,8 +9,9 @@ import (
 // place within the gate.
 type pass struct {
 	gate  *gate
-	round int // of the gate when it was entered
-	level int // calls in flight then, itself included
+	round int  // of the gate when it was entered
+	level int  // calls in flight then, itself included
+	bill  bill // of who had to wait for it
 }
 
 // How calls end that are no failures of the endpoint.
@@ -48,7 +49,7 @@ func (p *Pool) acquire(ctx context.Context, req *Request) (pass, bool) {
 	if ctx.Err() != nil {
 		return pass{}, false
 	}
-	now := time.Now()
+	now, prompt := time.Now(), promptTokens(req)
 	p.mu.Lock()
 	g := p.gate(req.Model, now)
 	if p.inUse < p.slots && p.queue.gates[g] == 0 && g.open(now) {
@@ -57,12 +58,13 @@ func (p *Pool) acquire(ctx context.Context, req *Request) (pass, bool) {
 		p.mu.Unlock()
 		return got, true
 	}
-	w := p.queue.push(req.Place, g)
+	w := p.queue.push(req.Place, g, g.expect(prompt, req.MaxTokens))
 	p.grant(now)
 	p.mu.Unlock()
 
 	select {
 	case <-w.granted:
+		w.pass.bill.prompt = prompt
 		return w.pass, true
 	case <-ctx.Done():
 	}
@@ -70,17 +72,19 @@ func (p *Pool) acquire(ctx context.Context, req *Request) (pass, bool) {
 	waited := p.queue.remove(w)
 	p.mu.Unlock()
 	if !waited {
-		p.release(w.pass, gaveUp) // it came in the same moment
+		p.release(w.pass, nil, gaveUp) // it came in the same moment
 	}
 	return pass{}, false
 }
 
 // release gives a pass back, and hands what it was to those whose turn it is.
-func (p *Pool) release(had pass, ended *Error) {
+func (p *Pool) release(had pass, calls []Call, ended *Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.inUse--
+	had.gate.learn(calls)
+	had.bill.settle(calls)
 	had.gate.leave(now, had, ended)
 	p.grant(now)
 }
@@ -97,9 +101,10 @@ func (p *Pool) grant(now time.Time) {
 			p.ring(opens.Sub(now))
 			return
 		}
-		w := p.queue.pop(func(g *gate) bool { return g.open(now) })
+		w, bill := p.queue.pop(func(g *gate) bool { return g.open(now) })
 		p.inUse++
 		w.pass = w.gate.enter(now)
+		w.pass.bill = bill
 		close(w.granted)
 	}
 }

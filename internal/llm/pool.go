@@ -10,11 +10,14 @@ import (
 
 // A Pool is a Client round all others: it holds the process's slots, and a gate
 // for each model. A request queues until a slot and its model's gate are free,
-// and holds them only while the Client inside works on it. They go round the
-// tenants that wait, then round that tenant's runs, and within a run to the
-// highest [Place] priority first, then first come; so neither a tenant nor a
-// run with hundreds of requests starves another one, and no model that is held
-// back holds up the others.
+// and holds them only while the Client inside works on it. They are shared out
+// by tokens: every tenant that waits gets as many, and so does every run of a
+// tenant for its weight, a few thousand at a turn. What a call takes is guessed
+// before it and corrected after it. Of a tenant's runs alike the one with the
+// nearest deadline goes first; within a run it is the highest [Place] priority,
+// then first come. So neither a tenant nor a run with hundreds of requests, or
+// with huge ones, starves another one, and no model that is held back holds up
+// the others.
 //
 // A gate lets as many calls go at once as the endpoint takes, and none before
 // the Retry-After of a 429 or 503 has passed, if that is within 5 minutes.
@@ -93,14 +96,16 @@ func (p *Pool) Chat(ctx context.Context, req *Request) (*Response, error) {
 
 // call makes the request with a pass held, and gives the pass back.
 func (p *Pool) call(ctx context.Context, pass pass, req *Request) (*Response, error) {
-	ended := &Error{Outcome: Canceled}        // what a panic below amounts to
-	defer func() { p.release(pass, ended) }() // deferred, as it must not cost a slot
+	ended := gaveUp // which a panic below amounts to
+	var calls []Call
+	defer func() { p.release(pass, calls, ended) }() // deferred, as it must not cost a slot
 	resp, err := p.ask(ctx, req)
 	if err != nil {
 		ended = asError(err)
+		calls = ended.Calls
 		return nil, ended
 	}
-	ended = wentWell
+	ended, calls = wentWell, resp.Calls
 	return resp, nil
 }
 

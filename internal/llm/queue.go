@@ -2,43 +2,28 @@ package llm
 
 import (
 	"container/heap"
-	"container/list"
+	"time"
 )
 
-// A queue orders the requests that wait for a slot and for their gate: round
-// the tenants, round each tenant's runs, and within a run the highest priority
-// first, then first come. Whoever's gate is closed is passed over: it keeps its
-// turn, and holds up nobody behind it. The queue holds only what waits, so that
-// it is empty when nobody does. It is not safe for concurrent use.
+// A queue orders the requests that wait for a slot and for their gate: fairly
+// between the tenants, fairly between each tenant's runs (see [ledger]), and
+// within a run the highest priority first, then first come. Whoever's gate is
+// closed is passed over: it keeps its turn, and holds up nobody behind it. When
+// nobody waits any more all is forgotten, since nobody was kept waiting by what
+// comes then. It is not safe for concurrent use.
 type queue struct {
-	tenants map[string]*tenant
-	turns   list.List     // of *tenant; the first one is served next
+	tenants *ledger       // nil: nobody waits
 	gates   map[*gate]int // how many wait for each; never 0
 	size    int
 	arrival uint64 // of the last waiter
 }
 
-// A tenant has at least one run that waits.
-type tenant struct {
-	name  string
-	turn  *list.Element // in queue.turns
-	runs  map[string]*run
-	turns list.List // of *run; the first one is served next
-}
-
-// A run has at least one waiter.
-type run struct {
-	name    string
-	tenant  *tenant
-	turn    *list.Element      // in tenant.turns
-	waiters map[*gate]*waiters // none of them empty
-}
-
 // A waiter is one request in the queue.
 type waiter struct {
-	run      *run
+	run      *party
 	gate     *gate
 	priority int
+	cost     int // that is expected, in tokens
 	arrival  uint64
 	index    int           // in its waiters; -1 once it has left the queue
 	pass     pass          // once granted
@@ -54,21 +39,17 @@ func (w *waiter) before(other *waiter) bool {
 }
 
 // push adds a waiter at its place.
-func (q *queue) push(p Place, g *gate) *waiter {
-	t := q.tenants[p.Tenant]
-	if t == nil {
-		t = &tenant{name: p.Tenant, runs: make(map[string]*run, 1)}
-		t.turn = q.turns.PushBack(t)
-		if q.tenants == nil {
-			q.tenants = make(map[string]*tenant)
-		}
-		q.tenants[p.Tenant] = t
+func (q *queue) push(p Place, g *gate, cost int) *waiter {
+	if q.tenants == nil {
+		q.tenants = new(ledger)
 	}
-	r := t.runs[p.Run]
-	if r == nil {
-		r = &run{name: p.Run, tenant: t, waiters: make(map[*gate]*waiters, 1)}
-		r.turn = t.turns.PushBack(r)
-		t.runs[p.Run] = r
+	t := q.tenants.come(p.Tenant, 1, time.Time{})
+	if t.runs == nil {
+		t.runs = new(ledger)
+	}
+	r := t.runs.come(p.Run, p.Weight, p.Deadline)
+	if r.tenant = t; r.waiters == nil {
+		r.waiters = make(map[*gate]*waiters, 1)
 	}
 	q.arrival++
 	q.size++
@@ -76,7 +57,7 @@ func (q *queue) push(p Place, g *gate) *waiter {
 		q.gates = make(map[*gate]int, 1)
 	}
 	q.gates[g]++
-	w := &waiter{run: r, gate: g, priority: p.Priority, arrival: q.arrival, granted: make(chan struct{})}
+	w := &waiter{run: r, gate: g, priority: p.Priority, cost: cost, arrival: q.arrival, granted: make(chan struct{})}
 	if r.waiters[g] == nil {
 		r.waiters[g] = new(waiters)
 	}
@@ -85,29 +66,41 @@ func (q *queue) push(p Place, g *gate) *waiter {
 }
 
 // pop removes the waiter whose turn it is among those whose gate is open, nil
-// when there is none. Its run and its tenant then go to the end of their rounds.
-func (q *queue) pop(open func(*gate) bool) *waiter {
-	for e := q.turns.Front(); e != nil; e = e.Next() {
-		t := e.Value.(*tenant)
-		for e := t.turns.Front(); e != nil; e = e.Next() {
-			r := e.Value.(*run)
-			w := r.first(open)
-			if w == nil {
-				continue
-			}
-			t.turns.MoveToBack(r.turn)
-			q.turns.MoveToBack(t.turn)
-			q.remove(w)
-			return w
-		}
+// when there is none, and charges its run and its tenant. Their bill is to be
+// settled once it is known what the turn has cost; who was served alone owes
+// nothing to anybody.
+func (q *queue) pop(open func(*gate) bool) (*waiter, bill) {
+	if q.tenants == nil {
+		return nil, bill{}
 	}
-	return nil
+	var w *waiter
+	q.tenants.waiting.first(0, nil, func(t *party) bool {
+		r := t.runs.waiting.first(0, nil, func(r *party) bool { return r.next(open) != nil })
+		if r == nil {
+			return false
+		}
+		w = r.next(open)
+		return true
+	})
+	if w == nil {
+		return nil, bill{}
+	}
+	b := bill{charged: w.cost}
+	r, t := w.run, w.run.tenant
+	if t.runs.serve(r, w.cost) {
+		b.run = r
+	}
+	if q.tenants.serve(t, w.cost) {
+		b.tenant = t
+	}
+	q.remove(w)
+	return w, b
 }
 
-// first returns the run's next waiter whose gate is open, or nil.
-func (r *run) first(open func(*gate) bool) *waiter {
+// next returns the run's next waiter whose gate is open, or nil.
+func (p *party) next(open func(*gate) bool) *waiter {
 	var first *waiter
-	for g, all := range r.waiters {
+	for g, all := range p.waiters {
 		if w := (*all)[0]; open(g) && (first == nil || w.before(first)) {
 			first = w
 		}
@@ -130,12 +123,13 @@ func (q *queue) remove(w *waiter) bool {
 		delete(r.waiters, w.gate)
 	}
 	if len(r.waiters) == 0 {
-		t.turns.Remove(r.turn)
-		delete(t.runs, r.name)
+		t.runs.leave(r)
 	}
-	if t.turns.Len() == 0 {
-		q.turns.Remove(t.turn)
-		delete(q.tenants, t.name)
+	if len(t.runs.waiting) == 0 {
+		q.tenants.leave(t)
+	}
+	if q.size == 0 {
+		q.tenants = nil
 	}
 	return true
 }

@@ -43,7 +43,7 @@ func (d *decision) timedOut() {
 	r := d.run
 	switch {
 	case r.Status == StatusWaiting: // the timer is set again when it goes on
-	case r.Waited > 0 && d.now.Before(r.deadline()): // it was set before the run waited
+	case r.Waited > 0 && d.now.Before(r.Deadline()): // it was set before the run waited
 		d.do(r.timeoutTimer())
 	default:
 		d.stop(StatusFailed, Reason{

@@ -184,9 +184,10 @@ func textIn(seq int64, text string) Text {
 // A Performance is everything that an agent needs to perform a MakePlan, Work or
 // Synthesize.
 type Performance struct {
-	Run     string
-	Spec    *Spec
-	Command Command
+	Run      string
+	Spec     *Spec
+	Command  Command
+	Deadline time.Time // of the run; zero: none
 	// Deltas is told an output piece by piece while it is being written. It is
 	// called from one goroutine at a time, and not after the performance has
 	// ended. Nil: nobody listens.

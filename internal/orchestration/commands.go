@@ -148,12 +148,12 @@ func (s *SubtaskState) retrying() bool { return s.Status == StatusPending && s.A
 const timeoutName = "timeout"
 
 func (r *Run) timeoutTimer() SetTimer {
-	return SetTimer{Timer: timeoutName, At: r.deadline()}
+	return SetTimer{Timer: timeoutName, At: r.Deadline()}
 }
 
-// deadline returns until when the run may take. The time in which it waited for
-// people does not count.
-func (r *Run) deadline() time.Time {
+// Deadline returns until when the run may take, as far as it is known now. The
+// time in which it waited for people does not count.
+func (r *Run) Deadline() time.Time {
 	return r.StartedAt.Add(r.Spec.Limits.Timeout + r.Waited)
 }
 

@@ -22,6 +22,7 @@ type Spec struct {
 	Context     json.RawMessage   `json:"context,omitempty"` // a JSON object, in the caller's order
 	Attachments []Attachment      `json:"attachments,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
+	Priority    int               `json:"priority,omitempty"` // of its calls among those of the tenant's runs, -10 to 10
 
 	Planner     Planner     `json:"planner"`
 	Worker      Worker      `json:"worker"` // performs what no configured worker is named for

@@ -32,7 +32,9 @@ func (p *performance) dialog(role orchestration.Role, messages []llm.Message) *d
 			Role: p.role, Model: p.model.Name, Messages: messages,
 			ReasoningEffort: role.ReasoningEffort,
 			Stream:          p.model.Stream == orchestration.StreamAlways,
-			Place:           llm.Place{Tenant: p.Spec.Tenant, Run: p.Run},
+			Place: llm.Place{
+				Tenant: p.Spec.Tenant, Run: p.Run, Weight: llm.Weight(p.Spec.Priority), Deadline: p.Deadline,
+			},
 		},
 	}
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -36,13 +37,17 @@ func TestAWorkersRequest(t *testing.T) {
 	spec := testSpec()
 	cold := 0.0
 	spec.Workers[0].Temperature, spec.Workers[0].ReasoningEffort = &cold, "low"
-	m := model(says("x"))
-	performWork(t, m, spec, orchestration.Work{Subtask: formal, Attempt: 1, Priority: 3, Worker: "researcher"})
+	spec.Priority = 4
+	m, soon := model(says("x")), time.Now().Add(time.Minute)
+	New(Options{Client: m, Texts: &shelf{}}).Perform(t.Context(), orchestration.Performance{
+		Run: "run_1", Spec: spec, Deadline: soon,
+		Command: orchestration.Work{Subtask: formal, Attempt: 1, Priority: 3, Worker: "researcher"},
+	})
 	req := m.sent[0]
 	if req.Role != llm.Worker || req.Model != "small" || req.MaxTokens != 900 || req.Temperature != &cold || req.ReasoningEffort != "low" {
 		t.Errorf("request %+v", req)
 	}
-	if want := (llm.Place{Tenant: "acme", Run: "run_1", Priority: 3}); req.Place != want || req.Timeout != spec.Limits.SubtaskTimeout {
+	if want := (llm.Place{Tenant: "acme", Run: "run_1", Weight: 4, Deadline: soon, Priority: 3}); req.Place != want || req.Timeout != spec.Limits.SubtaskTimeout {
 		t.Errorf("place %+v, timeout %v", req.Place, req.Timeout)
 	}
 }

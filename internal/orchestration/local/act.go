@@ -50,7 +50,7 @@ func (l *loop) perform(c orchestration.Command) {
 	}
 	ctx, cancel := context.WithCancel(l.driver.calls)
 	l.calls[key] = cancel
-	p := orchestration.Performance{Run: l.id, Spec: l.run.Spec, Command: c}
+	p := orchestration.Performance{Run: l.id, Spec: l.run.Spec, Command: c, Deadline: l.run.Deadline()}
 	if l.run.Spec.Deltas || l.driver.deltas.followed(l.id) {
 		p.Deltas = l.driver.deltas.tell
 	}

@@ -115,6 +115,26 @@ func TestRunEnds(t *testing.T) {
 	})
 }
 
+// Every call knows when the run's time is up.
+func TestCallsKnowTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, want := open(t), time.Now().Add(10*time.Minute)
+		var calls atomic.Int32
+		d := drive(t, j, func(ctx context.Context, p orchestration.Performance) orchestration.Said {
+			calls.Add(1)
+			if !p.Deadline.Equal(want) {
+				t.Errorf("%s has until %v, want %v", p.Command.Key(), p.Deadline, want)
+			}
+			return diligent(ctx, p)
+		})
+		start(t, d)
+		time.Sleep(time.Minute)
+		if calls.Load() != 5 {
+			t.Errorf("%d calls", calls.Load())
+		}
+	})
+}
+
 // TestDurableFirst holds back every append: nothing may start, and Start may not
 // return, before it is let through.
 func TestDurableFirst(t *testing.T) {
