@@ -26,7 +26,7 @@ type dialog struct {
 func (p *performance) dialog(role orchestration.Role, messages []llm.Message) *dialog {
 	return &dialog{
 		p:       p,
-		name:    p.Run + "/" + orchestration.CallKey(p.Command),
+		name:    p.Run + "/" + p.call,
 		started: new(time.Time),
 		request: llm.Request{
 			Role: p.role, Model: p.model.Name, Messages: messages,
