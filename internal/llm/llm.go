@@ -61,6 +61,10 @@ type Request struct {
 	// can be known as the same. Empty sends none.
 	IdempotencyKey string
 
+	// CacheKey is sent as prompt_cache_key where the endpoint takes it: requests of
+	// one key begin alike. Empty sends none.
+	CacheKey string
+
 	// Timeout bounds the call, counted from the moment its slot is granted.
 	// Zero leaves it to ctx.
 	Timeout time.Duration
