@@ -48,6 +48,7 @@ type Agent struct {
 	windows  windows
 	pictures pictures
 	flights  flights
+	prefixes prefixes
 }
 
 // New returns an Agent.

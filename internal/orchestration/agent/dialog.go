@@ -31,6 +31,7 @@ func (p *performance) dialog(role orchestration.Role, messages []llm.Message) *d
 		request: llm.Request{
 			Role: p.role, Model: p.model.Name, Messages: messages,
 			ReasoningEffort: role.ReasoningEffort,
+			CacheKey:        p.prefixKey(""),
 			Stream:          p.model.Stream == orchestration.StreamAlways,
 			Place:           llm.Place{Tenant: p.Spec.Tenant, Run: p.Run},
 		},
@@ -145,7 +146,7 @@ func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response,
 	if err := d.hold(ctx, request); err != nil {
 		return nil, err
 	}
-	resp, err := d.p.client.Chat(ctx, request)
+	resp, err := d.send(ctx, request)
 	calls := llm.Calls(resp, err)
 	d.p.record(calls, spentOn(request))
 	if d.started.IsZero() && len(calls) > 0 {

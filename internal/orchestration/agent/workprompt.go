@@ -17,7 +17,11 @@ const maxFeedback = 16 << 10
 func (p *performance) workDraft(c *orchestration.Work, w *orchestration.Worker, f *form, items []item, tools bool) *draft {
 	d := &draft{system: cmp.Or(p.Spec.Worker.System, workerSystem), items: items, times: 1}
 	o := wording{spec: p.specOf(c), subtask: &c.Subtask, description: c.Subtask.Description, tools: tools, answer: answerWords(schemasOf(c.Checks))}
-	if c.Worker != "" {
+	switch {
+	case c.Worker == "":
+	case w.SystemFirst:
+		d.system = cmp.Or(w.System, d.system)
+	default:
 		o.special = w.System
 	}
 	if c.Rework != nil {
