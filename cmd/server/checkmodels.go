@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tutti-run/tutti/internal/llm/openai"
+	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // openaiProvider is the provider that OPENAI_BASE_URL and OPENAI_API_KEY describe.
@@ -116,6 +117,9 @@ func (c *Config) checkModels(bad *faults) {
 		}
 		if p := m.Price; p != nil && (p.Input < 0 || p.Output < 0 || p.Cached != nil && *p.Cached < 0) {
 			bad.add(where, "a price is negative")
+		}
+		if m.Stagger && m.Stream != nil && m.Stream.Streaming == orchestration.StreamNever {
+			bad.add(c.file.where("models", name, "stagger"), "it waits for a first token, and stream is never")
 		}
 		if m.Fallback != "" {
 			where := c.file.where("models", name, "fallback")

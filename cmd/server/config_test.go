@@ -131,10 +131,10 @@ models:
     context_window: 8000
     price: {input: 2, cached: 0.5, output: 8}
     stream: never
-  big: {price: {input: 10, output: 30}, stream: true}
+  big: {price: {input: 10, output: 30}, stream: true, stagger: true}
 workers:
   researcher: {description: looks things up, model: big, system: Be thorough., max_tokens: 500, temperature: 0, reasoning_effort: low}
-  writer: {tools: [weather]}
+  writer: {tools: [weather], system: You write., system_first: true}
 tools:
   weather:
     description: tells the weather of a city
@@ -148,7 +148,7 @@ planner_model: big
 	d := c.runDefaults()
 	zero := 0.0
 	wantModels := []orchestration.Model{
-		{Name: "big", Price: &orchestration.Price{Input: 10, Cached: 10, Output: 30}, Stream: orchestration.StreamAlways},
+		{Name: "big", Price: &orchestration.Price{Input: 10, Cached: 10, Output: 30}, Stream: orchestration.StreamAlways, Stagger: true},
 		{Name: "small", ContextWindow: 8000, Price: &orchestration.Price{Input: 2, Cached: 0.5, Output: 8}, Stream: orchestration.StreamNever},
 	}
 	wantWorkers := []orchestration.Worker{
@@ -156,7 +156,7 @@ planner_model: big
 			Name: "researcher", Description: "looks things up", MaxTokens: 500, Temperature: &zero,
 			Role: orchestration.Role{Model: "big", System: "Be thorough.", ReasoningEffort: "low"},
 		},
-		{Name: "writer", Tools: []string{"weather"}},
+		{Name: "writer", Tools: []string{"weather"}, SystemFirst: true, Role: orchestration.Role{System: "You write."}},
 	}
 	if diff := cmp.Diff(wantModels, d.Models); diff != "" {
 		t.Error(diff)
@@ -248,7 +248,9 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 				`TUTTI_MODEL: "gpt-5-mini" is none of the models [m n]`, `TUTTI_PLANNER_MODEL: "p" is none of the models [m n]`,
 			},
 		},
-		"a stream": {file: "models: {m: {stream: sometimes}}", want: []string{"tutti.yaml: line 1: stream: want auto, always or never"}},
+		"a stream":  {file: "models: {m: {stream: sometimes}}", want: []string{"tutti.yaml: line 1: stream: want auto, always or never"}},
+		"a stagger": {file: "models: {m: {stream: never, stagger: true}}", want: []string{"tutti.yaml: line 1: models.m.stagger: it waits for a first token"}},
+		"a system":  {file: "workers: {w: {system_first: true}}", want: []string{"tutti.yaml: line 1: workers.w.system_first: there is no system"}},
 		"workers": {
 			file: "workers:\n  default: {}\n  a b: {temperature: 3, max_tokens: -1, reasoning_effort: 7%}",
 			want: []string{

@@ -32,6 +32,7 @@ type Model struct {
 	ContextWindow int     `yaml:"context_window"`
 	Price         *Price  `yaml:"price"`
 	Stream        *Stream `yaml:"stream"`
+	Stagger       bool    `yaml:"stagger"`  // a run's workers wait until the first one is being answered
 	Fallback      string  `yaml:"fallback"` // the model to ask when this one has failed
 }
 
@@ -48,6 +49,7 @@ type Worker struct {
 	Description     string   `yaml:"description"`
 	Model           string   `yaml:"model"` // empty: the request's, else TUTTI_MODEL
 	System          string   `yaml:"system"`
+	SystemFirst     bool     `yaml:"system_first"` // it is the system message, and not a part of the prompt's end
 	MaxTokens       int      `yaml:"max_tokens"`
 	Temperature     *float64 `yaml:"temperature"`
 	ReasoningEffort string   `yaml:"reasoning_effort"`

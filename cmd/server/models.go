@@ -85,7 +85,7 @@ func (c *Config) knownModels() []orchestration.Model {
 	known := make([]orchestration.Model, 0, len(names))
 	for _, name := range names {
 		listed := c.Models[name]
-		m := orchestration.Model{Name: name, ContextWindow: listed.ContextWindow, Fallback: listed.Fallback}
+		m := orchestration.Model{Name: name, ContextWindow: listed.ContextWindow, Fallback: listed.Fallback, Stagger: listed.Stagger}
 		if p := listed.Price; p != nil {
 			m.Price = &orchestration.Price{Input: p.Input, Cached: p.Input, Output: p.Output}
 			if p.Cached != nil {

@@ -38,6 +38,7 @@ type told struct {
 	Usage         struct {
 		LLMCalls         int     `json:"llm_calls"`
 		PromptTokens     int     `json:"prompt_tokens"`
+		CachedTokens     int     `json:"cached_tokens"`
 		CompletionTokens int     `json:"completion_tokens"`
 		CostUSD          float64 `json:"cost_usd"`
 	}

@@ -93,6 +93,9 @@ func (c *Config) checkWorkers(bad *faults) {
 		if t := w.Temperature; t != nil && (*t < 0 || *t > 2) {
 			bad.add(c.file.where("workers", name, "temperature"), "it is not between 0 and 2")
 		}
+		if w.SystemFirst && w.System == "" {
+			bad.add(c.file.where("workers", name, "system_first"), "there is no system to come first")
+		}
 		if !effortForm.MatchString(w.ReasoningEffort) {
 			bad.add(c.file.where("workers", name, "reasoning_effort"), "want a word such as low, medium or high")
 		}
@@ -142,7 +145,8 @@ func (c *Config) specialists() []orchestration.Worker {
 	for _, name := range sorted(c.Workers) {
 		w := c.Workers[name]
 		list = append(list, orchestration.Worker{
-			Name: name, Description: w.Description, MaxTokens: w.MaxTokens, Temperature: w.Temperature, Fallback: w.Fallback, Tools: w.Tools,
+			Name: name, Description: w.Description, MaxTokens: w.MaxTokens, Temperature: w.Temperature,
+			SystemFirst: w.SystemFirst, Fallback: w.Fallback, Tools: w.Tools,
 			Role: orchestration.Role{Model: w.Model, System: w.System, ReasoningEffort: w.ReasoningEffort},
 		})
 	}

@@ -58,7 +58,7 @@ type (
 )
 
 // keyFormat changes when our own prompts do, so that older answers are not used.
-const keyFormat = 1
+const keyFormat = 2
 
 func (r *Run) keyOf(k keyed) string {
 	k.Format, k.Simulated = keyFormat, r.Spec.Simulated

@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"time"
@@ -105,7 +106,10 @@ func (r *Run) workWith(s *SubtaskState, given []Value) Work {
 	if len(s.DependsOn) > 0 {
 		c.Dependencies = make([]Result, 0, len(s.DependsOn))
 	}
-	for on := range r.shown(s) {
+	// In plan order, whatever the order in which it names them: prompts of subtasks
+	// that build on the same outputs then begin alike.
+	shown := slices.SortedFunc(r.shown(s), func(a, b *SubtaskState) int { return cmp.Compare(r.node(a).place, r.node(b).place) })
+	for _, on := range shown {
 		c.Dependencies = append(c.Dependencies, on.result())
 	}
 	if s.Parent != "" {

@@ -60,8 +60,9 @@ type Worker struct {
 	Description string   `json:"description,omitempty"` // tells the planner what it is good at
 	MaxTokens   int      `json:"max_tokens,omitempty"`
 	Temperature *float64 `json:"temperature,omitempty"`
-	Fallback    string   `json:"fallback,omitempty"` // the model to ask when its own has failed; empty: that model's fallback
-	Tools       []string `json:"tools,omitempty"`    // that it may call, by name
+	SystemFirst bool     `json:"system_first,omitempty"` // its System takes the place of the system message that the run's workers share
+	Fallback    string   `json:"fallback,omitempty"`     // the model to ask when its own has failed; empty: that model's fallback
+	Tools       []string `json:"tools,omitempty"`        // that it may call, by name
 }
 
 // A Tool is what a run knows of a tool that it may call. How it is called is
@@ -126,6 +127,7 @@ type Model struct {
 	ContextWindow int       `json:"context_window,omitempty"` // in tokens, prompt and answer; 0: unknown
 	Price         *Price    `json:"price,omitempty"`          // nil: unknown
 	Stream        Streaming `json:"stream,omitempty"`
+	Stagger       bool      `json:"stagger,omitempty"`  // a run's workers wait for the first one's first token
 	Fallback      string    `json:"fallback,omitempty"` // the model to ask when this one has failed
 }
 

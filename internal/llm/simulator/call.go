@@ -77,7 +77,8 @@ func (c *call) measure() *apiError {
 // tokens is how many tokens n bytes are.
 func tokens(n int) int { return (n + tokenBytes - 1) / tokenBytes }
 
-// sent marks the moment when the first token has gone out.
+// sent marks the moment when the first token goes out: whoever has read it can rely
+// on the prefix.
 func (c *call) sent() {
 	if c.sim.opts.PrefixCache == CacheFirstToken {
 		c.sim.cache.add(c.digest.blocks)

@@ -95,11 +95,11 @@ func (c *call) sendWhole() {
 	}
 	h.Set("Content-Length", strconv.Itoa(size))
 	c.status(http.StatusOK)
+	c.sent()
 	_, _ = c.w.Write(body)
 	if c.fault == Reset {
 		c.abort()
 	}
-	c.sent()
 	c.answered()
 }
 

@@ -77,10 +77,10 @@ func (s *stream) calls() bool {
 	for i, asked := range c.answer.calls {
 		index := `"tool_calls":[{"index":` + strconv.Itoa(i) + ","
 		s.member(string(asked.append([]byte(index), "")) + "}]")
-		s.flush()
 		if i == 0 {
 			c.sent()
 		}
+		s.flush()
 		text := asked.Arguments
 		if c.fault.breaks() {
 			text = text[:runeStart(text, len(text)/2)]
@@ -129,8 +129,8 @@ func (s *stream) pieces() bool {
 		}
 		s.delta(key, text[sent:end], "")
 		if sent == 0 {
-			s.flush()
 			c.sent()
+			s.flush()
 		} else if c.pace.interval > 0 || len(s.buf) >= flushBytes {
 			s.flush()
 		}

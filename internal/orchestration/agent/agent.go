@@ -48,6 +48,7 @@ type Agent struct {
 	windows  windows
 	pictures pictures
 	flights  flights
+	prefixes prefixes
 }
 
 // New returns an Agent.
@@ -58,36 +59,13 @@ func New(o Options) *Agent {
 	return &Agent{client: o.Client, texts: o.Texts, holds: o.Holds, tools: o.Tools, cache: o.Cache, log: o.Logger}
 }
 
-// Perform carries out a command and returns its outcome, a Planned, a Worked, a
-// Synthesized or a Compensated, however it went; a command of another kind gets
-// nil. Nothing of it runs any more then. When ctx ends, so does the command, as
-// canceled.
-func (a *Agent) Perform(ctx context.Context, of orchestration.Performance) orchestration.Said {
-	p := &performance{Agent: a, Performance: of}
-	if of.Spec != nil {
-		p.timeout = of.Spec.Limits.SubtaskTimeout
-	}
-	switch c := of.Command.(type) {
-	case orchestration.MakePlan:
-		p.begin(c.Attempt, c.Reserved)
-		return p.planned(ctx, c)
-	case orchestration.Work:
-		p.begin(c.Attempt, c.Reserved)
-		return p.worked(ctx, c)
-	case orchestration.Synthesize:
-		p.begin(c.Attempt, c.Reserved)
-		return p.synthesized(ctx, c)
-	case orchestration.Compensate:
-		return p.compensated(ctx, c)
-	}
-	return nil
-}
-
 // A performance is a performance on its way: who performs it, and the calls
 // that went out for it.
 type performance struct {
 	*Agent
 	orchestration.Performance
+
+	key, call string // of the command, as Key and CallKey have it
 
 	role    llm.Role
 	worker  string // the configured one, if one
@@ -102,6 +80,65 @@ type performance struct {
 	calls []orchestration.Call
 }
 
+// Perform carries out a command and returns its outcome, a Planned, a Worked, a
+// Synthesized or a Compensated, however it went; a command of another kind gets
+// nil. Nothing of it runs any more then. When ctx ends, so does the command, as
+// canceled.
+func (a *Agent) Perform(ctx context.Context, of orchestration.Performance) orchestration.Said {
+	p := &performance{Agent: a, Performance: of, key: of.Command.Key(), call: orchestration.CallKey(of.Command)}
+	if of.Spec != nil {
+		p.timeout = of.Spec.Limits.SubtaskTimeout
+	}
+	switch of.Command.(type) {
+	case orchestration.MakePlan:
+		return p.performPlan(ctx)
+	case orchestration.Work:
+		return p.performWork(ctx)
+	case orchestration.Synthesize:
+		return p.performSynthesis(ctx)
+	case orchestration.Compensate:
+		return p.performCompensation(ctx)
+	}
+	return nil
+}
+
+// Thousands of commands wait for a slot at once, each on a stack of its own. So that
+// a stack has no room for other kinds of them, and fits 4 kB, each kind has a method
+// that is not inlined, and a Work is on the heap.
+
+//go:noinline
+func (p *performance) performPlan(ctx context.Context) orchestration.Said {
+	c := p.Command.(orchestration.MakePlan)
+	p.begin(c.Attempt, c.Reserved)
+	return p.planned(ctx, c)
+}
+
+//go:noinline
+func (p *performance) performWork(ctx context.Context) orchestration.Said {
+	c := workIn(p.Command)
+	p.begin(c.Attempt, c.Reserved)
+	said := &orchestration.Worked{Subtask: c.Subtask.ID, Attempt: c.Attempt}
+	p.worked(ctx, c, said)
+	return *said
+}
+
+//go:noinline
+func workIn(c orchestration.Command) *orchestration.Work {
+	work := c.(orchestration.Work)
+	return &work
+}
+
+//go:noinline
+func (p *performance) performSynthesis(ctx context.Context) orchestration.Said {
+	c := p.Command.(orchestration.Synthesize)
+	p.begin(c.Attempt, c.Reserved)
+	return p.synthesized(ctx, c)
+}
+
+func (p *performance) performCompensation(ctx context.Context) orchestration.Said {
+	return p.compensated(ctx, p.Command.(orchestration.Compensate))
+}
+
 func (p *performance) begin(attempt int, reserve *orchestration.Reserve) {
 	p.attempt = attempt
 	if reserve != nil {
@@ -109,7 +146,10 @@ func (p *performance) begin(attempt int, reserve *orchestration.Reserve) {
 	}
 }
 
-// cast says who performs it from now on.
+// cast says who performs it from now on. Copies of the model that it makes would
+// stay on the stacks of calls that wait, were it inlined.
+//
+//go:noinline
 func (p *performance) cast(role llm.Role, worker, model string) {
 	p.role, p.worker, p.model = role, worker, p.Spec.Model(model)
 }
@@ -145,11 +185,7 @@ func (p *performance) contain(f func() *orchestration.Failure) (failure *orchest
 }
 
 func (p *performance) panicked(v any) {
-	key := ""
-	if p.Command != nil {
-		key = p.Command.Key()
-	}
-	p.log.Error("agent panicked", zap.String("run", p.Run), zap.String("command", key),
+	p.log.Error("agent panicked", zap.String("run", p.Run), zap.String("command", p.key),
 		zap.String("panic_type", fmt.Sprintf("%T", v)), zap.Stack("stack"))
 }
 

@@ -25,7 +25,7 @@ const maxFinding = 4 << 10
 //
 // An output whose JSON satisfies a schema becomes that JSON, so that nobody has
 // to find it again in the words or the fence round it.
-func (p *performance) check(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
+func (p *performance) check(ctx context.Context, c *orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
 	if most := p.Spec.Limits.MaxOutputBytes; isBlankText(said.Output) || most > 0 && len(said.Output) > most {
 		return nil
 	}

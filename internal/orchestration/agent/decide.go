@@ -25,7 +25,7 @@ var (
 )
 
 // decide has the evaluator choose one of the options.
-func (p *performance) decide(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
+func (p *performance) decide(ctx context.Context, c *orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
 	decision := c.Subtask.Decide
 	if decision == nil || len(decision.Options) == 0 {
 		return &orchestration.Failure{Code: orchestration.CodeInternal, Detail: "the subtask has nothing to decide between"}
@@ -37,7 +37,7 @@ func (p *performance) decide(ctx context.Context, c orchestration.Work, said *or
 	}
 	d := &draft{
 		system: cmp.Or(p.Spec.Evaluator.System, evaluatorSystem), items: items, times: 1,
-		user: func(items []item) string { return decideUser(p.specOf(c), c.Subtask, items) },
+		user: func(items []item) string { return decideUser(p.specOf(c), &c.Subtask, items) },
 	}
 	text, failure := p.evaluate(ctx, c, d, optionSchema(decision.Options), "decide")
 	if failure != nil {
@@ -52,7 +52,7 @@ func (p *performance) decide(ctx context.Context, c orchestration.Work, said *or
 }
 
 // decideUser is the prompt of a decision.
-func decideUser(spec *orchestration.Spec, s orchestration.Subtask, items []item) string {
+func decideUser(spec *orchestration.Spec, s *orchestration.Subtask, items []item) string {
 	var b strings.Builder
 	premise(&b, decideOpening, spec)
 	b.WriteString(material(items))

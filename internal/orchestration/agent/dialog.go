@@ -26,11 +26,12 @@ type dialog struct {
 func (p *performance) dialog(role orchestration.Role, messages []llm.Message) *dialog {
 	return &dialog{
 		p:       p,
-		name:    p.Run + "/" + orchestration.CallKey(p.Command),
+		name:    p.Run + "/" + p.call,
 		started: new(time.Time),
 		request: llm.Request{
 			Role: p.role, Model: p.model.Name, Messages: messages,
 			ReasoningEffort: role.ReasoningEffort,
+			CacheKey:        p.prefixKey(""),
 			Stream:          p.model.Stream == orchestration.StreamAlways,
 			Place: llm.Place{
 				Tenant: p.Spec.Tenant, Run: p.Run, Weight: llm.Weight(p.Spec.Priority), Deadline: p.Deadline,
@@ -147,7 +148,7 @@ func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response,
 	if err := d.hold(ctx, request); err != nil {
 		return nil, err
 	}
-	resp, err := d.p.client.Chat(ctx, request)
+	resp, err := d.send(ctx, request)
 	calls := llm.Calls(resp, err)
 	d.p.record(calls, request)
 	if d.started.IsZero() && len(calls) > 0 {

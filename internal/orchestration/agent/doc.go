@@ -7,8 +7,8 @@
 //     decides nothing: a failed call is told as a failure, with whether another
 //     attempt might succeed, and the core does what follows from that.
 //   - plan.go, work.go and synthesize.go know what each role is sent, and what
-//     its answer must be; nested.go plans a part of a run, decide.go chooses
-//     between options.
+//     its answer must be; employ.go has a worker do a subtask, nested.go plans a
+//     part of a run, decide.go chooses between options.
 //   - check.go and judge.go hold an output to its checks; what follows from the
 //     findings is the core's to decide.
 //   - tools.go calls tools, for subtasks and compensations, and toolloop.go for
@@ -23,6 +23,8 @@
 //   - dialog.go holds the conversation with a model: an answer that was cut off
 //     is continued once, and every call is counted; purse.go has what all calls of
 //     an attempt may spend together.
+//   - prefix.go names what prompts begin with and, for models that are staggered,
+//     holds a run's workers until the first one is being answered.
 //   - outcome.go is the table from the ways a call may end to a run's failures.
 //
 // # The layout of a prompt
@@ -32,7 +34,9 @@
 // beginning: our instructions, the task, its context, the outputs of other
 // subtasks, inputs, and at last the role, the description, and what is to be
 // revised. All workers of a run have the same system message; a specialist's own
-// system text is part of the end. Nothing before the end depends on an id, on the time or on a map's order.
+// system text is part of the end, unless it is configured to come first. Nothing
+// before the end depends on the run's id, on the time or on a map's order. Images
+// follow the text.
 //
 // Sections are marked by tags. Inside a section, the tags that could end it or
 // forge a part of it are made harmless: their "<" becomes "‹" (U+2039), one

@@ -35,7 +35,7 @@ var judgeTags = map[string][]string{
 
 // judge has the evaluator judge the output by the rubrics, all other checks of
 // which the findings are having passed, and puts the verdicts in their places.
-func (p *performance) judge(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
+func (p *performance) judge(ctx context.Context, c *orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
 	made := said.Findings
 	var findings []orchestration.Finding
 	rubrics := 0
@@ -60,14 +60,14 @@ func (p *performance) judge(ctx context.Context, c orchestration.Work, said *orc
 }
 
 // byRubric says what of an output does not satisfy a rubric.
-func (p *performance) byRubric(ctx context.Context, c orchestration.Work, rubric, output string, number int) (string, *orchestration.Failure) {
+func (p *performance) byRubric(ctx context.Context, c *orchestration.Work, rubric, output string, number int) (string, *orchestration.Failure) {
 	p.castEvaluator("")
 	p.keepRubrics(c, rubricsOf(c.Checks)-number)
 	d := &draft{
 		system: cmp.Or(p.Spec.Evaluator.System, evaluatorSystem), times: 1,
 		items: []item{{text: harmless(output, judgeTags["output"])}},
 		user: func(items []item) string {
-			return judgeUser(p.specOf(c), c.Subtask, rubric, items)
+			return judgeUser(p.specOf(c), c.Subtask.Description, rubric, items)
 		},
 	}
 	text, failure := p.evaluate(ctx, c, d, judgeSchema, fmt.Sprintf("judge.%d", number))
@@ -90,7 +90,7 @@ func (p *performance) castEvaluator(model string) {
 }
 
 // evaluate asks the evaluator. What it answers is held to the schema.
-func (p *performance) evaluate(ctx context.Context, c orchestration.Work, prompt *draft, schema *llm.Schema, name string) (string, *orchestration.Failure) {
+func (p *performance) evaluate(ctx context.Context, c *orchestration.Work, prompt *draft, schema *llm.Schema, name string) (string, *orchestration.Failure) {
 	if !p.affords(1, 0) {
 		return "", invalidOutput("what the attempt may spend leaves nothing for the evaluator", true) // the core knows what is left
 	}
@@ -113,11 +113,11 @@ func (p *performance) evaluate(ctx context.Context, c orchestration.Work, prompt
 }
 
 // judgeUser is the prompt of a verdict.
-func judgeUser(spec *orchestration.Spec, s orchestration.Subtask, rubric string, items []item) string {
+func judgeUser(spec *orchestration.Spec, subtask, rubric string, items []item) string {
 	var b strings.Builder
 	premise(&b, judgeOpening, spec)
 	element(&b, "rubric", harmless(rubric, judgeTags["rubric"]))
-	element(&b, "subtask", harmless(s.Description, judgeTags["subtask"]))
+	element(&b, "subtask", harmless(subtask, judgeTags["subtask"]))
 	output := ""
 	if len(items) > 0 {
 		output = items[0].text
@@ -127,7 +127,7 @@ func judgeUser(spec *orchestration.Spec, s orchestration.Subtask, rubric string,
 }
 
 // specOf is the run as a subtask sees it.
-func (p *performance) specOf(c orchestration.Work) *orchestration.Spec {
+func (p *performance) specOf(c *orchestration.Work) *orchestration.Spec {
 	if c.Context == nil {
 		return p.Spec
 	}

@@ -10,7 +10,7 @@ import (
 
 // planPart has the planner plan a part of the run. Its answer is the output; a
 // rework mends an earlier one.
-func (p *performance) planPart(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
+func (p *performance) planPart(ctx context.Context, c *orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
 	part := *p.specOf(c)
 	part.Task, part.Planner.MinSubtasks = cmp.Or(c.Task, c.Subtask.Description), 0
 	if nested := c.Subtask.Plan; nested != nil && nested.MaxSubtasks > 0 {
@@ -46,10 +46,8 @@ func (p *performance) planPart(ctx context.Context, c orchestration.Work, said *
 
 // partMessages is the conversation with the planner of a part: what there is to
 // build on and, for a rework, its answer and what is wrong with that.
-func (p *performance) partMessages(ctx context.Context, c orchestration.Work, images []llm.Image) (messages []llm.Message, shortened bool, failure *orchestration.Failure) {
-	rework := c.Rework
-	c.Rework = nil // it is no item of the prompt
-	items, failure := p.items(ctx, c, nil)
+func (p *performance) partMessages(ctx context.Context, c *orchestration.Work, images []llm.Image) (messages []llm.Message, shortened bool, failure *orchestration.Failure) {
+	items, failure := p.sources(ctx, c, nil)
 	if failure != nil {
 		return nil, false, failure
 	}
@@ -64,20 +62,20 @@ func (p *performance) partMessages(ctx context.Context, c orchestration.Work, im
 	d.images = images
 	budget, _ := p.room(0)
 	first := budget
-	if rework != nil && budget > 0 {
+	if c.Rework != nil && budget > 0 {
 		first = budget / 2 // the answer is to follow
 	}
 	messages, shortened, ok := d.fit(first)
 	if !ok {
 		return nil, false, tooLong("what is to be planned does not fit the planner model's context window, or what the run may spend")
 	}
-	if rework == nil {
+	if c.Rework == nil {
 		return messages, shortened, nil
 	}
-	answer, failure := p.text(ctx, rework.Output)
+	answer, failure := p.text(ctx, c.Rework.Output)
 	if failure != nil {
 		return nil, false, failure
 	}
-	messages, failure = p.repair(messages, answer, shortly(rework.Feedback, maxFeedback)+"\n", budget)
+	messages, failure = p.repair(messages, answer, shortly(c.Rework.Feedback, maxFeedback)+"\n", budget)
 	return messages, shortened, failure
 }

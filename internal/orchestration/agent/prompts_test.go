@@ -59,6 +59,10 @@ func TestPrompts(t *testing.T) {
 		{"worker", nil, orchestration.Work{Subtask: formal, Attempt: 1, Dependencies: []orchestration.Result{facts}}},
 		{"worker_plain", nil, orchestration.Work{Subtask: orchestration.Subtask{ID: "T1", Type: "default", Description: "Do it."}, Attempt: 1}},
 		{"worker_specialist", nil, orchestration.Work{Subtask: orchestration.Subtask{ID: "T1", Type: "researcher", Description: "Collect the facts."}, Attempt: 1, Worker: "researcher"}},
+		{
+			"worker_system_first", func(s *orchestration.Spec) { s.Workers[0].SystemFirst = true },
+			orchestration.Work{Subtask: orchestration.Subtask{ID: "T1", Type: "researcher", Description: "Collect the facts."}, Attempt: 1, Worker: "researcher"},
+		},
 		{"worker_after_failure", nil, orchestration.Work{Subtask: formal, Attempt: 1, Dependencies: missing[:2]}},
 		{"worker_own", func(s *orchestration.Spec) { ownPrompts(s); s.Worker.System = "Be brief. {literally}" }, orchestration.Work{
 			Subtask: orchestration.Subtask{ID: "T2", Type: "researcher", Description: "Collect {target_audience} and {more}."},
@@ -127,31 +131,6 @@ func golden(t *testing.T, path, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("the prompt has changed (-rewrite accepts it):\n%s", diff)
-	}
-}
-
-// All workers of a run begin alike, so that a provider can reuse the beginning.
-func TestWorkersShareTheirBeginning(t *testing.T) {
-	spec := testSpec()
-	m := model(says("done"))
-	a := New(Options{Client: m, Texts: &shelf{}})
-	for _, c := range []orchestration.Work{
-		{Subtask: formal, Attempt: 1, Dependencies: []orchestration.Result{facts}},
-		{Subtask: orchestration.Subtask{ID: "T7", Type: "researcher", Description: "Other."}, Worker: "researcher", Attempt: 3, Dependencies: []orchestration.Result{facts}},
-		reworked(inputWork),
-		{Subtask: formal, Attempt: 1, Dependencies: []orchestration.Result{facts}, Checks: []orchestration.Check{schemaCheck(`{"type":"object"}`)}},
-	} {
-		a.Perform(context.Background(), orchestration.Performance{Run: "run_1", Spec: spec, Command: c})
-	}
-	one := m.sent[0].Messages
-	end := strings.Index(one[1].Text, "</dependencies>")
-	for _, other := range m.sent[1:] {
-		if one[0].Text != other.Messages[0].Text {
-			t.Error("the system messages differ")
-		}
-		if end < 0 || !strings.HasPrefix(other.Messages[1].Text, one[1].Text[:end]) {
-			t.Error("the users' messages differ before their ends")
-		}
 	}
 }
 

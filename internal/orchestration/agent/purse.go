@@ -72,11 +72,11 @@ func (p *performance) limit(request *llm.Request) {
 
 // keepForChecks keeps a part of what a worker's attempt may spend for the
 // rubrics that its output is to be judged by.
-func (p *performance) keepForChecks(c orchestration.Work) { p.keepRubrics(c, rubricsOf(c.Checks)) }
+func (p *performance) keepForChecks(c *orchestration.Work) { p.keepRubrics(c, rubricsOf(c.Checks)) }
 
 // keepRubrics keeps what so many verdicts may take: a call each and, of the
 // tokens, as much as it is likely to need, but no more than an equal share.
-func (p *performance) keepRubrics(c orchestration.Work, rubrics int) {
+func (p *performance) keepRubrics(c *orchestration.Work, rubrics int) {
 	if p.purse == nil {
 		return
 	}

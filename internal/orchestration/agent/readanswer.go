@@ -18,7 +18,9 @@ import (
 //
 // It has no white space round it, is "" if there is nothing else, and has U+FFFD
 // for NUL and for what is not UTF-8.
-func ReadAnswer(text string) string {
+//
+//go:noinline
+func ReadAnswer(text string) string { // its reader would be on the stack of a call that waits
 	var r AnswerReader
 	return trimmed(r.Write(text) + r.Close())
 }

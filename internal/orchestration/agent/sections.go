@@ -45,12 +45,11 @@ func section(b *strings.Builder, name, element string, items []item) {
 			b.WriteString(it.text + "\n")
 			continue
 		}
-		b.WriteString("<" + element + ` id="` + it.id + `" type="` + attribute(it.kind) + `"`)
+		write(b, "<", element, ` id="`, it.id, `" type="`, attribute(it.kind), `"`)
 		if it.status != "" {
-			b.WriteString(` status="` + string(it.status) + `"`)
+			write(b, ` status="`, string(it.status), `"`)
 		}
-		b.WriteString(">\n" + it.text)
-		b.WriteString("\n</" + element + ">\n")
+		write(b, ">\n", it.text, "\n</", element, ">\n")
 	}
 	b.WriteString("</" + name + ">")
 }
@@ -69,7 +68,7 @@ func inputs(items []item) string {
 	var b strings.Builder
 	b.WriteString("<inputs>\n")
 	for _, it := range items {
-		b.WriteString(`<input name="` + attribute(it.id) + "\">\n" + it.text + "\n</input>\n")
+		write(&b, `<input name="`, attribute(it.id), "\">\n", it.text, "\n</input>\n")
 	}
 	b.WriteString("</inputs>")
 	return b.String()
@@ -213,10 +212,17 @@ func attribute(words string) string {
 	}, shortly(words, most))
 }
 
+// write writes texts one after the other: putting them together first would copy
+// each of them once more.
+func write(b *strings.Builder, texts ...string) {
+	for _, text := range texts {
+		b.WriteString(text)
+	}
+}
+
 // element writes <name>text</name> and a blank line, unless text is empty.
 func element(b *strings.Builder, name, text string) {
 	if text != "" {
-		b.WriteString("<" + name + ">\n" + text)
-		b.WriteString("\n</" + name + ">\n\n")
+		write(b, "<", name, ">\n", text, "\n</", name, ">\n\n")
 	}
 }

@@ -31,11 +31,11 @@ type toolbox struct {
 
 // toolbox returns the tools that a worker may call. One that is configured no
 // longer, or cannot be called, is none.
-func (p *performance) toolbox(w orchestration.Worker) *toolbox {
-	box := &toolbox{p: p, schemas: map[string]*schema.Schema{}, ids: map[string]bool{}, refused: map[string]int{}}
-	if p.tools == nil {
-		return box
+func (p *performance) toolbox(w *orchestration.Worker) *toolbox {
+	if p.tools == nil || len(w.Tools) == 0 {
+		return &toolbox{p: p}
 	}
+	box := &toolbox{p: p, schemas: map[string]*schema.Schema{}, ids: map[string]bool{}, refused: map[string]int{}}
 	for _, name := range w.Tools {
 		tool, known := p.toolNamed(name)
 		if !known || box.schemas[name] != nil {
@@ -59,12 +59,12 @@ func (box *toolbox) offer() []llm.Tool {
 
 // askWith returns the model's answer to the conversation, in the course of which
 // it may ask for tools. When it may no more, it is asked without them.
-func (d *dialog) askWith(ctx context.Context, tools []llm.Tool, box *toolbox) (string, *orchestration.Failure) {
+func (d *dialog) askWith(ctx context.Context, box *toolbox) (string, *orchestration.Failure) {
+	tools := d.request.Tools
 	if len(tools) == 0 {
 		return d.ask(ctx)
 	}
 	for round := 1; round < maxRounds && box.calls < maxToolCalls; round++ {
-		d.request.Tools = tools
 		if round > 1 && !d.p.affords(2, spentOn(&d.request)) {
 			break // what a tool says has to be paid for, too
 		}

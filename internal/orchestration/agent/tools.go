@@ -46,7 +46,7 @@ func (p *performance) compensated(ctx context.Context, c orchestration.Compensat
 
 // useTool performs a Work of a tool: its inputs are the arguments. They are the same
 // for every attempt, so these are the same call, as those at a compensation are.
-func (p *performance) useTool(ctx context.Context, c orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
+func (p *performance) useTool(ctx context.Context, c *orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
 	if c.Subtask.Tool == nil {
 		return &orchestration.Failure{Code: orchestration.CodeInternal, Detail: "the subtask names no tool"}
 	}
@@ -145,7 +145,7 @@ func (p *performance) callTool(ctx context.Context, timeout time.Duration, name 
 // a part of it.
 func (p *performance) toolKey(number int, name string, arguments json.RawMessage) string {
 	sum := sha256.Sum256(append([]byte(name+"\x00"), arguments...))
-	return fmt.Sprintf("%s/%s/%d-%x", p.Run, orchestration.CallKey(p.Command), number, sum[:8])
+	return fmt.Sprintf("%s/%s/%d-%x", p.Run, p.call, number, sum[:8])
 }
 
 // notCalled is of a call of which nothing went out: there is nothing to be undone.

@@ -344,7 +344,7 @@ func FuzzToolCalls(f *testing.F) {
 	withTools(spec)
 	f.Fuzz(func(t *testing.T, id, name, arguments string) {
 		p := &performance{Agent: New(Options{Tools: &bench{}}), Performance: orchestration.Performance{Spec: spec}}
-		box := p.toolbox(spec.Worker)
+		box := p.toolbox(&spec.Worker)
 		call := box.presentable(llm.ToolCall{ID: id, Name: name, Arguments: arguments})
 		if call.ID == "" || call.Name == "" || len(call.Name) > 64 || !json.Valid([]byte(call.Arguments)) {
 			t.Fatalf("said again as %+v", call)

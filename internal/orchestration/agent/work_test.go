@@ -80,7 +80,7 @@ func BenchmarkPrompt(b *testing.B) {
 	p := &performance{Agent: New(Options{}), Performance: orchestration.Performance{Spec: spec, Command: c}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, failure := p.workOrder(b.Context(), c, spec.Worker, nil, p.toolbox(spec.Worker)); failure != nil {
+		if _, failure := p.workOrder(b.Context(), &c, &spec.Worker, nil, p.toolbox(&spec.Worker)); failure != nil {
 			b.Fatal(failure)
 		}
 	}

@@ -9,9 +9,22 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// items are what a worker is to build on: the outputs that it depends on, its
-// inputs and, for a revision, what it is to revise.
-func (p *performance) items(ctx context.Context, c orchestration.Work, f *form) ([]item, *orchestration.Failure) {
+// items are what a worker is to build on and, for a revision, what it is to revise.
+func (p *performance) items(ctx context.Context, c *orchestration.Work, f *form) ([]item, *orchestration.Failure) {
+	items, failure := p.sources(ctx, c, f)
+	if failure != nil || c.Rework == nil {
+		return items, failure
+	}
+	text, failure := p.text(ctx, c.Rework.Output)
+	if failure != nil {
+		return nil, failure
+	}
+	return append(items, item{in: inRefused, text: harmless(text, reworkTags)}), nil
+}
+
+// sources are what there is to build on: the outputs that the subtask depends on,
+// in the order in which it names them, and its inputs.
+func (p *performance) sources(ctx context.Context, c *orchestration.Work, f *form) ([]item, *orchestration.Failure) {
 	items := make([]item, 0, len(c.Dependencies)+len(c.Inputs)+1)
 	for _, dep := range c.Dependencies {
 		text, failure := p.text(ctx, dep.Output)
@@ -37,13 +50,6 @@ func (p *performance) items(ctx context.Context, c orchestration.Work, f *form) 
 		}
 		items = append(items, it)
 	}
-	if c.Rework != nil {
-		text, failure := p.text(ctx, c.Rework.Output)
-		if failure != nil {
-			return nil, failure
-		}
-		items = append(items, item{in: inRefused, text: harmless(text, reworkTags)})
-	}
 	return items, nil
 }
 
@@ -59,7 +65,7 @@ func inWords(value string) string {
 // workerForm is the caller's prompt for workers. A name in it may be one of ours,
 // an input's or a key of context: of the subtask's own or, where that has none,
 // of the run's.
-func (p *performance) workerForm(c orchestration.Work) (*form, *orchestration.Failure) {
+func (p *performance) workerForm(c *orchestration.Work) (*form, *orchestration.Failure) {
 	t, failure := readTemplate(p.Spec.Worker.Prompt)
 	if failure != nil {
 		return nil, failure

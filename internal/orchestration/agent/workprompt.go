@@ -14,10 +14,14 @@ const maxFeedback = 16 << 10
 
 // workDraft is the worker's prompt. All workers of a run have one system
 // message; what makes this one special stands at the end.
-func (p *performance) workDraft(c orchestration.Work, w orchestration.Worker, f *form, items []item, tools bool) *draft {
+func (p *performance) workDraft(c *orchestration.Work, w *orchestration.Worker, f *form, items []item, tools bool) *draft {
 	d := &draft{system: cmp.Or(p.Spec.Worker.System, workerSystem), items: items, times: 1}
-	o := wording{spec: p.specOf(c), subtask: c.Subtask, tools: tools, answer: answerWords(schemasOf(c.Checks))}
-	if c.Worker != "" {
+	o := wording{spec: p.specOf(c), subtask: &c.Subtask, description: c.Subtask.Description, tools: tools, answer: answerWords(schemasOf(c.Checks))}
+	switch {
+	case c.Worker == "":
+	case w.SystemFirst:
+		d.system = cmp.Or(w.System, d.system)
+	default:
 		o.special = w.System
 	}
 	if c.Rework != nil {
@@ -26,7 +30,7 @@ func (p *performance) workDraft(c orchestration.Work, w orchestration.Worker, f 
 	switch {
 	case c.Fallback:
 		if fallback := c.Subtask.OnFailure.Fallback; fallback != nil && fallback.Prompt != "" {
-			o.subtask.Description = fallback.Prompt
+			o.description = fallback.Prompt
 		}
 		d.user = o.simple
 	case f == nil:
@@ -49,12 +53,13 @@ func (f *form) most(items []item) int {
 
 // A wording is what a worker's prompt says beside its items.
 type wording struct {
-	spec     *orchestration.Spec
-	subtask  orchestration.Subtask
-	special  string // the specialist's own system text
-	feedback string // why an output was refused
-	tools    bool   // there are some
-	answer   string // how to answer, beside what the prompt itself says of it
+	spec        *orchestration.Spec
+	subtask     *orchestration.Subtask
+	description string // of it, or what a fallback puts in its place
+	special     string // the specialist's own system text
+	feedback    string // why an output was refused
+	tools       bool   // there are some
+	answer      string // how to answer, beside what the prompt itself says of it
 }
 
 // answerWords asks for JSON that satisfies the schemas.
@@ -69,29 +74,37 @@ func answerWords(schemas []json.RawMessage) string {
 // ours is our own worker's prompt.
 func (o *wording) ours(items []item) string {
 	var b strings.Builder
-	spec, s, built := o.spec, o.subtask, material(items)
-	b.Grow(len(workerOpening) + len(spec.Task) + len(spec.Context) + len(built) + len(o.special) + len(s.Description) + 1024)
-	premise(&b, workerOpening, spec)
+	built := material(items)
+	b.Grow(len(workerOpening) + len(o.spec.Task) + len(o.spec.Context) + len(built) + len(o.special) + len(o.description) + tailBytes)
+	premise(&b, workerOpening, o.spec)
 	b.WriteString(built)
-	if words := roleWords(s.Type, o.special); words != "" {
-		b.WriteString(words + "\n\n")
+	o.tail(&b, items)
+	return b.String()
+}
+
+// tail writes what is this worker's alone, which is all that follows the material.
+func (o *wording) tail(b *strings.Builder, items []item) {
+	kind := o.subtask.Type
+	if words := roleWords(kind, o.special); words != "" {
+		write(b, words, "\n\n")
 	}
 	if o.tools {
-		b.WriteString(toolWords + "\n\n")
+		write(b, toolWords, "\n\n")
 	}
 	b.WriteString("<subtask>\n")
-	if hasStyle(s.Type) {
-		b.WriteString("<type>" + attribute(s.Type) + "</type>\n")
+	if hasStyle(kind) {
+		write(b, "<type>", attribute(kind), "</type>\n")
 	}
-	b.WriteString("<description>" + harmless(s.Description, subtaskTags) + "</description>\n</subtask>\n\n")
-	b.WriteString(o.revision(items))
+	write(b, "<description>", harmless(o.description, subtaskTags), "</description>\n</subtask>\n\n", o.revision(items))
 	if o.answer == "" {
 		b.WriteString("Write the result between <response> and </response>.")
 	} else {
-		b.WriteString("Write the result." + o.answer)
+		write(b, "Write the result.", o.answer)
 	}
-	return b.String()
 }
+
+// tailBytes is about what the tags and our own words take that follow a prompt's opening.
+const tailBytes = 400
 
 // simple is the prompt of a fallback: the least that a smaller model needs, or
 // one that could not do with ours.
@@ -102,7 +115,7 @@ func (o *wording) simple(items []item) string {
 	if o.tools {
 		b.WriteString(toolWords + "\n\n")
 	}
-	b.WriteString("<subtask>\n" + harmless(o.subtask.Description, subtaskTags) + "\n</subtask>\n\n" + o.revision(items) + "Write the result." + o.answer)
+	b.WriteString("<subtask>\n" + harmless(o.description, subtaskTags) + "\n</subtask>\n\n" + o.revision(items) + "Write the result." + o.answer)
 	return b.String()
 }
 
@@ -161,7 +174,7 @@ func roleWords(kind, special string) string {
 }
 
 // workerValues are the values of a worker's names.
-func workerValues(spec *orchestration.Spec, s orchestration.Subtask, dependencies string) map[string]string {
+func workerValues(spec *orchestration.Spec, s *orchestration.Subtask, dependencies string) map[string]string {
 	return map[string]string{
 		"original_task":    spec.Task,
 		"task_type":        cmp.Or(s.Type, orchestration.DefaultType),

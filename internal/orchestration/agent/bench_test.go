@@ -1,0 +1,56 @@
+package agent
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tutti-run/tutti/internal/llm"
+	"github.com/tutti-run/tutti/internal/orchestration"
+)
+
+// BenchmarkWaiting measures what a worker's call holds while it waits for its slot:
+// of stacks and, without what the command itself takes, of the heap.
+func BenchmarkWaiting(b *testing.B) {
+	const calls = 4000
+	for range b.N {
+		ctx, cancel := context.WithCancel(context.Background())
+		pool := llm.NewPool(llm.Func(func(ctx context.Context, _ *llm.Request) (*llm.Response, error) {
+			<-ctx.Done()
+			return nil, llm.Ended(ctx)
+		}), 1, nil)
+		spec := testSpec()
+		spec.Task, spec.Context = strings.Repeat("Look at the matter from all sides. ", 26), nil
+		commands := make([]orchestration.Command, calls)
+		for i := range commands {
+			commands[i] = orchestration.Work{Subtask: formal, Attempt: 1}
+		}
+		a := New(Options{Client: pool, Texts: &shelf{}})
+		var waiting sync.WaitGroup
+		before := held()
+		for _, c := range commands {
+			waiting.Go(func() { a.Perform(ctx, orchestration.Performance{Run: "run_1", Spec: spec, Command: c}) })
+		}
+		for pool.Waiting() < calls-1 {
+			time.Sleep(time.Millisecond)
+		}
+		after := held()
+		b.ReportMetric(float64(after.StackInuse-before.StackInuse)/calls, "stack-B/call")
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/calls, "heap-B/call")
+		cancel()
+		waiting.Wait()
+	}
+}
+
+// held returns what is in use once all garbage is collected, and stacks have shrunk.
+func held() *runtime.MemStats {
+	for range 3 {
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return &m
+}
