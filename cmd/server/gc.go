@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -17,6 +18,18 @@ const (
 	growth = 25   // percent
 	mostGC = 1000 // percent, of a heap of next to nothing
 )
+
+// settle gives back what the start of a server took and left, half of what it
+// has by then, and paces the collector from there on: the start is collected as
+// by default, which scatters what stays over less memory.
+func settle(ctx context.Context, ready <-chan struct{}) {
+	select {
+	case <-ready:
+		paceGC()
+		debug.FreeOSMemory()
+	case <-ctx.Done():
+	}
+}
 
 // paceGC sets the collector's pace anew after each collection. An operator who
 // sets GOGC is obeyed instead; GOMEMLIMIT holds in any case.
