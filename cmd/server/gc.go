@@ -23,8 +23,8 @@ const (
 // Memory that is in use no more is given back to the system once the server has
 // allocated little for a while: no more than its scrapes and checks of health take.
 const (
-	quietFor    = 10 * time.Second
-	quietAllocs = 4 << 20
+	quietFor    = 5 * time.Second
+	quietAllocs = 2 << 20
 )
 
 // settle paces the collector once the server is ready, and gives back what is
