@@ -14,6 +14,7 @@ GENERATED := internal/api/openapi.gen.go
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 ROUNDS ?= 9
+RESULTS ?= docs/performance
 KILLS ?= 200
 RUNS ?= 2000
 SEEDS ?= 3000
@@ -120,8 +121,8 @@ fuzz: ## Fuzz every target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: release ## Measure the service: wall, CPU and memory, as ratios of one run
-	go run ./bench -server bin/server -rounds $(ROUNDS)
+bench: release ## Measure the service in ROUNDS rounds (9), as a table, and as RESULTS.json and .svg (docs/performance)
+	go run ./bench -server bin/server -rounds $(ROUNDS) -json $(RESULTS).json -chart $(RESULTS).svg
 
 .PHONY: share
 share: ## Measure the core's and the expressions' share of the server's CPU

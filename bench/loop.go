@@ -17,8 +17,9 @@ import (
 // runLoop is the program to compare with: it makes the calls of a run, one for
 // the plan, ten at once for the subtasks, one for the synthesis, and keeps
 // nothing. Its arguments are the endpoint's URL and the size of a prompt; each
-// line of its input "runs at-once" makes it perform so many runs, and it answers
-// with the CPU time that it used, in nanoseconds.
+// line of its input "runs at-once" makes it perform so many runs, or where none
+// are at once, all calls one after the other. It answers with the CPU time that
+// it used and the time that passed, in nanoseconds.
 func runLoop(ctx context.Context, args []string) error {
 	size, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -33,18 +34,33 @@ func runLoop(ctx context.Context, args []string) error {
 	for lines.Scan() {
 		var runs, atOnce int
 		fmt.Sscan(lines.Text(), &runs, &atOnce)
-		before := cpuTime()
+		began, before := time.Now(), cpuTime()
 		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(atOnce)
+		group.SetLimit(max(atOnce, 1))
 		for range runs {
-			group.Go(func() error { return bareRun(ctx, client, plan, other) })
+			group.Go(func() error {
+				if atOnce == 0 {
+					return bareRow(ctx, client, plan, other)
+				}
+				return bareRun(ctx, client, plan, other)
+			})
 		}
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		fmt.Println(int64(cpuTime() - before))
+		fmt.Println(int64(cpuTime()-before), int64(time.Since(began)))
 	}
 	return nil
+}
+
+func bareRow(ctx context.Context, client *openai.Client, plan, other string) error {
+	err := bareCall(ctx, client, plan)
+	for range 11 {
+		if err == nil {
+			err = bareCall(ctx, client, other)
+		}
+	}
+	return err
 }
 
 func bareRun(ctx context.Context, client *openai.Client, plan, other string) error {
@@ -80,4 +96,20 @@ func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// A loop is a process that performs runLoop.
+type loop struct{ *process }
+
+// loop starts one that sends prompts of so many bytes.
+func (h *harness) loop(ctx context.Context, size int) (loop, error) {
+	p, err := h.self(ctx, "loop", "http://"+h.address+"/v1", fmt.Sprint(size))
+	return loop{p}, err
+}
+
+// runs has it perform runs.
+func (l loop) runs(n, atOnce int) (cpu, took time.Duration, err error) {
+	fmt.Fprintln(l.in, n, atOnce)
+	_, err = fmt.Fscan(l.out, &cpu, &took)
+	return cpu, took, err
 }

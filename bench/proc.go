@@ -2,16 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"fmt"
-	"net"
 	"os"
-	"slices"
+	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
 )
-
-func listenLoopback() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
 // clockTick is the unit of CPU times in /proc (USER_HZ, 100 on every Linux that Go runs on).
 const clockTick = 10 * time.Millisecond
@@ -46,10 +46,32 @@ func processMemory(pid int, figure string) (float64, error) {
 	return 0, fmt.Errorf("no %s", figure)
 }
 
-// A sample is a figure of several rounds.
-type sample []float64
+// A machine is what figures were measured on.
+type machine struct {
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+	Kernel string `json:"kernel"`
+	Go     string `json:"go"`
+	Server string `json:"server"` // its version
+	Date   string `json:"date"`
+}
 
-func (s sample) String() string {
-	sorted := slices.Sorted(slices.Values(s))
-	return fmt.Sprintf("%.3f (%.3f to %.3f, %d rounds)", sorted[len(sorted)/2], sorted[0], sorted[len(sorted)-1], len(sorted))
+func (m machine) String() string {
+	return fmt.Sprintf("%s, %d cores, Linux %s, %s, server %s, %s", m.CPU, m.Cores, m.Kernel, m.Go, m.Server, m.Date)
+}
+
+// thisMachine describes where the server is measured. What cannot be found out
+// is "unknown".
+func thisMachine(server string) machine {
+	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), Date: time.Now().UTC().Format(time.DateOnly)}
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(info)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			m.CPU = strings.TrimSpace(value)
+		}
+	}
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	version, _ := exec.CommandContext(context.Background(), server, "-version").Output()
+	m.CPU, m.Kernel, m.Server = cmp.Or(m.CPU, "unknown"), cmp.Or(strings.TrimSpace(string(kernel)), "unknown"), cmp.Or(strings.TrimSpace(string(version)), "unknown")
+	return m
 }

@@ -23,16 +23,29 @@ type upstream struct {
 	bytes   atomic.Int64 // of the requests' bodies
 	plan    []byte
 	other   atomic.Pointer[[]byte]
+	paths   paths
 }
 
 // planMark tells a request for a plan from all others.
 var planMark = []byte("You are the planner")
 
+// slower is how much longer the slow model takes.
+const slower = 2 * time.Second
+
 // serveUpstream serves on a free port, which it prints.
 func serveUpstream(ctx context.Context) error {
 	u := &upstream{plan: completion(tenSubtasks())}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/chat/completions", u.complete)
+	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { u.complete(w, r, 0) })
+	mux.HandleFunc("POST /slow/v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { u.complete(w, r, slower) })
+	mux.HandleFunc("GET /path", func(w http.ResponseWriter, r *http.Request) {
+		path, err := u.paths.take(r.URL.Query().Get("key"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		fmt.Fprint(w, int64(path))
+	})
 	mux.HandleFunc("POST /answer", func(_ http.ResponseWriter, r *http.Request) {
 		d, _ := time.ParseDuration(r.URL.Query().Get("after"))
 		size, _ := strconv.Atoi(r.URL.Query().Get("bytes"))
@@ -54,14 +67,16 @@ func serveUpstream(ctx context.Context) error {
 	return nil
 }
 
-func (u *upstream) complete(w http.ResponseWriter, r *http.Request) {
+func (u *upstream) complete(w http.ResponseWriter, r *http.Request, slower time.Duration) {
+	began := time.Now()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err != nil {
 		return
 	}
 	u.calls.Add(1)
 	u.bytes.Add(int64(len(body)))
-	if d := time.Duration(u.latency.Load()); d > 0 {
+	d := time.Duration(u.latency.Load()) + slower
+	if d > 0 {
 		select {
 		case <-time.After(d):
 		case <-r.Context().Done():
@@ -71,6 +86,9 @@ func (u *upstream) complete(w http.ResponseWriter, r *http.Request) {
 	answer := *u.other.Load()
 	if bytes.Contains(body, planMark) {
 		answer = u.plan
+	}
+	if d > 0 { // nobody asks for the paths of calls that take no time
+		u.paths.add(body, began, time.Now())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Write(answer)

@@ -65,19 +65,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // serve serves until ctx ends, and shows the example run meanwhile if asked to.
 func serve(ctx context.Context, c Config, demo bool, stdout io.Writer, log *zap.Logger) error {
-	paceGC()
 	s, err := newServer(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	var shown sync.WaitGroup
+	var beside sync.WaitGroup
+	beside.Go(func() { settle(ctx, s.Ready()) })
 	if demo {
-		shown.Go(func() { showDemo(ctx, s, stdout) })
+		beside.Go(func() { showDemo(ctx, s, stdout) })
 	}
 	err = s.Run(ctx)
 	cancel()
-	shown.Wait()
+	beside.Wait()
 	return err
 }
 

@@ -33,15 +33,22 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // maxPooled is the most bytes of a buffer that is kept for the next answer.
 const maxPooled = 64 << 10
 
+func takeBuffer() *bytes.Buffer {
+	buf, _ := buffers.Get().(*bytes.Buffer)
+	return buf
+}
+
+func giveBuffer(buf *bytes.Buffer) {
+	if buf.Cap() <= maxPooled {
+		buf.Reset()
+		buffers.Put(buf)
+	}
+}
+
 // writeJSON writes a whole answer. Nothing is written when v has no JSON.
 func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) error {
-	buf, _ := buffers.Get().(*bytes.Buffer)
-	defer func() {
-		if buf.Cap() <= maxPooled {
-			buf.Reset()
-			buffers.Put(buf)
-		}
-	}()
+	buf := takeBuffer()
+	defer giveBuffer(buf)
 	if err := encode(buf, v); err != nil {
 		return err
 	}

@@ -100,8 +100,8 @@ type follower struct {
 	stream
 	to      http.ResponseWriter
 	control *http.ResponseController
-	buf     bytes.Buffer
-	known   atomic.Int64 // the last event that there is
+	buf     *bytes.Buffer // what is to be sent; nil where nothing is
+	known   atomic.Int64  // the last event that there is
 }
 
 func (f *follower) follow(ctx context.Context) error {
@@ -135,7 +135,7 @@ func (f *follower) follow(ctx context.Context) error {
 		case d := <-deltas:
 			err = f.delta(d)
 		case <-ping.C:
-			f.buf.WriteString(": ping\n\n")
+			f.buffer().WriteString(": ping\n\n")
 			err = f.flush()
 		case <-f.server.Draining:
 			return nil
@@ -203,9 +203,10 @@ func (f *follower) listen() (deltas chan orchestration.Delta, stop func()) {
 }
 
 func (f *follower) event(e orchestration.Event) error {
-	f.buf.WriteString("id: ")
-	f.buf.WriteString(strconv.FormatInt(e.Seq, 10))
-	f.buf.WriteByte('\n')
+	buf := f.buffer()
+	buf.WriteString("id: ")
+	buf.Write(strconv.AppendInt(buf.AvailableBuffer(), e.Seq, 10))
+	buf.WriteByte('\n')
 	return f.frame(e.Type(), frameOf(e))
 }
 
@@ -218,28 +219,40 @@ func (f *follower) delta(d orchestration.Delta) error {
 
 // frame adds a frame; encode ends its data with the first of two newlines.
 func (f *follower) frame(event string, data any) error {
-	f.buf.WriteString("event: ")
-	f.buf.WriteString(event)
-	f.buf.WriteString("\ndata: ")
-	if err := encode(&f.buf, data); err != nil {
+	buf := f.buffer()
+	buf.WriteString("event: ")
+	buf.WriteString(event)
+	buf.WriteString("\ndata: ")
+	if err := encode(buf, data); err != nil {
 		return err
 	}
-	f.buf.WriteByte('\n')
-	if f.buf.Len() >= maxPooled {
+	buf.WriteByte('\n')
+	if buf.Len() >= maxPooled {
 		return f.flush()
 	}
 	return nil
+}
+
+// buffer returns what frames are written to. A reader has one only while it is
+// written to: most of a thousand wait at any time.
+func (f *follower) buffer() *bytes.Buffer {
+	if f.buf == nil {
+		f.buf = takeBuffer()
+	}
+	return f.buf
 }
 
 // flush hands what was written to the connection, within readWithin.
 func (f *follower) flush() error {
 	// A writer that knows no deadlines has no slow readers either.
 	_ = f.control.SetWriteDeadline(time.Now().Add(readWithin))
-	if f.buf.Len() > 0 {
-		if _, err := f.to.Write(f.buf.Bytes()); err != nil {
+	if f.buf != nil {
+		_, err := f.to.Write(f.buf.Bytes())
+		giveBuffer(f.buf)
+		f.buf = nil
+		if err != nil {
 			return err
 		}
-		f.buf.Reset()
 	}
 	return f.control.Flush()
 }

@@ -39,7 +39,7 @@ func KeptBytes(j Journal) (bytes, runs int) {
 	r := j.(*sqlite).writer.recent
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.bytes, len(r.runs)
+	return r.going.bytes + r.ended.bytes, len(r.runs)
 }
 
 // SetRoom bounds the events in memory to so many bytes, before any are.

@@ -17,15 +17,34 @@ const maxRecent = 8 << 20
 // them here and need not read and decode what was encoded a moment ago. What it
 // has of a run is at any time all that is durable. The facts are shared by all
 // who read them. A run larger than a quarter of the room is not kept, as it would
-// drive out too many others.
+// drive out too many others. Those that have ended share an eighth: who waited
+// for one reads it at once, and what stays of thousands is scattered over several
+// times its own bytes.
 type recent struct {
 	room     int // bytes
 	mu       sync.Mutex
 	runs     map[string]*lists.Element
-	order    lists.List          // of *recentRun, the last one appended to first
-	bytes    int                 // at most room
+	going    recentRuns
+	ended    recentRuns
 	changing map[string]struct{} // runs whose writes are becoming durable
 }
+
+// recentRuns are runs in the order in which they were appended to.
+type recentRuns struct {
+	order lists.List // of *recentRun, the last one first
+	bytes int
+}
+
+func (l *recentRuns) push(run *recentRun) *lists.Element {
+	l.bytes += run.bytes
+	return l.order.PushFront(run)
+}
+
+func (l *recentRuns) remove(at *lists.Element) {
+	l.bytes -= l.order.Remove(at).(*recentRun).bytes
+}
+
+func (l *recentRuns) last() *recentRun { return l.order.Back().Value.(*recentRun) }
 
 type recentRun struct {
 	id     string
@@ -77,16 +96,16 @@ func (r *recent) end(batch []*write, failed error) {
 
 func (r *recent) add(e *entry) {
 	at, known := r.runs[e.row.id]
+	var run *recentRun
 	switch {
 	case known:
-		r.order.MoveToFront(at)
+		run = at.Value.(*recentRun)
+		r.listOf(run).remove(at)
 	case e.After == 0:
-		at = r.order.PushFront(&recentRun{id: e.row.id})
-		r.runs[e.row.id] = at
+		run = &recentRun{id: e.row.id}
 	default:
 		return // its first events are here no more
 	}
-	run := at.Value.(*recentRun)
 	row := e.Row
 	if known { // what is written once, with the run
 		first := &run.row
@@ -94,22 +113,31 @@ func (r *recent) add(e *entry) {
 	}
 	run.row, run.events = row, append(run.events, e.Events...)
 	run.bytes += e.bytes
-	r.bytes += e.bytes
+	r.runs[run.id] = r.listOf(run).push(run)
 	if run.bytes > r.room/4 {
 		r.forget(run.id)
 	}
-	for r.bytes > r.room {
-		r.forget(r.order.Back().Value.(*recentRun).id)
+	for r.ended.bytes > r.room/8 && r.ended.order.Len() > 1 {
+		r.forget(r.ended.last().id)
+	}
+	for r.going.bytes+r.ended.bytes > r.room {
+		r.forget(r.going.last().id)
 	}
 }
 
-func (r *recent) forget(run string) {
-	at, known := r.runs[run]
-	if !known {
-		return
+// listOf returns the list that a run is in, by its row.
+func (r *recent) listOf(run *recentRun) *recentRuns {
+	if run.row.Status.Ended() {
+		return &r.ended
 	}
-	delete(r.runs, run)
-	r.bytes -= r.order.Remove(at).(*recentRun).bytes
+	return &r.going
+}
+
+func (r *recent) forget(run string) {
+	if at, known := r.runs[run]; known {
+		delete(r.runs, run)
+		r.listOf(at.Value.(*recentRun)).remove(at)
+	}
 }
 
 // forgetAll leaves all to the storage.
@@ -117,8 +145,7 @@ func (r *recent) forgetAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.runs)
-	r.order.Init()
-	r.bytes = 0
+	r.going, r.ended = recentRuns{}, recentRuns{}
 }
 
 // latest returns the run's row, if it knows it.

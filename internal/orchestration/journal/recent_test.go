@@ -72,6 +72,39 @@ func TestRecentIsBounded(t *testing.T) {
 	}
 }
 
+// Runs that have ended leave nearly all of the room to those that have not, of
+// which none goes for their sake; the last one to end is there in any case.
+func TestRecentOfEndedRuns(t *testing.T) {
+	const most = 80_000
+	j := open(t, newFile(t))
+	journal.SetRoom(j, most)
+	appendTo := func(run string, status orchestration.Status, bytes int) {
+		t.Helper()
+		c := output(orchestration.Row{ID: run, Tenant: "acme", Status: status, CreatedAt: journaltest.Epoch}, bytes)
+		if err := j.Append(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 4 {
+		appendTo(fmt.Sprint("run_", i), orchestration.StatusRunning, most/4-3000)
+	}
+	for i := range 100 {
+		appendTo(fmt.Sprint("run_of_old_", i), orchestration.StatusSucceeded, 1000)
+	}
+	kept, runs := journal.KeptBytes(j)
+	if ended := kept - most + 4*3000; ended > most/8+4*500 || ended < most/16 {
+		t.Errorf("%d bytes of runs that have ended", ended)
+	}
+	if runs < 4+5 || runs > 4+most/8/1000 {
+		t.Errorf("%d runs in memory", runs)
+	}
+	wantKept(t, j, "run_of_old_99", 1)
+	appendTo("run_long", orchestration.StatusFailed, most/5)
+	wantKept(t, j, "run_long", 1)
+	wantKept(t, j, "run_of_old_99", 0)
+	wantKept(t, j, "run_1", 1)
+}
+
 // While a commit becomes durable the storage alone tells what there is; the
 // watchers are told when it is in memory.
 func TestRecentFollowsCommits(t *testing.T) {

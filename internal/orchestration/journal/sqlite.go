@@ -69,16 +69,18 @@ func openSQLite(ctx context.Context, file string, o Options) (_ Journal, err err
 	return j, nil
 }
 
-// Pages of 8 kB hold most outputs whole, beside their event.
+// Pages of 8 kB hold most outputs whole, beside their event. The caches (negative:
+// in kB) are small, since the system caches the file too.
 var (
 	writeOptions = url.Values{
-		"_pragma":       {"page_size(8192)", "cache_size(-16000)", "journal_size_limit(67108864)"},
+		"_pragma":       {"page_size(8192)", "cache_size(-4000)", "journal_size_limit(67108864)"},
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
 		"_busy_timeout": {"5000"}, // for the time someone looks at the file with another program
 	}
 	readOptions = url.Values{
+		"_pragma":       {"cache_size(-500)"},
 		"mode":          {"ro"},
 		"_query_only":   {"1"},
 		"_busy_timeout": {"5000"},
