@@ -7,6 +7,9 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
+// CommitDelay is how long a transaction waits for others.
+const CommitDelay = commitDelay
+
 // Do has the writer of a SQLite journal call f within its transaction. The
 // error of f fails the transaction.
 func Do(ctx context.Context, j Journal, f func(*sql.Conn) error) error {

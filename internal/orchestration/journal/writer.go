@@ -15,15 +15,12 @@ const (
 	maxBatchBytes = 4 << 20
 )
 
-// When many write at once, waiting a moment for more of them makes fewer and
-// larger transactions, which cost less CPU and reach the disk sooner in the
-// mean; where few write, nobody waits. PostgreSQL's commit_delay and
-// commit_siblings are the same. A crowd fills its transactions without a wait.
-const (
-	siblings    = 4
-	crowd       = 12
-	commitDelay = 2 * time.Millisecond
-)
+// commitDelay is how long a transaction is kept waiting, after one that several
+// writes shared, for as many of them as that had: those who have just written are
+// likely to write again at once. Fewer and larger transactions cost less CPU and
+// flush the disk less often. Where few write, nobody waits. PostgreSQL's
+// commit_delay and commit_siblings are much the same.
+const commitDelay = 2 * time.Millisecond
 
 // A write is one thing to be done in a transaction together with others.
 type write struct {
@@ -48,8 +45,9 @@ type writer struct {
 	owing  chan struct{} // signaled when a delivery has become due
 
 	queueMu sync.Mutex
-	wake    sync.Cond // on queueMu: the queue is not empty any more, or closed
+	wake    sync.Cond // on queueMu: as many as wanted are in the queue, or it is closed
 	queue   []*write
+	wanted  int // how many writes the next transaction waits for
 	closed  bool
 
 	session *session      // of the writer's goroutine; nil: to be connected anew
@@ -77,7 +75,9 @@ func (w *writer) do(ctx context.Context, one *write) error {
 		return errClosed
 	}
 	w.queue = append(w.queue, one)
-	w.wake.Signal()
+	if len(w.queue) >= w.wanted {
+		w.wake.Signal()
+	}
 	w.queueMu.Unlock()
 
 	select {
@@ -125,10 +125,7 @@ func (w *writer) loop() {
 	defer close(w.stopped)
 	var batch []*write
 	for {
-		if siblings <= len(batch) && len(batch) < crowd {
-			time.Sleep(commitDelay)
-		}
-		batch = w.take(batch[:0])
+		batch = w.take(batch)
 		if len(batch) == 0 {
 			break
 		}
@@ -146,13 +143,13 @@ func (w *writer) loop() {
 	}
 }
 
-// take waits for writes and returns the next batch: none when all is done.
+// take waits for writes and returns the next batch, in the place of the last one:
+// none when all is done.
 func (w *writer) take(batch []*write) []*write {
 	w.queueMu.Lock()
 	defer w.queueMu.Unlock()
-	for len(w.queue) == 0 && !w.closed {
-		w.wake.Wait()
-	}
+	w.gather(len(batch))
+	batch = batch[:0]
 	size := 0
 	for _, one := range w.queue {
 		if one.entry != nil {
@@ -165,6 +162,23 @@ func (w *writer) take(batch []*write) []*write {
 	}
 	w.queue = slices.Delete(w.queue, 0, len(batch))
 	return batch
+}
+
+// gather waits for a write, and for a moment until there are as many as there
+// were last. A timer that was stopped too late may cut the next wait short.
+func (w *writer) gather(last int) {
+	w.wanted = max(1, last)
+	if w.wanted > 1 {
+		defer time.AfterFunc(commitDelay, func() {
+			w.queueMu.Lock()
+			defer w.queueMu.Unlock()
+			w.wanted = 1
+			w.wake.Signal()
+		}).Stop()
+	}
+	for len(w.queue) < w.wanted && !w.closed {
+		w.wake.Wait()
+	}
 }
 
 // transact does a batch in one transaction. What was refused is known for sure
