@@ -68,6 +68,9 @@ func (v *Variables) with(local string, output *string) *Variables {
 	return &more
 }
 
+// withOutput returns the variables with an output that is not yet anybody's.
+func (v *Variables) withOutput(output string) *Variables { return v.with("output", &output) }
+
 // A Variable is a subtask, or a local, as expressions see it.
 type Variable struct {
 	ID     string

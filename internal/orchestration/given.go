@@ -108,14 +108,15 @@ func (r *Run) workWith(s *SubtaskState, given []Value) Work {
 	}
 	// In plan order, whatever the order in which it names them: prompts of subtasks
 	// that build on the same outputs then begin alike.
-	shown := slices.SortedFunc(r.shown(s), func(a, b *SubtaskState) int { return cmp.Compare(r.node(a).place, r.node(b).place) })
-	for _, on := range shown {
-		c.Dependencies = append(c.Dependencies, on.result())
-	}
-	if s.Parent != "" {
-		if own := r.contextOf(s); string(own) != string(r.Spec.Context) {
-			c.Context = own
+	needs := slices.Clone(r.node(s).needs)
+	slices.SortFunc(needs, func(a, b *node) int { return cmp.Compare(a.place, b.place) })
+	for _, on := range needs {
+		if !slices.Contains(s.Implied, on.ID) {
+			c.Dependencies = append(c.Dependencies, on.result())
 		}
+	}
+	if t := r.template(s); t != nil && string(t.Context) != string(r.Spec.Context) {
+		c.Context = t.Context
 	}
 	switch s.Kind {
 	case KindPlan:

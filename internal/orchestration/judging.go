@@ -36,6 +36,9 @@ func (d *decision) evaluate(s *SubtaskState, w Worked) {
 
 // expressed checks an output by the expressions of the policy and of its subtask.
 func (r *Run) expressed(s *SubtaskState, output string) []Finding {
+	if s.Check == nil && len(r.Spec.Policy) == 0 {
+		return nil
+	}
 	var findings []Finding
 	var v *Variables
 	check := func(expression string, policy bool) {
@@ -43,7 +46,7 @@ func (r *Run) expressed(s *SubtaskState, output string) []Finding {
 			return
 		}
 		if v == nil {
-			v = r.variables(s).with("output", &output)
+			v = r.variables(s).withOutput(output)
 		}
 		f := Finding{Check: "expr", Policy: policy}
 		value, failure := r.eval("check.expr", expression, v)

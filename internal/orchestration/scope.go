@@ -104,14 +104,21 @@ func (r *Run) variables(s *SubtaskState) *Variables {
 	return v
 }
 
-// contextOf returns the context that a subtask sees: that of the innermost
-// template that it is a part of.
-func (r *Run) contextOf(s *SubtaskState) json.RawMessage {
+// template returns the innermost template that a subtask is a part of, nil if it is
+// of none.
+func (r *Run) template(s *SubtaskState) *SubtaskState {
 	for s.Parent != "" {
-		s = r.Subtask(s.Parent)
-		if s.Kind == KindWorkflow {
-			return s.Context
+		if s = r.Subtask(s.Parent); s.Kind == KindWorkflow {
+			return s
 		}
+	}
+	return nil
+}
+
+// contextOf returns the context that a subtask sees.
+func (r *Run) contextOf(s *SubtaskState) json.RawMessage {
+	if t := r.template(s); t != nil {
+		return t.Context
 	}
 	return r.Spec.Context
 }

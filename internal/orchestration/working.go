@@ -188,7 +188,7 @@ func (d *decision) judge(f *Failure, output string, silent bool) *Failure {
 func (d *decision) succeeded(s *SubtaskState, output string, f *SubtaskSucceeded) {
 	f.Output = output
 	if s.Gives != "" && !f.Cached {
-		value, failure := d.run.eval("output", s.Gives, d.run.variables(s).with("output", &output))
+		value, failure := d.run.eval("output", s.Gives, d.run.variables(s).withOutput(output))
 		if failure != nil {
 			if s.Kind == KindTool {
 				failure.Code = CodeToolFailed // it was called, so there may be something to undo
