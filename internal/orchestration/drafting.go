@@ -26,7 +26,9 @@ func (d *decision) drafted(in Drafted) {
 			d.emitFor(s.ID, 0, &PlanSubtaskAdded{Subtask: s})
 		}
 	}
-	d.advance()
+	if len(d.events) > 0 {
+		d.advance()
+	}
 }
 
 // drafts reports whether subtasks are taken from that attempt at a plan while it is

@@ -27,6 +27,11 @@ type world struct {
 	canceled bool
 	stopping bool
 
+	writing map[int]Plan // what planners write, by attempt
+	answer  Planned      // the last one that was said
+	given   []string     // what its planner was told of
+	created bool         // there is a plan
+
 	known map[string]*known // subtasks by id, as the events tell of them
 	total int               // of the plan, with what it expanded to
 }
@@ -48,7 +53,7 @@ func TestInvariants(t *testing.T) {
 }
 
 func newWorld(t *rapid.T) *world {
-	return &world{t: t, run: New(storyFuncs()), now: epoch, known: map[string]*known{}}
+	return &world{t: t, run: New(storyFuncs()), now: epoch, writing: map[int]Plan{}, known: map[string]*known{}}
 }
 
 // next says something to the run.
@@ -70,13 +75,15 @@ func (w *world) next() {
 		w.stop()
 	case choice >= 51:
 		w.decide()
+	case choice >= 44:
+		w.draft()
 	default:
-		w.answer()
+		w.hearOne()
 	}
 }
 
-// answer answers one of the awaited commands or, where none is, has people decide.
-func (w *world) answer() {
+// hearOne answers one of the awaited commands or, where none is, has people decide.
+func (w *world) hearOne() {
 	if len(w.awaited) == 0 {
 		w.decide()
 		return
@@ -191,6 +198,9 @@ func (w *world) say(said Said) []Event {
 func (w *world) step(said Said) ([]Event, []Command, error) {
 	random := rapid.Float64Range(0, 0.999).Draw(w.t, "random")
 	before := w.run.Seq
+	if p, ok := said.(Planned); ok {
+		w.answer = p
+	}
 	if _, starts := said.(Start); !starts {
 		w.t.Logf("> %T %.300s", said, fmt.Sprintf("%+v", said))
 	}

@@ -17,7 +17,7 @@ func (w *world) outcome(c Command) Said {
 		if failure != nil {
 			return p
 		}
-		p.Plan, p.Answer = w.planned(c.Revision), "an answer"
+		p.Plan, p.Answer = w.writes(c), "an answer"
 		if c.CacheKey != "" && oneIn(w.t, 3, "cached") {
 			p.Cached, p.Calls = true, nil
 		}
@@ -129,13 +129,78 @@ func (w *world) part(c Work, o *Worked) {
 func (w *world) plain(most int) Plan {
 	var p Plan
 	for i := range rapid.IntRange(1, most).Draw(w.t, "planned subtasks") {
-		s := Subtask{ID: "s" + string(rune('0'+i)), Description: "do it", Type: rapid.SampledFrom([]string{"", "lawyer", "poet"}).Draw(w.t, "type")}
+		s := Subtask{ID: "s" + string(rune('0'+i)), Description: "do it", Type: rapid.SampledFrom([]string{"", "lawyer", "poet", "clerk"}).Draw(w.t, "type")}
 		for _, on := range p.Subtasks {
 			if oneIn(w.t, 4, "planned dependency") {
 				s.DependsOn = append(s.DependsOn, on.ID)
 			}
 		}
 		p.Subtasks = append(p.Subtasks, s)
+	}
+	return p
+}
+
+// draft has a planner write on, if there is one.
+func (w *world) draft() {
+	for _, a := range w.awaited {
+		if c, ok := a.(MakePlan); ok && c.Revision == nil {
+			p := w.writes(c)
+			n := rapid.IntRange(1, len(p.Subtasks)).Draw(w.t, "drafts")
+			if taken := w.say(Drafted{Attempt: c.Attempt, Subtasks: p.Subtasks[:n]}); len(taken) > 0 && (w.run.Spec.ReviewPlan || w.run.Ending != nil) {
+				w.t.Fatalf("a draft gave %v", taken)
+			}
+			return
+		}
+	}
+	w.hearOne()
+}
+
+// writes returns what a planner writes: the same as before, unless it contradicts
+// itself.
+func (w *world) writes(c MakePlan) Plan {
+	if c.Revision != nil {
+		return w.planned(c.Revision)
+	}
+	p, begun := w.writing[c.Attempt]
+	if !begun || oneIn(w.t, 8, "contradicts itself") {
+		p = w.plain(6)
+		for i := range c.Given { // some of it is named once more, and some depends on it
+			for j := range p.Subtasks {
+				if p.Subtasks[j].ID != c.Given[i].ID {
+					continue
+				}
+				if rapid.Bool().Draw(w.t, "repeated") {
+					p.Subtasks[j] = c.Given[i]
+				} else {
+					p = renamedIn(p, j)
+				}
+			}
+			if last := len(p.Subtasks) - 1; oneIn(w.t, 3, "depends on what is given") && p.Subtasks[last].ID != c.Given[i].ID {
+				if s := &p.Subtasks[last]; !slices.Contains(s.DependsOn, c.Given[i].ID) {
+					s.DependsOn = append(slices.Clone(s.DependsOn), c.Given[i].ID)
+				}
+			}
+		}
+		w.writing[c.Attempt] = p
+	}
+	p.Subtasks = slices.Clone(p.Subtasks)
+	return p
+}
+
+// renamedIn gives a subtask of a plan an id that is not given.
+func renamedIn(p Plan, at int) Plan {
+	was, name := p.Subtasks[at].ID, "r"+p.Subtasks[at].ID
+	for i := range p.Subtasks {
+		s := &p.Subtasks[i]
+		if i == at {
+			s.ID = name
+		}
+		s.DependsOn = mapped(s.DependsOn, func(id string) string {
+			if id == was {
+				return name
+			}
+			return id
+		})
 	}
 	return p
 }
