@@ -3,7 +3,90 @@ package orchestration
 import (
 	"cmp"
 	"slices"
+
+	"pgregory.net/rapid"
 )
+
+// draft has a planner write on, if there is one.
+func (w *world) draft() {
+	for _, a := range w.awaited {
+		if c, ok := a.(MakePlan); ok && c.Revision == nil {
+			p := w.writes(c)
+			n := rapid.IntRange(1, len(p.Subtasks)).Draw(w.t, "drafts")
+			if last := &p.Subtasks[n-1]; oneIn(w.t, 6, "unsound") {
+				last.DependsOn = append(slices.Clone(last.DependsOn), rapid.SampledFrom([]string{"nobody", "s5", last.ID}).Draw(w.t, "on"))
+			}
+			if taken := w.say(Drafted{Attempt: c.Attempt, Subtasks: p.Subtasks[:n]}); len(taken) > 0 && w.run.Spec.ReviewPlan {
+				w.t.Fatalf("a draft gave %v", taken)
+			}
+			return
+		}
+	}
+	w.hearOne()
+}
+
+// writes returns what a planner writes: the same as before, unless it contradicts
+// itself.
+func (w *world) writes(c MakePlan) Plan {
+	if c.Revision != nil {
+		return w.planned(c.Revision)
+	}
+	p, begun := w.writing[c.Attempt]
+	if !begun {
+		if p = w.writing[c.Attempt-1]; c.Repair == nil || p.Subtasks == nil {
+			p = w.rest(c.Given)
+		}
+	}
+	p.Subtasks = slices.Clone(p.Subtasks)
+	if oneIn(w.t, 5, "contradicts itself") {
+		s := &p.Subtasks[rapid.IntRange(0, len(p.Subtasks)-1).Draw(w.t, "in")]
+		s.Description += ", otherwise"
+	}
+	w.writing[c.Attempt] = p
+	return p
+}
+
+// rest draws a plan, or the rest of one: some of what is given is named once more,
+// and some depends on it.
+func (w *world) rest(given []Subtask) Plan {
+	p := w.plain(6)
+	for _, g := range given {
+		for i := range p.Subtasks {
+			if p.Subtasks[i].ID != g.ID {
+				continue
+			}
+			if rapid.Bool().Draw(w.t, "repeated") {
+				p.Subtasks[i] = g
+			} else {
+				p = renamedIn(p, i)
+			}
+		}
+	}
+	for _, g := range given {
+		if s := &p.Subtasks[len(p.Subtasks)-1]; s.ID != g.ID && !slices.Contains(s.DependsOn, g.ID) && oneIn(w.t, 3, "depends on what is given") {
+			s.DependsOn = append(slices.Clone(s.DependsOn), g.ID)
+		}
+	}
+	return p
+}
+
+// renamedIn gives a subtask of a plan an id that is not given.
+func renamedIn(p Plan, at int) Plan {
+	was := p.Subtasks[at].ID
+	for i := range p.Subtasks {
+		s := &p.Subtasks[i]
+		if i == at {
+			s.ID = "r" + was
+		}
+		s.DependsOn = mapped(s.DependsOn, func(id string) string {
+			if id == was {
+				return "r" + was
+			}
+			return id
+		})
+	}
+	return p
+}
 
 // adopted holds a plan against its drafts and, where a planner made it, against what
 // that said.
