@@ -102,7 +102,11 @@ func (d *decision) next() bool {
 	if drafted && !r.early(s) { // it comes again with the schedule of the whole plan
 		return true
 	}
-	if limit := r.unaffordable(r.reserve(s)); limit != "" && s.calls() {
+	reserved := r.reserve(s)
+	if drafted {
+		reserved = r.besidePlanner(reserved)
+	}
+	if limit := r.unaffordable(reserved); limit != "" && s.calls() {
 		if r.Calling > 0 || drafted { // what is held back may yet do
 			r.schedule().wait(s.node)
 			return false

@@ -119,6 +119,17 @@ func (r *Run) planReserve() *Reserve {
 	return r.worst(r.plannerModel(), prompt, r.answerTokens(r.plannerModel()))
 }
 
+// besidePlanner adds to a draft's worst case that of another question to the planner,
+// so that no draft costs the run its plan.
+func (r *Run) besidePlanner(draft *Reserve) *Reserve {
+	if draft == nil {
+		return nil
+	}
+	both := r.planReserve()
+	both.add(draft)
+	return both
+}
+
 // planReserved returns what the planner's next attempt may spend, and the limit that
 // has no room for it, "" if none. A call that is made again has what it had, and more
 // for what it is given now, if that is affordable.
