@@ -9,20 +9,23 @@ import (
 
 // draft has a planner write on, if there is one.
 func (w *world) draft() {
-	for _, a := range w.awaited {
-		if c, ok := a.(MakePlan); ok && c.Revision == nil {
-			p := w.writes(c)
-			n := rapid.IntRange(1, len(p.Subtasks)).Draw(w.t, "drafts")
-			if last := &p.Subtasks[n-1]; oneIn(w.t, 6, "unsound") {
-				last.DependsOn = append(slices.Clone(last.DependsOn), rapid.SampledFrom([]string{"nobody", "s5", last.ID}).Draw(w.t, "on"))
-			}
-			if taken := w.say(Drafted{Attempt: c.Attempt, Subtasks: p.Subtasks[:n]}); len(taken) > 0 && w.run.Spec.ReviewPlan {
-				w.t.Fatalf("a draft gave %v", taken)
-			}
-			return
-		}
+	at := slices.IndexFunc(w.awaited, func(c Command) bool {
+		plan, ok := c.(MakePlan)
+		return ok && plan.Revision == nil
+	})
+	if at < 0 {
+		w.hearOne()
+		return
 	}
-	w.hearOne()
+	c := w.awaited[at].(MakePlan)
+	p := w.writes(c)
+	n := rapid.IntRange(1, len(p.Subtasks)).Draw(w.t, "drafts")
+	if last := &p.Subtasks[n-1]; oneIn(w.t, 6, "unsound") {
+		last.DependsOn = append(slices.Clone(last.DependsOn), rapid.SampledFrom([]string{"nobody", "s5", last.ID}).Draw(w.t, "on"))
+	}
+	if taken := w.say(Drafted{Attempt: c.Attempt, Subtasks: p.Subtasks[:n]}); len(taken) > 0 && w.run.Spec.ReviewPlan {
+		w.t.Fatalf("a draft gave %v", taken)
+	}
 }
 
 // writes returns what a planner writes: the same as before, unless it contradicts

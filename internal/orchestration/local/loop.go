@@ -22,8 +22,8 @@ type loop struct {
 	driver  *Driver
 	inbox   chan heard
 	drafts  chan orchestration.Drafted // the latest of a plan that is being written, which holds all before it
-	ended   chan struct{} // closed when the loop takes no more inputs
-	cleared chan struct{} // closed when the run has got on since it was taken up
+	ended   chan struct{}              // closed when the loop takes no more inputs
+	cleared chan struct{}              // closed when the run has got on since it was taken up
 
 	performing sync.WaitGroup
 	calls      map[string]context.CancelFunc // in flight, by the command's key
