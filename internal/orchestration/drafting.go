@@ -82,6 +82,21 @@ func (r *Run) givenTo(repair bool) []string {
 	return given
 }
 
+// getsOn reports whether an answer that was cut off at the model's limit gave some of
+// the plan: then asking for the rest helps, and asking for all of it again would not.
+func (r *Run) getsOn(f *Failure) bool {
+	p := &r.Planning
+	return p.Version == 0 && f.Code == CodeTruncated && !p.Repairing && len(r.Subtasks) > len(p.Given)
+}
+
+// planOn has the planner asked for the rest of its plan at once.
+func (d *decision) planOn(p Planned) {
+	d.emit(p.Attempt, &PlanInvalid{Failure: *p.Failure, RetryAt: &d.now, Calls: p.Calls})
+	if !d.stopping {
+		d.startPlanning()
+	}
+}
+
 // joined puts the rest of a plan behind what the planner was given. It may have named
 // that once more.
 func (r *Run) joined(p Plan) Plan {

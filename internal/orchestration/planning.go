@@ -54,6 +54,8 @@ func (d *decision) planned(p Planned) {
 		d.advance()
 	case p.Failure != nil && !unusable(p.Failure):
 		d.planningFailed(p)
+	case p.Failure != nil && d.run.getsOn(p.Failure):
+		d.planOn(p)
 	case planning.Version > 0:
 		d.revised(p)
 	default:
