@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,9 @@ func TestARunSpendsNoMoreThanItMay(t *testing.T) {
 			}
 		}
 		u := run.Usage
-		if u.LLMCalls != n || u.PromptTokens+u.CompletionTokens != used || math.Abs(u.CostUSD-cost) > 1e-9 {
+		// Of a call that is aborted, as its subtask is dropped, nobody is told what it used.
+		aborted := slices.ContainsFunc(r.models.simulator.Requests(), func(call simulator.Record) bool { return !call.Answered })
+		if u.LLMCalls != n || !aborted && (u.PromptTokens+u.CompletionTokens != used || math.Abs(u.CostUSD-cost) > 1e-9) {
 			t.Errorf("%s: the run tells of %+v, the models of %v", asked, u, spent)
 		}
 		if n < 2 || run.Reason == nil || (run.Status == "succeeded") != (run.Result.FinalOutput != nil) {

@@ -53,14 +53,16 @@ func dataOf(fact orchestration.Fact) any {
 		return RunCanceled{Reason: f.Reason}
 	case *orchestration.PlanStarted:
 		return PlanStarted{
-			Model: f.Model, Repair: f.Repair, Reason: f.Reason, Repeats: f.Repeats, Fallback: f.Fallback, Reserved: f.Reserved,
+			Model: f.Model, Repair: f.Repair, Reason: f.Reason, Repeats: f.Repeats, Given: f.Given, Fallback: f.Fallback, Reserved: f.Reserved,
 		}
 	case *orchestration.PlanSubtaskAdded:
 		return PlanSubtaskAdded{Subtask: planned(f.Subtask)}
 	case *orchestration.PlanInvalid:
 		return PlanInvalid{Error: *failure(&f.Failure), Problems: list(f.Problems), RetryAt: f.RetryAt, Fallback: f.Fallback, Calls: list(f.Calls)}
 	case *orchestration.PlanCreated:
-		return PlanCreated{Version: f.Version, Source: f.Source, Analysis: f.Analysis, Subtasks: list(f.Subtasks), Calls: list(f.Calls)}
+		return PlanCreated{
+			Version: f.Version, Source: f.Source, Analysis: f.Analysis, Subtasks: list(f.Subtasks), Dropped: f.Dropped, Calls: list(f.Calls),
+		}
 	case *orchestration.PlanReplaced:
 		return PlanReplaced{
 			Version: f.Version, Reason: f.Reason, Analysis: f.Analysis, Subtasks: list(f.Subtasks),

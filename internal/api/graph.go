@@ -30,9 +30,6 @@ func (s *server) GetGraph(ctx context.Context, request GetGraphRequestObject) (G
 
 func (h *history) graph() Graph {
 	g := Graph{Subtasks: []GraphSubtask{}, Edges: []GraphEdge{}}
-	if h.run.Planning.Version == 0 {
-		return g
-	}
 	for _, s := range h.run.Subtasks {
 		if s.Dropped > 0 {
 			continue

@@ -530,6 +530,7 @@ type Parameter struct {
 
 // Plan defines model for Plan.
 type Plan struct {
+	// Version 0 while the planner writes it. The subtasks are then those that are certain, some of which may be at work already.
 	Version int `json:"version"`
 
 	// Source Who made the plan. `workflow` is that of a template, `fork` that of the run that was forked, `fallback` the task itself
@@ -543,11 +544,12 @@ type Plan struct {
 	// Versions Every version that the plan has had, in order.
 	Versions []PlanVersion `json:"versions"`
 
-	// Dropped Subtasks of earlier versions that are no part of this one.
+	// Dropped Subtasks of earlier versions, or added while this one was written, that are no part of it.
 	Dropped []Subtask `json:"dropped"`
 }
 
-// PlanCreated The subtasks added before it are all of it. With a `subtask_id`, it is the plan that this subtask was for.
+// PlanCreated The subtasks added before it are all of it, but for those that it drops. With a `subtask_id`, it is the plan that this
+// subtask was for.
 type PlanCreated struct {
 	Version int `json:"version"`
 
@@ -561,6 +563,9 @@ type PlanCreated struct {
 
 	// Calls The requests to models that it took. They hold no text.
 	Calls Calls `json:"calls"`
+
+	// Dropped Ids of subtasks that were added while it was written, and that it does not have as they were.
+	Dropped []string `json:"dropped,omitempty"`
 }
 
 // PlanDecided defines model for PlanDecided.
@@ -628,8 +633,11 @@ type PlanSource = orchestration.PlanSource
 // PlanStarted The planner is being asked.
 type PlanStarted struct {
 	// Fallback The fallback model is being asked.
-	Fallback bool   `json:"fallback,omitempty"`
-	Model    string `json:"model"`
+	Fallback bool `json:"fallback,omitempty"`
+
+	// Given Ids of subtasks of answers that broke off. The planner is told of them, and asked for the rest.
+	Given []string `json:"given,omitempty"`
+	Model string   `json:"model"`
 
 	// Reason Why a run took the course that it took.
 	Reason *Reason `json:"reason,omitempty"`
@@ -637,14 +645,15 @@ type PlanStarted struct {
 	// Repair It is told what was wrong with its answer.
 	Repair bool `json:"repair"`
 
-	// Repeats The attempt whose call was lost and is made again, under the same key.
+	// Repeats The attempt whose call was lost and is made again, under the same key if it asks the same.
 	Repeats int `json:"repeats,omitempty"`
 
 	// Reserved What an attempt holds back of the run's budget, at most, while it runs.
 	Reserved *Reserve `json:"reserved,omitempty"`
 }
 
-// PlanSubtaskAdded defines model for PlanSubtaskAdded.
+// PlanSubtaskAdded A subtask of the plan that `plan.created` or `plan.replaced` completes. The planner may still be writing the plan; until
+// it is there, subtasks start whose workers have no tools, or only such as change nothing.
 type PlanSubtaskAdded struct {
 	// Subtask A subtask as it was planned. What it does not say is missing, the first few keys apart.
 	Subtask PlannedSubtask `json:"subtask"`
@@ -775,7 +784,7 @@ type Run struct {
 	// ForkedFrom The run that it was forked from.
 	ForkedFrom *string `json:"forked_from"`
 
-	// Plan Null until there is one.
+	// Plan Null until there is one, or the first subtask of one that is being written.
 	Plan *Plan `json:"plan"`
 
 	// Result Of every ended run, whatever its end, with what exists.

@@ -100,7 +100,7 @@ func (h *history) view() *Run {
 	if r.Spec.Fork != nil {
 		v.ForkedFrom = &r.Spec.Fork.Run
 	}
-	if r.Planning.Version > 0 {
+	if len(r.Subtasks) > 0 { // of a plan, or of one that is still being written
 		v.Plan = h.plan()
 	}
 	if r.Done() {

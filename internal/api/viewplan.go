@@ -10,7 +10,7 @@ import (
 func (h *history) plan() *Plan {
 	p := h.run.Planning
 	plan := &Plan{
-		Version: p.Version, Source: p.Source, Analysis: p.Analysis, Subtasks: make([]Subtask, 0, len(h.run.Subtasks)),
+		Version: p.Version, Source: cmp.Or(p.Source, orchestration.PlanOfPlanner), Analysis: p.Analysis, Subtasks: make([]Subtask, 0, len(h.run.Subtasks)),
 		Versions: make([]PlanVersion, len(p.Versions)), Dropped: []Subtask{},
 	}
 	for i, v := range p.Versions {

@@ -62,8 +62,6 @@ func (d *decision) advance() {
 	case r.Ending != nil:
 		d.end()
 		return
-	case r.Planning.Version == 0:
-		return
 	}
 	for r.mayStart() { // it may do so no more after any of them
 		if !d.next() {
@@ -71,6 +69,7 @@ func (d *decision) advance() {
 		}
 	}
 	switch {
+	case r.Planning.Version == 0: // there may be more to come
 	case !r.mayStart():
 		d.rest() // what runs goes on, and nothing new starts
 	case r.schedule().open == 0:
@@ -80,7 +79,7 @@ func (d *decision) advance() {
 	}
 }
 
-// mayStart reports whether the plan is in force and to be carried out.
+// mayStart reports whether the plan, or what there is of it, is to be carried out.
 func (r *Run) mayStart() bool {
 	return !r.Done() && r.Ending == nil && !r.replanning() && r.Planning.Waiting == nil
 }
@@ -99,8 +98,16 @@ func (d *decision) next() bool {
 	if s == nil {
 		return false
 	}
-	if limit := r.unaffordable(r.reserve(s)); limit != "" && s.calls() {
-		if r.Calling > 0 { // what those hold back may yet do
+	drafted := r.Planning.Version == 0
+	if drafted && !r.early(s) { // it comes again with the schedule of the whole plan
+		return true
+	}
+	reserved := r.reserve(s)
+	if drafted {
+		reserved = r.besidePlanner(reserved)
+	}
+	if limit := r.unaffordable(reserved); limit != "" && s.calls() {
+		if r.Calling > 0 || drafted { // what is held back may yet do
 			r.schedule().wait(s.node)
 			return false
 		}

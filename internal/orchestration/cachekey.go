@@ -141,9 +141,9 @@ func (r *Run) keyedPlan() keyedPlan {
 }
 
 // planKey returns the key of the planner's next attempt. Revisions of a plan are
-// not cached.
-func (r *Run) planKey(revise *Reason) string {
-	if r.Spec.Cache == 0 || !r.caches() || revise != nil || r.Planning.Version > 0 {
+// not cached, nor is the rest of one that is given in part.
+func (r *Run) planKey(revise *Reason, given []string) string {
+	if r.Spec.Cache == 0 || !r.caches() || revise != nil || r.Planning.Version > 0 || len(given) > 0 {
 		return ""
 	}
 	of := r.keyedPlan()

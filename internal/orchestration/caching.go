@@ -68,7 +68,7 @@ func (r *Run) ttl(s *SubtaskState) time.Duration {
 	case s.Kind == KindTool && !r.readOnly(s.Tool.Name):
 		return 0
 	case s.Kind == KindWorker:
-		if by, _ := r.performer(s); slices.ContainsFunc(by.Tools, func(name string) bool { return !r.readOnly(name) }) {
+		if by, _ := r.performer(s); !r.changesNothing(by) {
 			return 0
 		}
 	}

@@ -22,6 +22,8 @@ type MakePlan struct {
 	Call    int     // the attempt that the call is known by; 0: this one
 	Model   string  // to ask; empty: the planner's
 	Repair  *Repair // set when an answer could not be used
+	// Given are subtasks of answers that broke off. They stand, and the rest is asked for.
+	Given []Subtask
 	// Revision is set when there is a plan, and it is to be revised.
 	Revision *Revision
 	Reserved *Reserve // the most that it may spend; nil: any amount
@@ -192,6 +194,10 @@ type Performance struct {
 	// called from one goroutine at a time, and not after the performance has
 	// ended. Nil: nobody listens.
 	Deltas func(Delta)
+	// Drafted is told the subtasks of a run's first plan while it is being written,
+	// each time all that are certain by then. It must not change them, does not block,
+	// and is called as Deltas is. Nil: nobody listens.
+	Drafted func([]Subtask)
 }
 
 // A Delta is a piece of an output that is being written. It is no event: it is

@@ -97,6 +97,9 @@ func (r *Run) makePlan() MakePlan {
 	if p.Repairing {
 		c.Repair = &Repair{Answer: p.Answer, Problems: p.Problems}
 	}
+	for _, id := range p.Given {
+		c.Given = append(c.Given, r.Subtask(id).Subtask)
+	}
 	if p.Version > 0 {
 		c.Revision = r.revision()
 	}

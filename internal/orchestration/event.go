@@ -89,14 +89,18 @@ type (
 	PlanStarted struct {
 		Model   string `json:"model"`
 		Repair  bool   `json:"repair,omitempty"`
-		Repeats int    `json:"repeats,omitempty"` // the attempt whose call was lost: it is made again under its key
+		Repeats int    `json:"repeats,omitempty"` // the attempt whose call was lost: it is made again, under its key if it asks the same
+		// Given are the ids of subtasks of answers that broke off, which the planner is
+		// told of. With more of them than the last attempt had, it asks something else.
+		Given []string `json:"given,omitempty"`
 		// Reason is set where a replan begins: what it is for.
 		Reason   *Reason  `json:"reason,omitempty"`
 		Fallback bool     `json:"fallback,omitempty"`
 		CacheKey string   `json:"cache_key,omitempty"` // under which a plan may be found, and is kept
 		Reserved *Reserve `json:"reserved,omitempty"`
 	}
-	// PlanSubtaskAdded brings a subtask's body.
+	// PlanSubtaskAdded brings a subtask's body. What is added before there is a plan is a
+	// draft: a part of a planner's answer that is still being written.
 	PlanSubtaskAdded struct {
 		Subtask Subtask `json:"subtask"`
 	}
@@ -112,14 +116,15 @@ type (
 	}
 	// PlanRepaired says that the planner mended its plan.
 	PlanRepaired struct{}
-	// PlanCreated completes a plan: the subtasks added before it are all of it. One
-	// about a subtask tells of the part of the plan that a planner made there.
+	// PlanCreated completes a plan: the subtasks added before it are all of it, but for
+	// those drafts that it drops. One about a subtask tells of the part of the plan that a planner made there.
 	PlanCreated struct {
 		Version  int        `json:"version"`
 		Cached   bool       `json:"cached,omitempty"` // it was found in the cache
 		Source   PlanSource `json:"source"`
 		Analysis string     `json:"analysis,omitempty"`
-		Subtasks []string   `json:"subtasks"` // ids in plan order
+		Subtasks []string   `json:"subtasks"`          // ids in plan order
+		Dropped  []string   `json:"dropped,omitempty"` // drafts that it does not have, or has otherwise
 		Calls    []Call     `json:"calls,omitempty"`
 	}
 	// PlanReplaced puts a revised plan in the place of the one before it. What of

@@ -114,28 +114,33 @@ func (r *Run) foldPlan(e Event) {
 			p.Replans++
 			p.ReplannedAt, p.Reason, p.Problems, p.Answer, p.Tries = e.Time, f.Reason, nil, Text{}, Tries{}
 		}
-		p.Status, p.Attempt, p.RetryAt, p.Repairing = StatusRunning, e.Attempt, zeroTime, f.Repair
-		p.Asked, p.CacheKey = len(p.Wanted), f.CacheKey
-		for _, s := range r.Subtasks {
-			s.Told = s.lost()
+		p.Status, p.Attempt, p.RetryAt, p.Repairing, p.CacheKey = StatusRunning, e.Attempt, zeroTime, f.Repair, f.CacheKey
+		if p.Version > 0 { // otherwise it is told of no failure
+			p.Asked = len(p.Wanted)
+			for _, s := range r.Subtasks {
+				s.Told = s.lost()
+			}
 		}
-		r.begun(&p.Tries, e.Attempt, f.Repeats, f.Reserved)
+		repeats := f.Repeats
+		if len(f.Given) > len(p.Given) {
+			repeats = 0 // it asks something else
+		}
+		p.Given = f.Given
+		r.begun(&p.Tries, e.Attempt, repeats, f.Reserved)
 	case *PlanInvalid:
 		r.foldPlanInvalid(e.Seq, f)
 	case *PlanSubtaskAdded:
 		r.addSubtask(f.Subtask)
 	case *PlanCreated:
+		r.dropped(f.Dropped, f.Version)
+		p.Wanted = slices.DeleteFunc(p.Wanted, func(id string) bool { return r.Subtask(id).Dropped > 0 })
+		r.inOrder(f.Subtasks)
 		r.adopted(PlanVersion{f.Version, f.Source, nil, f.Analysis, f.Subtasks, e.Time})
 	case *PlanReplaced:
-		for _, id := range f.Dropped {
-			s := r.Subtask(id)
-			s.Dropped = f.Version
-			r.Progress.count(s.Status, -1) // of a composite one, a part may have ended
-		}
+		r.dropped(f.Dropped, f.Version)
 		for _, id := range f.Looked {
 			r.Subtask(id).Kept = true
 		}
-		r.Progress.Total -= len(f.Dropped)
 		for _, s := range r.Subtasks {
 			s.Superseded = s.Superseded || s.Told
 		}
@@ -168,6 +173,31 @@ func (r *Run) foldPlanInvalid(seq int64, f *PlanInvalid) {
 	}
 }
 
+// dropped notes which subtasks a version of the plan leaves out.
+func (r *Run) dropped(ids []string, version int) {
+	for _, id := range ids {
+		s := r.Subtask(id)
+		s.Dropped = version
+		r.Progress.count(s.Status, -1) // of a composite one, a part may have ended
+	}
+	r.Progress.Total -= len(ids)
+}
+
+// inOrder puts the subtasks into the order of their plan, and what is no part of it
+// behind them: drafts may have come in another one.
+func (r *Run) inOrder(ids []string) {
+	for i, id := range ids {
+		if at := r.index[id]; at != i {
+			s := r.Subtasks[at]
+			copy(r.Subtasks[i+1:], r.Subtasks[i:at])
+			r.Subtasks[i] = s
+			for j := i; j <= at; j++ {
+				r.index[r.Subtasks[j].ID] = j
+			}
+		}
+	}
+}
+
 // adopted makes a version of the plan the one in force.
 func (r *Run) adopted(v PlanVersion) {
 	p := &r.Planning
@@ -178,6 +208,7 @@ func (r *Run) adopted(v PlanVersion) {
 		p.Fault = firstOf(p.Problems)
 	}
 	p.answered()
+	p.Given = nil
 	r.scheduled = nil
 }
 

@@ -20,7 +20,11 @@ func (r *Run) addSubtask(s Subtask) {
 	if parent := r.Subtask(s.Parent); parent != nil {
 		parent.Rounds = max(parent.Rounds, s.Round)
 	}
-	if r.scheduled != nil {
+	switch {
+	case r.scheduled == nil:
+	case r.Planning.Version == 0:
+		r.scheduled = nil // what is drafted later may make the paths of earlier ones longer
+	default:
 		r.scheduled.added = append(r.scheduled.added, state)
 	}
 }

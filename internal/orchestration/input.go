@@ -16,7 +16,7 @@ type Input struct {
 	Stopping bool
 }
 
-// Said is the substance of an input: [Start], [Begin], [Resume], [Planned],
+// Said is the substance of an input: [Start], [Begin], [Resume], [Drafted], [Planned],
 // [Worked], [Synthesized], [Due], [Cancel] or [Broken].
 type Said interface{ said() }
 
@@ -34,6 +34,14 @@ type Begin struct{}
 // Resume says that another process has taken the run up from its journal: the
 // calls that were in flight are lost.
 type Resume struct{}
+
+// Drafted brings the subtasks of a plan that is still being written, as far as they
+// are certain: those that came before too, so that one that is lost is made up for by
+// the next.
+type Drafted struct {
+	Attempt  int
+	Subtasks []Subtask // the first ones of the answer, not yet checked
+}
 
 // Planned is the outcome of a [MakePlan].
 type Planned struct {
@@ -112,6 +120,7 @@ func (Broken) said()        {}
 func (Start) said()         {}
 func (Begin) said()         {}
 func (Resume) said()        {}
+func (Drafted) said()       {}
 func (Planned) said()       {}
 func (Worked) said()        {}
 func (Compensated) said()   {}

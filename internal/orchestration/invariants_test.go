@@ -27,28 +27,45 @@ type world struct {
 	canceled bool
 	stopping bool
 
+	writing map[int]Plan // what planners write, by attempt
+	answer  Planned      // the last one that was said
+	given   []string     // what its planner was told of
+	created bool         // there is a plan
+
 	known map[string]*known // subtasks by id, as the events tell of them
 	total int               // of the plan, with what it expanded to
 }
 
 func TestInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { newWorld(t).play(drawSpec(t)) })
+}
+
+// TestInvariantsOfDrafts has every run be planned, by planners whose subtasks depend
+// on each other.
+func TestInvariantsOfDrafts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t)
-		w.say(Start{ID: "run_1", Spec: drawSpec(t)})
-		for inputs := 0; !w.run.Done(); inputs++ {
-			if inputs > 5000 {
-				t.Fatal("the run does not end")
-			}
-			w.next()
-		}
-		w.again()
-		w.ended()
-		w.forked()
+		spec := drawSpec(t)
+		spec.Plan, spec.Fork = nil, nil
+		newWorld(t).play(spec)
 	})
 }
 
+// play has a run go on until it has ended.
+func (w *world) play(spec *Spec) {
+	w.say(Start{ID: "run_1", Spec: spec})
+	for inputs := 0; !w.run.Done(); inputs++ {
+		if inputs > 5000 {
+			w.t.Fatal("the run does not end")
+		}
+		w.next()
+	}
+	w.again()
+	w.ended()
+	w.forked()
+}
+
 func newWorld(t *rapid.T) *world {
-	return &world{t: t, run: New(storyFuncs()), now: epoch, known: map[string]*known{}}
+	return &world{t: t, run: New(storyFuncs()), now: epoch, writing: map[int]Plan{}, known: map[string]*known{}}
 }
 
 // next says something to the run.
@@ -70,13 +87,15 @@ func (w *world) next() {
 		w.stop()
 	case choice >= 51:
 		w.decide()
+	case choice >= 44:
+		w.draft()
 	default:
-		w.answer()
+		w.hearOne()
 	}
 }
 
-// answer answers one of the awaited commands or, where none is, has people decide.
-func (w *world) answer() {
+// hearOne answers one of the awaited commands or, where none is, has people decide.
+func (w *world) hearOne() {
 	if len(w.awaited) == 0 {
 		w.decide()
 		return
@@ -191,6 +210,9 @@ func (w *world) say(said Said) []Event {
 func (w *world) step(said Said) ([]Event, []Command, error) {
 	random := rapid.Float64Range(0, 0.999).Draw(w.t, "random")
 	before := w.run.Seq
+	if p, ok := said.(Planned); ok {
+		w.answer = p
+	}
 	if _, starts := said.(Start); !starts {
 		w.t.Logf("> %T %.300s", said, fmt.Sprintf("%+v", said))
 	}

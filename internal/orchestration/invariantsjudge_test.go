@@ -43,6 +43,9 @@ func (w *world) hear(e Event) {
 		if w.ending() || w.stopping {
 			w.t.Fatalf("%s in a run that is about to end, or to stop", e.Type())
 		}
+		if f, plan := e.Fact.(*PlanStarted); plan {
+			w.given = f.Given
+		}
 	case *SubtaskStarted:
 		w.started(e, k, f)
 	case *SubtaskDecided:
@@ -54,6 +57,8 @@ func (w *world) hear(e Event) {
 	case *PlanCreated:
 		if k != nil {
 			k.calling = false
+		} else {
+			w.adopted(e, f)
 		}
 	case *SubtaskSucceeded:
 		w.over(e, k, StatusSucceeded)
@@ -155,6 +160,9 @@ func (w *world) started(e Event, k *known, f *SubtaskStarted) {
 	}
 	if f.Repeats == 0 && w.revising() {
 		w.t.Fatalf("%s started while the plan was being revised", e.Subtask)
+	}
+	if by, _ := w.run.performer(w.run.Subtask(e.Subtask)); !w.created && (k.Kind != KindWorker || slices.Contains(by.Tools, "act")) {
+		w.t.Fatalf("%s started before its plan was checked, by %s", e.Subtask, by.Name)
 	}
 	if e.Attempt != k.attempts+1 {
 		w.t.Fatalf("%s: attempt %d follows %d", e.Subtask, e.Attempt, k.attempts)

@@ -30,7 +30,10 @@ func drawSpec(t *rapid.T) *Spec {
 	}
 	spec.Synthesizer.Mode = rapid.SampledFrom([]SynthesisMode{SynthesizeModel, SynthesizeNone}).Draw(t, "mode")
 	spec.Tools = []Tool{{Name: "act"}, {Name: "look", ReadOnly: true}, {Name: "undo"}}
-	spec.Workers = []Worker{{Name: "lawyer", Role: Role{Model: "m"}, Tools: []string{"look"}, Fallback: "small"}}
+	spec.Workers = []Worker{
+		{Name: "clerk", Role: Role{Model: "m"}, Tools: []string{"look", "act"}},
+		{Name: "lawyer", Role: Role{Model: "m"}, Tools: []string{"look"}, Fallback: "small"},
+	}
 	spec.ReviewPlan = oneIn(t, 5, "review_plan")
 	if oneIn(t, 4, "cache") {
 		spec.Cache = Duration(time.Hour)

@@ -17,7 +17,7 @@ func (w *world) outcome(c Command) Said {
 		if failure != nil {
 			return p
 		}
-		p.Plan, p.Answer = w.planned(c.Revision), "an answer"
+		p.Plan, p.Answer = w.writes(c), "an answer"
 		if c.CacheKey != "" && oneIn(w.t, 3, "cached") {
 			p.Cached, p.Calls = true, nil
 		}
@@ -129,7 +129,7 @@ func (w *world) part(c Work, o *Worked) {
 func (w *world) plain(most int) Plan {
 	var p Plan
 	for i := range rapid.IntRange(1, most).Draw(w.t, "planned subtasks") {
-		s := Subtask{ID: "s" + string(rune('0'+i)), Description: "do it", Type: rapid.SampledFrom([]string{"", "lawyer", "poet"}).Draw(w.t, "type")}
+		s := Subtask{ID: "s" + string(rune('0'+i)), Description: "do it", Type: rapid.SampledFrom([]string{"", "lawyer", "poet", "clerk"}).Draw(w.t, "type")}
 		for _, on := range p.Subtasks {
 			if oneIn(w.t, 4, "planned dependency") {
 				s.DependsOn = append(s.DependsOn, on.ID)

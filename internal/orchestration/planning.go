@@ -1,7 +1,6 @@
 package orchestration
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,15 +14,16 @@ func (d *decision) startPlanning() { d.askPlanner(d.run.Planning.Lost, nil) }
 func (d *decision) askPlanner(repeats int, revise *Reason) {
 	r := d.run
 	p := &r.Planning
-	reserved := cmp.Or(p.Reserved, r.planReserve()) // the one in flight is made again
-	if limit := r.unaffordable(reserved); limit != "" && p.Reserved == nil {
-		d.planUnaffordable(limit)
-		return
-	}
 	fact := &PlanStarted{
 		Model: r.plannerModel(), Repair: revise == nil && len(p.Problems) > 0,
-		Repeats: repeats, Reason: revise, Fallback: revise == nil && p.FellBack, Reserved: reserved,
-		CacheKey: r.planKey(revise),
+		Repeats: repeats, Reason: revise, Fallback: revise == nil && p.FellBack,
+	}
+	fact.Given = r.givenTo(fact.Repair)
+	fact.CacheKey = r.planKey(revise, fact.Given)
+	var limit string
+	if fact.Reserved, limit = r.planReserved(fact.Given); limit != "" {
+		d.planUnaffordable(limit)
+		return
 	}
 	if revise != nil {
 		fact.Model = r.Spec.Planner.Model
@@ -54,6 +54,8 @@ func (d *decision) planned(p Planned) {
 		d.advance()
 	case p.Failure != nil && !unusable(p.Failure):
 		d.planningFailed(p)
+	case p.Failure != nil && d.run.getsOn(p.Failure):
+		d.planOn(p)
 	case planning.Version > 0:
 		d.revised(p)
 	default:
@@ -77,6 +79,7 @@ func (r *Run) styled(p Plan) Plan {
 
 // firstPlan takes an answer to the first question.
 func (d *decision) firstPlan(p Planned) {
+	p.Plan = d.run.joined(p.Plan)
 	plan, problems := d.read(p)
 	if len(problems) > 0 {
 		if d.planInvalid(p, problems) {
@@ -101,18 +104,28 @@ func unusable(f *Failure) bool {
 // held to its own max_subtasks once; after that, to the run's limit: a plan
 // that is a little long is better than none.
 func (d *decision) read(p Planned) (Plan, []Problem) {
-	spec := d.run.Spec
 	if p.Failure != nil {
 		return p.Plan, []Problem{{Code: string(p.Failure.Code), Detail: p.Failure.Detail}}
 	}
 	if len(p.Problems) > 0 {
 		return p.Plan, p.Problems
 	}
-	rules := d.run.rules()
-	if !d.run.Planning.Repairing && spec.Planner.MaxSubtasks > 0 {
-		rules.MaxSubtasks = min(rules.MaxSubtasks, spec.Planner.MaxSubtasks)
+	plan, problems := p.Plan.prepare(d.run.planRules())
+	for i := range problems {
+		if len(d.run.Planning.Given) > 0 {
+			problems[i].Pointer = "" // the answer is but a part of that plan
+		}
 	}
-	return p.Plan.prepare(rules)
+	return plan, problems
+}
+
+// planRules returns what the planner's present answer is held to.
+func (r *Run) planRules() Rules {
+	rules := r.rules()
+	if most := r.Spec.Planner.MaxSubtasks; most > 0 && !r.Planning.Repairing {
+		rules.MaxSubtasks = min(rules.MaxSubtasks, most)
+	}
+	return rules
 }
 
 // planInvalid sends an answer back to the planner once. It reports whether that
@@ -153,7 +166,7 @@ func (d *decision) planningFailed(p Planned) {
 	case r.Planning.Version > 0:
 		d.goOn()
 	default:
-		d.fail(*p.Failure, nil)
+		d.unplanned(*p.Failure, nil)
 	}
 }
 
@@ -167,8 +180,10 @@ func (d *decision) planUnaffordable(limit string) {
 		d.goOn()
 		return
 	}
-	d.emit(0, &BudgetExceeded{Limit: limit, Reason: reason})
-	d.fail(failure, &reason)
+	if r.Exhausted == nil {
+		d.emit(0, &BudgetExceeded{Limit: limit, Reason: reason})
+	}
+	d.unplanned(failure, &reason)
 }
 
 // prepared returns a plan that was checked before, prepared.
@@ -181,18 +196,21 @@ func (r *Run) prepared(p Plan) Plan {
 
 // adopt makes a checked and prepared plan the run's.
 func (d *decision) adopt(p Plan, source PlanSource, answer Planned) {
-	ids := d.add(p.Subtasks)
+	ids, added, dropped := d.run.against(p)
+	d.add(added)
 	d.emit(d.run.Planning.Attempt, &PlanCreated{
 		Version:  d.run.Planning.Version + 1,
 		Source:   source,
 		Analysis: p.Analysis,
 		Subtasks: ids,
+		Dropped:  dropped,
 		Cached:   answer.Cached,
 		Calls:    answer.Calls,
 	})
+	d.drop(dropped)
 	d.take()
 	d.review()
-	d.advance()
+	d.goOn()
 }
 
 // add adds subtasks to the run, and returns their ids.

@@ -101,12 +101,7 @@ func (d *decision) put(rev revision, f PlanReplaced) {
 	f.Kept, f.Added, f.Dropped, f.Looked = rev.kept, added, rev.dropped, rev.looked
 	f.Subtasks = append(slices.Clone(rev.kept), added...)
 	d.emit(r.Planning.Attempt, &f)
-	for _, id := range rev.dropped {
-		if s := r.Subtask(id); s.Calling {
-			d.do(Abort{Call: Work{Subtask: Subtask{ID: s.ID}, Attempt: s.Attempts}})
-		}
-	}
-	d.giveUp()
+	d.drop(rev.dropped)
 }
 
 // revision returns what the planner is told of the plan in force.

@@ -110,12 +110,45 @@ func (r *Run) planReserve() *Reserve {
 	for _, w := range r.Spec.Workers {
 		prompt += r.funcs.Tokens(w.Description) + len(w.Name)
 	}
-	if r.Planning.Version > 0 {
-		for _, s := range r.Subtasks {
-			prompt += r.funcs.Tokens(s.Description) + min(r.textTokens(s.Output), MaxWholeText)
+	for _, s := range r.Subtasks { // of the plan that is to be revised, or given
+		prompt += r.funcs.Tokens(s.Description)
+		if r.Planning.Version > 0 {
+			prompt += min(r.textTokens(s.Output), MaxWholeText)
 		}
 	}
 	return r.worst(r.plannerModel(), prompt, r.answerTokens(r.plannerModel()))
+}
+
+// besidePlanner adds to a draft's worst case that of another question to the planner,
+// so that no draft costs the run its plan.
+func (r *Run) besidePlanner(draft *Reserve) *Reserve {
+	if draft == nil {
+		return nil
+	}
+	both := r.planReserve()
+	both.add(draft)
+	return both
+}
+
+// planReserved returns what the planner's next attempt may spend, and the limit that
+// has no room for it, "" if none. A call that is made again has what it had, and more
+// for what it is given now, if that is affordable.
+func (r *Run) planReserved(given []string) (*Reserve, string) {
+	p := &r.Planning
+	if p.Reserved != nil && len(given) <= len(p.Given) {
+		return p.Reserved, ""
+	}
+	reserved := r.planReserve()
+	var more *Reserve
+	if reserved != nil {
+		more = copied(reserved)
+		more.sub(p.Reserved)
+	}
+	limit := r.unaffordable(more)
+	if limit != "" && p.Reserved != nil {
+		return p.Reserved, ""
+	}
+	return reserved, limit
 }
 
 // synthesisReserve returns the worst case of the next attempt at the synthesis,

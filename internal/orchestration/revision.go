@@ -22,34 +22,13 @@ type revision struct {
 // What was not done and is not named any more is dropped.
 func (r *Run) revise(p Plan) revision {
 	same := r.unchanged(p)
-	names := make(map[string]string, len(p.Subtasks)) // the planner's ids, as they will be
-	taken := make(map[string]bool, len(p.Subtasks))
-	for _, s := range p.Subtasks {
-		names[s.ID], taken[s.ID] = s.ID, true
-	}
 	var rev revision
 	for _, s := range p.Subtasks {
-		if same[s.ID] {
-			if r.Subtask(s.ID).lost() {
-				rev.lost = append(rev.lost, s.ID)
-			}
-			continue
-		}
-		if r.Subtask(s.ID) != nil && names[s.ID] == s.ID {
-			names[s.ID] = r.freshID(s.ID, taken)
-			taken[names[s.ID]] = true
-		}
-		rev.added = append(rev.added, s)
-	}
-	for i := range rev.added {
-		s := &rev.added[i]
-		s.ID, s.DependsOn = names[s.ID], slices.Clone(s.DependsOn)
-		for j, id := range s.DependsOn {
-			if name, ok := names[id]; ok {
-				s.DependsOn[j] = name
-			}
+		if same[s.ID] && r.Subtask(s.ID).lost() {
+			rev.lost = append(rev.lost, s.ID)
 		}
 	}
+	_, rev.added = r.renamed(p, same)
 	for _, s := range r.Subtasks {
 		switch {
 		case s.Dropped > 0 || s.Parent != "":
@@ -61,6 +40,39 @@ func (r *Run) revise(p Plan) revision {
 	}
 	rev.dropped = r.withChildren(rev.dropped)
 	return rev
+}
+
+// renamed returns what of a plan is not the same as it was, under new ids where its
+// own mean something else, and the ids of the whole plan, in its order.
+func (r *Run) renamed(p Plan, same map[string]bool) (ids []string, added []Subtask) {
+	names := make(map[string]string, len(p.Subtasks)) // the planner's ids, as they will be
+	taken := make(map[string]bool, len(p.Subtasks))
+	for _, s := range p.Subtasks {
+		names[s.ID], taken[s.ID] = s.ID, true
+	}
+	for _, s := range p.Subtasks {
+		if same[s.ID] {
+			continue
+		}
+		if r.Subtask(s.ID) != nil && names[s.ID] == s.ID {
+			names[s.ID] = r.freshID(s.ID, taken)
+			taken[names[s.ID]] = true
+		}
+		added = append(added, s)
+	}
+	for i := range added {
+		s := &added[i]
+		s.ID, s.DependsOn = names[s.ID], slices.Clone(s.DependsOn)
+		for j, id := range s.DependsOn {
+			if name, ok := names[id]; ok {
+				s.DependsOn[j] = name
+			}
+		}
+	}
+	for _, s := range p.Subtasks {
+		ids = append(ids, names[s.ID])
+	}
+	return ids, added
 }
 
 // unchanged tells of each id of p whether it means what it means already. A

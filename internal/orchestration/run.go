@@ -66,6 +66,7 @@ type Planning struct {
 	Attempt   int        `json:"attempt"`
 	RetryAt   time.Time  `json:"retry_at,omitzero"`
 	Repairing bool       `json:"repairing,omitempty"`
+	Given     []string   `json:"given,omitempty"` // ids of the drafts that its present question tells of
 	Answer    Text       `json:"answer,omitzero"` // that could not be used
 	Problems  []Problem  `json:"problems,omitempty"`
 	Fault     string     `json:"fault,omitempty"` // of the answers in whose place the fallback plan is; a later question does not clear it

@@ -63,7 +63,7 @@ func (n *node) children() iter.Seq[*node] {
 	}
 }
 
-// schedule returns the run's schedule. The plan must be complete.
+// schedule returns the run's schedule. A version of the plan has it made anew.
 func (r *Run) schedule() *schedule {
 	if r.scheduled == nil {
 		r.scheduled = newSchedule()

@@ -142,6 +142,8 @@ func (d *decision) hear(said Said) error {
 		d.beginQueued()
 	case Resume:
 		d.resume()
+	case Drafted:
+		d.drafted(s)
 	case Planned:
 		d.planned(s)
 	case Worked:

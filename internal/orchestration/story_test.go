@@ -160,6 +160,8 @@ func (te *teller) said(words []string) (Said, string) {
 		return Begin{}, ""
 	case "resume":
 		return Resume{}, ""
+	case "drafted":
+		return Drafted{Attempt: number(te.t, words[1]), Subtasks: planOf(words[2:]).Subtasks}, ""
 	case "planned":
 		attempt := number(te.t, words[1])
 		p := Planned{Attempt: attempt, Calls: callsOf("planner", attempt), Answer: rest}
@@ -305,6 +307,7 @@ func tellEvent(e Event) string {
 		if f.Reason != nil {
 			fmt.Fprintf(&b, " because: %s", f.Reason.Detail)
 		}
+		tellGivenIDs(&b, f.Given)
 		tellTry(&b, f.Repeats, f.Fallback, f.Reserved)
 	case *SynthesisStarted:
 		tellTry(&b, f.Repeats, f.Fallback, f.Reserved)
@@ -316,6 +319,9 @@ func tellEvent(e Event) string {
 		fmt.Fprintf(&b, ": %s", f.Reason.Detail)
 	case *PlanCreated:
 		fmt.Fprintf(&b, " by %s: %s", f.Source, strings.Join(f.Subtasks, " "))
+		if len(f.Dropped) > 0 {
+			fmt.Fprintf(&b, " dropped %v", f.Dropped)
+		}
 	case *PlanInvalid:
 		fmt.Fprintf(&b, ": %s", f.Failure.Detail)
 	case *PlanSubtaskAdded:
@@ -353,6 +359,13 @@ func tellEvent(e Event) string {
 	return b.String()
 }
 
+// tellGivenIDs says what a planner is given.
+func tellGivenIDs(b *strings.Builder, ids []string) {
+	if len(ids) > 0 {
+		fmt.Fprintf(b, " given %s", strings.Join(ids, " "))
+	}
+}
+
 // tellTry says what is special about an attempt.
 func tellTry(b *strings.Builder, repeats int, fallback bool, reserved *Reserve) {
 	if repeats > 0 {
@@ -385,9 +398,17 @@ func tellBody(c Command) string {
 			}
 			return b.String()
 		}
+		var b strings.Builder
+		b.WriteString(c.Key())
 		if c.Repair != nil {
-			return fmt.Sprintf("%s repairing %q", c.Key(), c.Repair.Problems[0].Detail)
+			fmt.Fprintf(&b, " repairing %q", c.Repair.Problems[0].Detail)
 		}
+		ids := make([]string, len(c.Given))
+		for i := range c.Given {
+			ids[i] = c.Given[i].ID
+		}
+		tellGivenIDs(&b, ids)
+		return b.String()
 	case Work:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s path=%d", c.Key(), c.Priority)
@@ -480,6 +501,8 @@ func specOf(t *testing.T, settings []string) *Spec {
 			spec.Context = json.RawMessage(value)
 		case "tool":
 			spec.Tools = append(spec.Tools, Tool{Name: value})
+		case "reads":
+			spec.Tools = append(spec.Tools, Tool{Name: value, ReadOnly: true})
 		case "given":
 			id, output, _ := strings.Cut(value, ":")
 			if spec.Fork == nil {
@@ -487,7 +510,8 @@ func specOf(t *testing.T, settings []string) *Spec {
 			}
 			spec.Fork.Given = append(spec.Fork.Given, Given{id, output})
 		case "worker":
-			spec.Workers = append(spec.Workers, Worker{Name: value, Role: Role{Model: "m-" + value}})
+			name, tools, _ := strings.Cut(value, "+")
+			spec.Workers = append(spec.Workers, Worker{Name: name, Role: Role{Model: "m-" + name}, Tools: strings.FieldsFunc(tools, func(r rune) bool { return r == '+' })})
 		default:
 			t.Fatalf("what is %q?", setting)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ type call struct {
 	run, unit    string // what it is for: "plan", "synthesis", "subtask/T1" or "compensation/T1"
 	command, key string // of the command; that the provider knows it by
 	attempt      int
+	given        []string // of a plan: ids of what is there of it already
 	model        string
 	begun, ended time.Time // ended is zero while it is in flight
 	output       string    // of one that ended well
@@ -35,17 +37,24 @@ func (p *process) Perform(ctx context.Context, perf orchestration.Performance) o
 	c := p.begin(&perf)
 	if c == nil {
 		<-ctx.Done()
-		return said(perf.Command, &orchestration.Failure{Code: orchestration.CodeCanceled}, nil, nil)
+		return said(perf.Command, &orchestration.Failure{Code: orchestration.CodeCanceled}, nil, orchestration.Plan{}, nil)
 	}
 	time.Sleep(upTo(r, step))
 	p.count()
+	var plan orchestration.Plan // a first one
+	stop := func() {}
+	if cmd, ok := perf.Command.(orchestration.MakePlan); ok && cmd.Revision == nil {
+		plan = w.writes(perf.Spec.Task, cmd)
+		stop = p.write(ctx, &perf, plan)
+	}
 	answer := p.cached(perf.Command, perf.Spec)
 	var failure *orchestration.Failure
 	var calls []orchestration.Call
 	if answer == nil {
 		failure, calls = p.converse(ctx, c, &perf, r)
-		answer = said(perf.Command, failure, calls, r)
+		answer = said(perf.Command, failure, calls, plan, r)
 	}
+	stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.ended, c.failure, c.output = time.Now(), failure, outputOf(answer)
@@ -76,6 +85,10 @@ func (p *process) begin(perf *orchestration.Performance) *call {
 	switch cmd := perf.Command.(type) {
 	case orchestration.MakePlan:
 		c.unit, c.attempt, c.model = "plan", cmd.Attempt, cmd.Model
+		for i := range cmd.Given {
+			c.given = append(c.given, cmd.Given[i].ID)
+			w.seen["draft given"]++
+		}
 	case orchestration.Work:
 		c.unit, c.attempt, c.model = "subtask/"+cmd.Subtask.ID, cmd.Attempt, cmd.Model
 		w.judgeWork(cmd, p, perf)
@@ -232,8 +245,9 @@ func drawFailure(r *rand.Rand) *orchestration.Failure {
 	return f
 }
 
-// said is the outcome of a command. A nil r: there is no answer to be drawn.
-func said(c orchestration.Command, f *orchestration.Failure, calls []orchestration.Call, r *rand.Rand) orchestration.Said {
+// said is the outcome of a command, of a first plan with that. A nil r: there is no
+// answer to be drawn.
+func said(c orchestration.Command, f *orchestration.Failure, calls []orchestration.Call, plan orchestration.Plan, r *rand.Rand) orchestration.Said {
 	text := ""
 	if f == nil {
 		text = c.Key() + " is done"
@@ -252,6 +266,8 @@ func said(c orchestration.Command, f *orchestration.Failure, calls []orchestrati
 		}
 		p.Answer = "an answer"
 		switch {
+		case c.Revision == nil && !oneIn(r, 8): // otherwise it contradicts itself
+			p.Plan.Subtasks = slices.Clone(plan.Subtasks)
 		case c.Revision != nil && !oneIn(r, 8):
 			p.Plan = revise(r, c.Revision)
 		default:

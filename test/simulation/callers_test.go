@@ -92,9 +92,12 @@ func (w *world) drawSpec(r *rand.Rand, task string) *orchestration.Spec {
 	price := &orchestration.Price{Input: 1, Output: 2}
 	s := &orchestration.Spec{
 		Format: orchestration.SpecFormat, Tenant: pick(r, "acme", "umbrella"), Task: task,
-		Planner:   orchestration.Planner{Role: orchestration.Role{Model: "large"}, MaxSubtasks: pick(r, 0, 6)},
-		Worker:    orchestration.Worker{Role: orchestration.Role{Model: "medium"}},
-		Workers:   []orchestration.Worker{{Name: "lawyer", Role: orchestration.Role{Model: "large"}, Fallback: pick(r, "", "small")}},
+		Planner: orchestration.Planner{Role: orchestration.Role{Model: "large"}, MaxSubtasks: pick(r, 0, 6)},
+		Worker:  orchestration.Worker{Role: orchestration.Role{Model: "medium"}},
+		Workers: []orchestration.Worker{
+			{Name: "clerk", Role: orchestration.Role{Model: "small"}, Tools: []string{"act"}},
+			{Name: "lawyer", Role: orchestration.Role{Model: "large"}, Fallback: pick(r, "", "small")},
+		},
 		OnFailure: pick(r, orchestration.OnFailurePartial, orchestration.OnFailureFail, orchestration.OnFailureReplan, orchestration.OnFailureReplan),
 		Models: []orchestration.Model{
 			{Name: "large", Price: price, Fallback: pick(r, "", "small")},
@@ -127,7 +130,7 @@ func drawPlan(r *rand.Rand, most int) orchestration.Plan {
 	var p orchestration.Plan
 	shape := r.IntN(4)
 	for i := range 1 + r.IntN(most) {
-		s := orchestration.Subtask{ID: fmt.Sprintf("T%d", i+1), Type: pick(r, "", "formal", "lawyer"), Description: "do it"}
+		s := orchestration.Subtask{ID: fmt.Sprintf("T%d", i+1), Type: pick(r, "", "formal", "lawyer", "clerk"), Description: "do it"}
 		for j := range i {
 			if shape == 1 && j == i-1 || shape > 1 && oneIn(r, 3) {
 				s.DependsOn = append(s.DependsOn, p.Subtasks[j].ID)

@@ -80,6 +80,9 @@ func (w *world) judgeEarlier(c *call) {
 			if e != nil && !next.again {
 				w.fault("%s is made again as %s, and its outcome is durable", before, c.key)
 			}
+			if !slices.Equal(before.given, c.given) {
+				w.fault("%s, given %v, is made again as %s, given %v", before, before.given, c.key, c.given)
+			}
 			if e == nil && before.by == c.by {
 				w.fault("%s is made again as %s by the process that made it", before, c.key)
 			}

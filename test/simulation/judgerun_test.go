@@ -92,6 +92,8 @@ func (t *trial) hear(e durable) {
 		if f.Reason.Code == orchestration.CodeTimeout && e.Time.Sub(t.begun)-t.waited < t.spec.Limits.Timeout {
 			t.fault(e, "the timeout comes after %v, of which the run waited %v", e.Time.Sub(t.begun), t.waited)
 		}
+	case *orchestration.PlanCreated:
+		t.judgePlan(e, f)
 	case *orchestration.PlanStarted:
 		t.replan(e, f)
 	}
@@ -156,7 +158,11 @@ func (t *trial) start(e durable, repeats int) {
 	if unit(e.Event) != "plan" && u.tried > t.spec.Limits.MaxAttempts {
 		t.fault(e, "try %d of %d", u.tried, t.spec.Limits.MaxAttempts)
 	}
-	if u.number, u.open, u.last, u.key = e.Attempt, true, e, e.Attempt; repeats > 0 {
+	asksMore := false // and so makes another call
+	if f, ok := e.Fact.(*orchestration.PlanStarted); ok {
+		asksMore = len(f.Given) > len(t.run.Planning.Given)
+	}
+	if u.number, u.open, u.last, u.key = e.Attempt, true, e, e.Attempt; repeats > 0 && !asksMore {
 		u.key = repeats
 	}
 	u.next = follows{}

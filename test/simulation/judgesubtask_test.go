@@ -17,6 +17,7 @@ func (t *trial) judgeSubtask(e durable) {
 	case *orchestration.PlanSubtaskAdded:
 		t.judgeAdded(e, f.Subtask)
 	case *orchestration.SubtaskStarted:
+		t.judgeDraft(e, f)
 		for _, id := range s.DependsOn {
 			if t.ended[id] == 0 {
 				t.fault(e, "it starts before %s has ended", id)

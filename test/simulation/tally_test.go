@@ -34,6 +34,7 @@ func (c tally) enough(t *testing.T) {
 		"crash", "stop", "zombie", "cancel", "queued", "call made again", "append failed", "append fenced", "answer lost", "delivery",
 		"decision", "decision refused", "decided: approve", "decided: edit", "decided: reject", "cached",
 		"skipped: condition", "skipped: stopped",
+		"draft started", "draft dropped", "draft given",
 		"ended: timeout", "ended: canceled", "ended: budget_exceeded", "ended: poison_run",
 	}
 	for _, what := range append(want, orchestration.EventTypes()...) {

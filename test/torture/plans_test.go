@@ -127,7 +127,7 @@ func TestHugePlans(t *testing.T) {
 			if got := verdictOf(t, told); !strings.HasPrefix(got, "repair: ") {
 				t.Errorf("%s: the plan is %.200s", name, got)
 			}
-		} else if calls := len(told.sent[llm.Planner]); calls != 2 || !slices.Equal(idsOf(planOf(told)), []string{"T1"}) {
+		} else if calls := len(told.sent[llm.Planner]); calls != 2 || len(planOf(told)) != 1 || !strings.HasPrefix(planOf(told)[0].ID, "T1") {
 			t.Errorf("%s, twice: %d calls, the plan is %v", name, calls, idsOf(planOf(told)))
 		}
 		for _, e := range told.events {
@@ -200,11 +200,15 @@ func wantRepair(t *testing.T, told story, invalid *orchestration.PlanInvalid) {
 	}
 }
 
+// planOf returns what was added of the plan, but for the drafts that it dropped.
 func planOf(told story) []orchestration.Subtask {
 	var plan []orchestration.Subtask
 	for _, e := range told.events {
-		if f, ok := e.Fact.(*orchestration.PlanSubtaskAdded); ok {
+		switch f := e.Fact.(type) {
+		case *orchestration.PlanSubtaskAdded:
 			plan = append(plan, f.Subtask)
+		case *orchestration.PlanCreated:
+			plan = slices.DeleteFunc(plan, func(s orchestration.Subtask) bool { return slices.Contains(f.Dropped, s.ID) })
 		}
 	}
 	return plan

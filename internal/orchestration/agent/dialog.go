@@ -15,11 +15,12 @@ import (
 // from its first slot, over all its calls.
 type dialog struct {
 	p       *performance
-	request llm.Request // the next one; its messages are the conversation so far
-	show    *deltas     // nil: nobody listens
-	name    string      // begins the idempotency keys: unique in the run
-	number  int         // of calls so far
-	started *time.Time  // the first of them
+	request llm.Request        // the next one; its messages are the conversation so far
+	show    *deltas            // nil: nobody listens
+	hear    func(piece string) // is told what is streamed of the first answer; nil: nobody listens
+	name    string             // begins the idempotency keys: unique in the run
+	number  int                // of calls so far
+	started *time.Time         // the first of them
 }
 
 // dialog begins a conversation of the performance.
@@ -79,6 +80,7 @@ func (d *dialog) ask(ctx context.Context) (string, *orchestration.Failure) {
 // What it writes is shown only where it must be the answer.
 func (d *dialog) turn(ctx context.Context) (*llm.Response, *orchestration.Failure) {
 	request := d.request
+	request.OnText = d.hear
 	if d.show != nil && len(request.Tools) == 0 {
 		request.OnText = d.show.write
 	}

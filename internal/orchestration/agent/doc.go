@@ -7,8 +7,10 @@
 //     decides nothing: a failed call is told as a failure, with whether another
 //     attempt might succeed, and the core does what follows from that.
 //   - plan.go, work.go and synthesize.go know what each role is sent, and what
-//     its answer must be; employ.go has a worker do a subtask, nested.go plans a
-//     part of a run, decide.go chooses between options.
+//     its answer must be; drafting.go tells the subtasks of a plan while it is
+//     being written, and has one that broke off gone on with; employ.go has a
+//     worker do a subtask, nested.go plans a part of a run, decide.go chooses
+//     between options.
 //   - check.go and judge.go hold an output to its checks; what follows from the
 //     findings is the core's to decide.
 //   - tools.go calls tools, for subtasks and compensations, and toolloop.go for

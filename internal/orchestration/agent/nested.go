@@ -39,7 +39,7 @@ func (p *performance) planPart(ctx context.Context, c *orchestration.Work, said 
 		}
 		return failure
 	}
-	plan, problems := p.readPlan(text)
+	plan, problems := p.readPlan(text, nil)
 	said.Output, said.Plan, said.Problems = text, &plan, problems
 	return nil
 }
@@ -76,6 +76,6 @@ func (p *performance) partMessages(ctx context.Context, c *orchestration.Work, i
 	if failure != nil {
 		return nil, false, failure
 	}
-	messages, failure = p.repair(messages, answer, shortly(c.Rework.Feedback, maxFeedback)+"\n", budget)
+	messages, failure = p.repair(messages, answer, shortly(c.Rework.Feedback, maxFeedback)+"\n", false, budget)
 	return messages, shortened, failure
 }

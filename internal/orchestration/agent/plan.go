@@ -59,7 +59,11 @@ func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *
 	if failure != nil {
 		return failure
 	}
-	text, failure := p.planner(messages).ask(ctx)
+	d := p.planner(messages)
+	if p.Drafted != nil && c.Revision == nil {
+		d.hear = newDrafting(p, c.Given).write
+	}
+	text, failure := d.ask(ctx)
 	if failure != nil {
 		if failure.Code == orchestration.CodeContextTooLong {
 			_, tooLong := p.planMessages(ctx, c, images)
@@ -67,7 +71,7 @@ func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *
 		}
 		return failure
 	}
-	said.Plan, said.Problems = p.readPlan(text)
+	said.Plan, said.Problems = p.readPlan(text, c.Given)
 	said.Answer = answerKept(text)
 	return nil
 }
@@ -84,9 +88,16 @@ func (p *performance) planner(messages []llm.Message) *dialog {
 	return d
 }
 
-// readPlan reads a plan. The core holds it to the planner's own bound.
-func (p *performance) readPlan(text string) (orchestration.Plan, []orchestration.Problem) {
-	return ReadPlan(text, p.Spec.Limits.MaxSubtasks)
+// readPlan reads a plan, or what it has besides the subtasks that are given: that may
+// be nothing. The core holds it to the planner's own bound.
+func (p *performance) readPlan(text string, given []orchestration.Subtask) (orchestration.Plan, []orchestration.Problem) {
+	r := NewPlanReader(p.Spec.Limits.MaxSubtasks, given...)
+	r.Write(text)
+	plan, problems := r.Close()
+	if len(given) > 0 && len(problems) == 1 && problems[0].Code == orchestration.ProblemEmpty {
+		problems = nil
+	}
+	return plan, problems
 }
 
 // planMessages is the conversation with the planner: the task and, for a
@@ -100,10 +111,14 @@ func (p *performance) planMessages(ctx context.Context, c orchestration.MakePlan
 	if !within(messages, budget) {
 		return nil, tooLong("the task and its context do not fit the planner model's context window, or what the run may spend")
 	}
-	if c.Revision != nil {
-		if messages, failure = p.revise(ctx, c.Revision, messages, budget); failure != nil {
-			return nil, failure
-		}
+	switch {
+	case c.Revision != nil:
+		messages, failure = p.revise(ctx, c.Revision, messages, budget)
+	case len(c.Given) > 0:
+		messages, failure = p.goOn(c.Given, messages, budget)
+	}
+	if failure != nil {
+		return nil, failure
 	}
 	if c.Repair == nil {
 		return messages, nil
@@ -112,7 +127,7 @@ func (p *performance) planMessages(ctx context.Context, c orchestration.MakePlan
 	if failure != nil {
 		return nil, failure
 	}
-	return p.repair(messages, answer, problemLines(c.Repair.Problems), budget)
+	return p.repair(messages, answer, problemLines(c.Repair.Problems), len(c.Given) > 0, budget)
 }
 
 // plannerOpened begins the conversation with the planner.

@@ -64,6 +64,15 @@ How to revise:
 - Nothing can depend on a subtask that failed, was skipped or was canceled.
 - Use ids that are not used yet for what is new.`
 
+const givenOpening = `A part of the plan is there already: an earlier answer of yours that broke off had the subtasks below. Workers perform them as they are.
+
+How to go on:
+- Plan only what is missing. Do not write the subtasks below again, neither as they are nor in other words.
+- Use their outputs by naming their ids in depends_on.
+- Use ids that are not used yet.
+- Where a number of subtasks is asked for above, those below count.
+- Where nothing is missing, answer with an empty list of subtasks.`
+
 const synthesizerOpening = `Make one answer to the task below from the results that follow it.
 
 How to write the answer:

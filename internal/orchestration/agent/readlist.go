@@ -63,8 +63,9 @@ type planList struct {
 	outer *planList // the nameless list that this one is in
 
 	// For telling subtasks before the list ends:
-	settled   int  // how many of the first items are as they will be in the plan
-	unsettled bool // the next one is not
+	known     map[string]bool // ids of subtasks that stand already
+	settled   int             // how many of the first items are as they will be in the plan
+	unsettled bool            // the next one is not
 	given     map[string]bool
 }
 
@@ -142,7 +143,7 @@ func (l *planList) final(item planItem) bool {
 		return false
 	}
 	for _, id := range item.dependsOn {
-		if !l.given[id] {
+		if !l.given[id] && !l.known[id] {
 			return false
 		}
 	}
@@ -183,7 +184,8 @@ func (l *planList) plan() (orchestration.Plan, []orchestration.Problem) {
 // rename returns the id of each item, what became of the ids that were written,
 // and the problems of renaming, by item. An id that has the form, and no meaning in
 // the plan language, is kept; others
-// become T and their place or, where that is taken, the next free number. A
+// become T and their place or, where that is taken, by a subtask that stands already
+// too, the next free number. A
 // subtask without an id may be depended on by the number of its place, too.
 func (l *planList) rename() (ids []string, final map[string]string, clashes map[int][]orchestration.Problem) {
 	ids, final, clashes = make([]string, len(l.items)), map[string]string{}, map[int][]orchestration.Problem{}
@@ -198,7 +200,7 @@ func (l *planList) rename() (ids []string, final map[string]string, clashes map[
 			continue
 		}
 		ids[i] = fmt.Sprintf("T%d", i+1)
-		for final[ids[i]] != "" {
+		for final[ids[i]] != "" || l.known[ids[i]] {
 			free++
 			ids[i] = fmt.Sprintf("T%d", free)
 		}

@@ -32,10 +32,11 @@ const maxPlanDepth = 64
 //
 // An answer that has no list, or ends within the one chosen, gives a problem.
 type PlanReader struct {
-	most int    // of subtasks
-	text []byte // all that was written, as far as it is read
-	long bool   // more was written
-	work int    // how many bytes were looked at, each time counted; tests hold it linear
+	most  int             // of subtasks
+	known map[string]bool // ids of subtasks that stand already
+	text  []byte          // all that was written, as far as it is read
+	long  bool            // more was written
+	work  int             // how many bytes were looked at, each time counted; tests hold it linear
 
 	mode  planMode
 	lead  leadIn
@@ -73,12 +74,19 @@ const (
 )
 
 // NewPlanReader returns a reader of a plan of at most so many subtasks; 0 stands
-// for 4,096, which is also the most.
-func NewPlanReader(maxSubtasks int) *PlanReader {
+// for 4,096, which is also the most. It may be the rest of a plan: then its subtasks
+// may depend on those that are given, and none of them is renamed to be like one.
+func NewPlanReader(maxSubtasks int, given ...orchestration.Subtask) *PlanReader {
 	if maxSubtasks <= 0 || maxSubtasks > maxPlanSubtasks {
 		maxSubtasks = maxPlanSubtasks
 	}
 	r := &PlanReader{most: maxSubtasks}
+	if len(given) > 0 {
+		r.known = make(map[string]bool, len(given))
+		for i := range given {
+			r.known[given[i].ID] = true
+		}
+	}
 	r.tag.knows = knowsPlanTag
 	r.json = jsonScan{deepest: maxPlanDepth, opened: r.jsonOpened, closed: r.jsonClosed}
 	return r
@@ -208,7 +216,7 @@ func (r *PlanReader) added(l *planList) {
 
 // newList begins a list, which takes the analysis that was read before it.
 func (r *PlanReader) newList(named, lead bool) *planList {
-	l := &planList{named: named, lead: lead, start: -1, analysis: r.analysis}
+	l := &planList{named: named, lead: lead, start: -1, analysis: r.analysis, known: r.known}
 	r.analysis = ""
 	return l
 }

@@ -139,7 +139,7 @@ func (r *PlanReader) readInner(text string, lead bool) {
 		return
 	}
 	in := NewPlanReader(r.most)
-	in.inner = true
+	in.inner, in.known = true, r.known
 	in.feed(text)
 	in.end()
 	r.work += in.work

@@ -16,9 +16,9 @@ func answerKept(answer string) string { return answer[:runeStart(answer, min(len
 
 // repair adds to the conversation with the planner its answer, and what is wrong
 // with that.
-func (p *performance) repair(messages []llm.Message, answer, faults string, budget int) ([]llm.Message, *orchestration.Failure) {
+func (p *performance) repair(messages []llm.Message, answer, faults string, given bool, budget int) ([]llm.Message, *orchestration.Failure) {
 	answer = answerKept(answer)
-	repair := replied(messages, answer, repairWords(faults, p.Spec.Planner.Prompt != ""))
+	repair := replied(messages, answer, repairWords(faults, p.Spec.Planner.Prompt != "", given))
 	if within(repair, budget) {
 		return repair, nil
 	}
@@ -52,11 +52,16 @@ func problemLines(problems []orchestration.Problem) string {
 	return b.String()
 }
 
-// repairWords tells the planner what is wrong with its plan.
-func repairWords(faults string, ownPrompt bool) string {
+// repairWords tells the planner what is wrong with its plan, or with what it planned
+// besides what is given.
+func repairWords(faults string, ownPrompt, given bool) string {
 	var b strings.Builder
 	b.WriteString("Your plan cannot be used:\n" + faults)
-	b.WriteString("\nAnswer again with the whole plan, mended: all subtasks, also those that were right. ")
+	b.WriteString("\nAnswer again with the whole plan, mended: all subtasks, also those that were right")
+	if given {
+		b.WriteString(", but not those that were there already")
+	}
+	b.WriteString(". ")
 	if ownPrompt {
 		b.WriteString("Keep to the form that you were asked for first. If none was, use this one:\n")
 	}

@@ -26,14 +26,7 @@ func (p *performance) revise(ctx context.Context, rev *orchestration.Revision, o
 		outputs[i] = text
 	}
 	for limit := maxRevisedOutput; limit >= minShare; limit /= 2 {
-		asked := append([]llm.Message(nil), opened...)
-		last := &asked[len(asked)-1]
-		question, ours := strings.CutSuffix(last.Text, plannerForm)
-		last.Text = strings.TrimSpace(question) + "\n\n" + planSoFar(rev, outputs, limit)
-		if ours {
-			last.Text += "\n\n" + plannerForm
-		}
-		if within(asked, budget) {
+		if asked := beforeForm(opened, planSoFar(rev, outputs, limit)); within(asked, budget) {
 			return asked, nil
 		}
 	}
@@ -48,8 +41,8 @@ func planSoFar(rev *orchestration.Revision, outputs []string, limit int) string 
 	element(&b, "reason", harmless(shortly(rev.Reason.Detail, maxProblemDetail), revisionTags))
 	b.WriteString("<plan>\n")
 	for i, s := range rev.Subtasks {
-		fmt.Fprintf(&b, "<subtask id=%q type=%q status=%q depends_on=%q>\n<description>%s</description>\n",
-			s.ID, attribute(s.Type), s.Status, strings.Join(s.DependsOn, ","), harmless(s.Description, revisionTags))
+		element := orchestration.Subtask{ID: s.ID, Type: s.Type, Description: s.Description, DependsOn: s.DependsOn}
+		beginPlanned(&b, &element, s.Status)
 		switch {
 		case s.Failure != "":
 			b.WriteString("<error>" + harmless(shortly(s.Failure, maxProblemDetail), revisionTags) + "</error>\n")
@@ -60,6 +53,15 @@ func planSoFar(rev *orchestration.Revision, outputs []string, limit int) string 
 	}
 	b.WriteString("</plan>")
 	return b.String()
+}
+
+// beginPlanned begins the element of a subtask of a plan, with its status, if it has one.
+func beginPlanned(b *strings.Builder, s *orchestration.Subtask, status orchestration.Status) {
+	fmt.Fprintf(b, "<subtask id=%q type=%q", s.ID, attribute(s.Type))
+	if status != "" {
+		fmt.Fprintf(b, " status=%q", status)
+	}
+	fmt.Fprintf(b, " depends_on=%q>\n<description>%s</description>\n", strings.Join(s.DependsOn, ","), harmless(s.Description, revisionTags))
 }
 
 var revisionTags = []string{"</reason", "</plan", "</subtask", "<subtask id", "</description", "</error", "</output"}

@@ -40,7 +40,7 @@ func unfinished(c *orchestration.Work) bool {
 // reuse takes an output that was made before.
 func (p *performance) reuse(c *orchestration.Work, output string, said *orchestration.Worked) bool {
 	if c.Subtask.Kind == orchestration.KindPlan {
-		plan, problems := p.readPlan(output)
+		plan, problems := p.readPlan(output, nil)
 		if len(problems) > 0 {
 			return false
 		}

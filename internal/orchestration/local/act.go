@@ -54,6 +54,11 @@ func (l *loop) perform(c orchestration.Command) {
 	if l.run.Spec.Deltas || l.driver.deltas.followed(l.id) {
 		p.Deltas = l.driver.deltas.tell
 	}
+	if plan, ok := c.(orchestration.MakePlan); ok {
+		p.Drafted = func(subtasks []orchestration.Subtask) {
+			l.draft(orchestration.Drafted{Attempt: plan.Attempt, Subtasks: subtasks})
+		}
+	}
 	l.performing.Add(1)
 	l.driver.crew.call(func() {
 		defer l.performing.Done()

@@ -21,8 +21,9 @@ type loop struct {
 
 	driver  *Driver
 	inbox   chan heard
-	ended   chan struct{} // closed when the loop takes no more inputs
-	cleared chan struct{} // closed when the run has got on since it was taken up
+	drafts  chan orchestration.Drafted // the latest of a plan that is being written, which holds all before it
+	ended   chan struct{}              // closed when the loop takes no more inputs
+	cleared chan struct{}              // closed when the run has got on since it was taken up
 
 	performing sync.WaitGroup
 	calls      map[string]context.CancelFunc // in flight, by the command's key
@@ -46,7 +47,8 @@ const inboxSize = 16
 
 func (l *loop) init(d *Driver) {
 	l.driver = d
-	l.inbox, l.ended, l.cleared = make(chan heard, inboxSize), make(chan struct{}), make(chan struct{})
+	l.inbox, l.drafts = make(chan heard, inboxSize), make(chan orchestration.Drafted, 1)
+	l.ended, l.cleared = make(chan struct{}), make(chan struct{})
 	l.calls, l.timers = map[string]context.CancelFunc{}, map[string]*time.Timer{}
 }
 
@@ -57,6 +59,22 @@ func (l *loop) say(h heard) bool {
 		return true
 	case <-l.ended:
 		return false
+	}
+}
+
+// draft leaves drafts for the run to hear, in the place of those that it has not heard
+// yet. It does not wait: a planner's stream must not stand still for a slow disk.
+func (l *loop) draft(d orchestration.Drafted) {
+	for {
+		select {
+		case l.drafts <- d:
+			return
+		default:
+		}
+		select {
+		case <-l.drafts:
+		default:
+		}
 	}
 }
 
@@ -83,6 +101,10 @@ func (l *loop) drive(first []orchestration.Said) {
 			return
 		case <-stopping:
 			l.stopping, stopping = true, nil
+		case d := <-l.drafts:
+			if !l.hear(l.drain(heard{said: d})) {
+				return
+			}
 		case h := <-l.inbox:
 			if !l.hear(l.drain(h)) {
 				return
@@ -103,9 +125,15 @@ func (l *loop) hear(batch []heard) bool {
 	return ok
 }
 
-// drain takes what else is in the inbox, so that it shares a commit.
+// drain takes what else there is to be heard, so that it shares a commit: drafts before
+// all else, as the plan that they are of may be what comes.
 func (l *loop) drain(first heard) []heard {
 	batch := []heard{first}
+	select {
+	case d := <-l.drafts:
+		batch = []heard{{said: d}, first}
+	default:
+	}
 	for {
 		select {
 		case h := <-l.inbox:
