@@ -28,10 +28,11 @@ func BenchmarkOverBare(b *testing.B) {
 	}{
 		{"whole/2kB", 2000, 1200, false},
 		{"whole/20kB", 20_000, 10_000, false},
-		{"stream/250chunks", 2000, 1750, true},
+		{"stream/250chunks", 2000, 1750, true}, // all at once: what reading them costs
+		{"flushed/250chunks", 2000, 1750, true},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			server := httptest.NewServer(endpoint(bench.answer))
+			server := httptest.NewServer(endpoint(bench.answer, strings.HasPrefix(bench.name, "flushed")))
 			defer server.Close()
 			client, err := New(Options{BaseURL: server.URL, APIKey: testKey})
 			if err != nil {
@@ -88,8 +89,8 @@ func BenchmarkQuote(b *testing.B) {
 }
 
 // endpoint answers at once: with so many bytes of text, or with words of seven
-// bytes, a chunk each.
-func endpoint(size int) http.HandlerFunc {
+// bytes, a chunk each, which are sent together or one by one.
+func endpoint(size int, flush bool) http.HandlerFunc {
 	body := whole(lines(size))
 	var chunks []string
 	for i := range size / 7 {
@@ -101,7 +102,12 @@ func endpoint(size int) http.HandlerFunc {
 			return
 		}
 		if r.Header.Get("Accept") == "text/event-stream" {
-			_, _ = io.WriteString(w, events)
+			for event := range strings.SplitAfterSeq(events, "\n\n") {
+				_, _ = io.WriteString(w, event)
+				if flush {
+					_ = http.NewResponseController(w).Flush()
+				}
+			}
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")

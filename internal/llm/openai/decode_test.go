@@ -146,7 +146,7 @@ func TestAnswersAreApart(t *testing.T) {
 func TestChunksAreApart(t *testing.T) {
 	body := sse(
 		`{"choices":[{"index":0,"delta":{"content":"a","refusal":"","tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"q\":"}}]}}],"usage":{"prompt_tokens":7}}`,
-		`{"choices":[{}]}`,
+		`{"id":"c"}`, `{"choices":[{}]}`,
 		`{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]}}]}`,
 		`{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`, "[DONE]",
 	)
@@ -158,4 +158,40 @@ func TestChunksAreApart(t *testing.T) {
 		resp.Calls[0].Usage.Prompt != 7 {
 		t.Errorf("got %+v, %v", resp, err)
 	}
+}
+
+// Whatever comes is an answer, or an Error, and as large as what came.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		whole("Hello"), sse(role, delta("Hel"), delta("lo"), stop, billed, "[DONE]"), "{}", "null", "data:", "data: {}\n", sse(`{"error":"x"}`),
+		`{"choices":[{"message":{"content":[{"text":"a"}],"tool_calls":[{"id":1,"function":{"name":"f","arguments":{"q":[1]}}}]}}]}`,
+		sse(`{"choices":[{"delta":{"content":[{"text":"a"},null],"reasoning":{}}}]}`, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{"}}]}}]}`, stop),
+		"{\"choices\":[{\"message\":{\"content\":\"\xff\\ud800\"}}],\"choices\":null}", strings.Repeat(`{"choices":[`, 50), `{"usage":{"total_tokens":1e5}}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		client, err := New(Options{BaseURL: "http://endpoint.test/v1", Transport: canned(body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stream := range []bool{false, true} {
+			req := asks("m")
+			var pieces strings.Builder
+			req.Stream, req.OnText = stream, func(text string) { pieces.WriteString(text) }
+			resp, err := client.Chat(t.Context(), req)
+			if err != nil {
+				if failed := failure(t, err); len(failed.Calls) != 1 || failed.Outcome == llm.OK {
+					t.Errorf("got %+v", failed)
+				}
+				continue
+			}
+			if strings.TrimSpace(resp.Text) == "" && len(resp.ToolCalls) == 0 || len(resp.Text) > 3*len(body) || len(resp.ToolCalls) > maxToolCalls {
+				t.Errorf("got %+v", resp)
+			}
+			if stream && pieces.String() != resp.Text {
+				t.Errorf("pieces %q of %q", pieces.String(), resp.Text)
+			}
+		}
+	})
 }

@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 
 	"github.com/tutti-run/tutti/internal/llm"
 )
@@ -12,7 +13,9 @@ import (
 // copies and checks them four times over.
 func (r *request) encode() ([]byte, error) {
 	w := writer{text: make([]byte, 0, r.size())}
-	w.text = append(w.text, `{"messages":[`...)
+	w.text = quote(append(w.text, `{"model":`...), r.Model)
+	w.text = strconv.AppendBool(append(w.text, `,"stream":`...), r.Stream)
+	w.text = append(w.text, `,"messages":[`...)
 	for i := range r.messages {
 		if i > 0 {
 			w.text = append(w.text, ',')
@@ -20,8 +23,9 @@ func (r *request) encode() ([]byte, error) {
 		w.message(&r.messages[i])
 	}
 	w.text = append(w.text, ']')
-	w.member("model", r.Model)
-	w.member("stream", r.Stream)
+	if r.cacheKey != "" {
+		w.text = quote(append(w.text, `,"prompt_cache_key":`...), r.cacheKey)
+	}
 	if r.MaxTokens > 0 { //nolint:staticcheck // what all but OpenAI's own endpoints know
 		w.member("max_tokens", r.MaxTokens) //nolint:staticcheck // the same
 	}
@@ -42,9 +46,6 @@ func (r *request) encode() ([]byte, error) {
 	}
 	if r.ResponseFormat != nil {
 		w.member("response_format", r.ResponseFormat)
-	}
-	if r.cacheKey != "" {
-		w.member("prompt_cache_key", r.cacheKey)
 	}
 	w.text = append(w.text, '}')
 	return w.text, w.err
@@ -70,7 +71,8 @@ type writer struct {
 	err  error
 }
 
-// member goes on with a short member of an object that is begun.
+// member goes on with a member of an object that is begun. It is for what is short
+// or rare, as it costs an allocation or two.
 func (w *writer) member(name string, value any) {
 	text, err := json.Marshal(value)
 	if w.err == nil {
@@ -88,14 +90,12 @@ const noResult = "(nothing)"
 // message writes a message: as a plain string, which every endpoint takes, and
 // in parts only where there are images.
 func (w *writer) message(m *llm.Message) {
-	w.text = append(w.text, `{"role":`...)
-	w.text = quote(w.text, string(m.Author))
+	w.text = quote(append(w.text, `{"role":`...), string(m.Author))
 	switch {
 	case len(m.Images) > 0:
 		w.parts(m)
 	case m.Text != "":
-		w.text = append(w.text, `,"content":`...)
-		w.text = quote(w.text, m.Text)
+		w.text = quote(append(w.text, `,"content":`...), m.Text)
 	case m.Author == llm.ToolResult:
 		w.member("content", noResult) // without one the message would be refused
 	}
@@ -112,16 +112,14 @@ func (w *writer) message(m *llm.Message) {
 func (w *writer) parts(m *llm.Message) {
 	w.text = append(w.text, `,"content":[`...)
 	if m.Text != "" {
-		w.text = append(w.text, `{"type":"text","text":`...)
-		w.text = quote(w.text, m.Text)
+		w.text = quote(append(w.text, `{"type":"text","text":`...), m.Text)
 		w.text = append(w.text, `},`...)
 	}
 	for i := range m.Images {
 		if i > 0 {
 			w.text = append(w.text, ',')
 		}
-		w.text = append(w.text, `{"type":"image_url","image_url":{"url":`...)
-		w.text = quote(w.text, "data:"+m.Images[i].MediaType+";base64,")
+		w.text = quote(append(w.text, `{"type":"image_url","image_url":{"url":`...), "data:"+m.Images[i].MediaType+";base64,")
 		w.text = w.text[:len(w.text)-1] // the quote: the string goes on
 		w.text = base64.StdEncoding.AppendEncode(w.text, m.Images[i].Data)
 		w.text = append(w.text, `"}}`...)

@@ -1,7 +1,9 @@
 package openai
 
 import (
+	"bytes"
 	"slices"
+	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
 )
@@ -11,6 +13,24 @@ import (
 // properties, and no keyword is used that would get the request refused.
 // Endpoints that are not OpenAI's take strict schemas, or do not care.
 func strict(schema []byte) bool {
+	if last := judged.Load(); last != nil && bytes.Equal(last.schema, schema) {
+		return last.strict
+	}
+	now := &verdict{bytes.Clone(schema), judge(schema)}
+	judged.Store(now)
+	return now.strict
+}
+
+// judged is the schema that was asked about last: most often it is that of plans,
+// again and again.
+var judged atomic.Pointer[verdict]
+
+type verdict struct {
+	schema []byte
+	strict bool
+}
+
+func judge(schema []byte) bool {
 	var root map[string]any
 	if json.Unmarshal(schema, &root) != nil || root["type"] != "object" {
 		return false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,8 +23,7 @@ func NewTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:   true,
-		MaxIdleConns:        1024,
-		MaxIdleConnsPerHost: 512,
+		MaxIdleConnsPerHost: math.MaxInt, // as many as there were calls at once, which the pool's slots bound
 		IdleConnTimeout:     90 * time.Second,
 		WriteBufferSize:     32 << 10, // most prompts go out in one piece, for 2 MB at 64 slots; only HTTP/1 has such buffers
 		TLSHandshakeTimeout: 10 * time.Second,

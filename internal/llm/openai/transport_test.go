@@ -1,11 +1,17 @@
 package openai
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tutti-run/tutti/internal/llm"
 )
@@ -125,6 +131,71 @@ func TestConnectionsAreKept(t *testing.T) {
 		})
 	}
 }
+
+// As many connections are kept as there were calls at once, however many.
+func TestConnectionsOfManyCallsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dialed atomic.Int32
+		client := dialPipe(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			time.Sleep(time.Second) // until all are there
+			_, _ = io.WriteString(w, whole("x"))
+		}, func(o *Options) {
+			transport := o.Transport.(*http.Transport)
+			dial := transport.DialContext
+			transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				dialed.Add(1)
+				return dial(ctx, network, address)
+			}
+		})
+		const calls = 600
+		for range 2 {
+			var all sync.WaitGroup
+			for range calls {
+				all.Go(func() {
+					if _, err := client.Chat(t.Context(), asks("m")); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			synctest.Wait()
+		}
+		if n := dialed.Load(); n != calls {
+			t.Errorf("%d connections for %d calls at once, twice", n, calls)
+		}
+	})
+}
+
+// A body can be had again, as net/http needs it when a kept connection turns out
+// to be closed before anything was sent.
+func TestBodiesCanBeHadAgain(t *testing.T) {
+	var bodies []string
+	client, err := New(Options{BaseURL: "http://endpoint.test/v1", Transport: rounds(func(req *http.Request) (*http.Response, error) {
+		for range 2 {
+			text, _ := io.ReadAll(req.Body)
+			if req.ContentLength != int64(len(text)) {
+				t.Errorf("%d bytes are %d", len(text), req.ContentLength)
+			}
+			bodies = append(bodies, string(text))
+			req.Body, _ = req.GetBody()
+		}
+		return canned(whole("x")).RoundTrip(req)
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Chat(t.Context(), asks("m")); err != nil {
+		t.Fatal(err)
+	}
+	if len(bodies) != 2 || bodies[0] != bodies[1] || !strings.Contains(bodies[0], "Say hello.") {
+		t.Errorf("bodies %q", bodies)
+	}
+}
+
+type rounds func(*http.Request) (*http.Response, error)
+
+func (f rounds) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 func TestHTTP2(t *testing.T) {
 	s := &script{replies: []reply{{body: sse(delta("Hel"), delta("lo"), stop, billed, "[DONE]")}}}
