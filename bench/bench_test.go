@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, want := range []string{
 		"wall over critical path 1.003 1.001 to 1.004 1.005 met",
-		"one after the other 3.94",
+		"one after the other 3.940",
 		"memory 52.3 MB 40.0 MB not met",
 	} {
 		if !slices.ContainsFunc(rows, func(row []string) bool { return strings.Join(row, " ") == want }) {
@@ -131,5 +132,20 @@ func TestPaths(t *testing.T) {
 		if took, err := p.take(key); err == nil {
 			t.Errorf("run %s took %d", key, took)
 		}
+	}
+}
+
+// The chart of the documents shows the figures beside it.
+func TestChartOfTheDocuments(t *testing.T) {
+	r, err := readReport("../docs/performance.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn, err := os.ReadFile("../docs/performance.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(r.chart()), string(drawn)); diff != "" {
+		t.Errorf("docs/performance.svg is of other figures: go run ./bench -from docs/performance.json -chart docs/performance.svg\n%s", diff)
 	}
 }

@@ -71,7 +71,10 @@ func (h *harness) self(ctx context.Context, role string, args ...string) (*proce
 		return nil, err
 	}
 	p.in, p.out = in, bufio.NewReader(out)
-	return p, p.Start()
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *process) stop() {

@@ -35,6 +35,13 @@ import (
 )
 
 func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	var o options
 	role := flag.String("role", "", "internal: upstream or loop, a process that the harness starts")
 	flag.StringVar(&o.server, "server", "bin/server", "the server to measure: make release builds it")
@@ -46,19 +53,13 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	var err error
 	switch *role {
 	case "upstream":
-		err = serveUpstream(ctx)
+		return serveUpstream(ctx)
 	case "loop":
-		err = runLoop(ctx, flag.Args())
-	default:
-		err = perform(ctx, o)
+		return runLoop(ctx, flag.Args())
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	return perform(ctx, o)
 }
 
 type options struct {

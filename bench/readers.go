@@ -29,45 +29,50 @@ func measureReaders(ctx context.Context, h *harness, rounds int) ([]figure, erro
 	if err := h.answer(100*time.Millisecond, 1200); err != nil {
 		return nil, err
 	}
-	kB, rate, err := readersMemory(ctx, h)
+	figures, err := readersMemory(ctx, h)
 	if err != nil {
 		return nil, err
 	}
 	ratio, err := readersWall(ctx, h, rounds)
-	return []figure{
-		{What: "memory of a reader of events, one of 1,000 (GOGC=10)", Unit: "kB", Values: sample{kB}, AtMost: 64},
-		{What: "  events that each of them gets", Unit: "1/s", Values: sample{rate}},
-		{What: "wall of a run beside 1,000 readers of others, over without", Values: ratio, AtMost: 1.02, Least: 1},
-	}, err
+	return append(figures, figure{
+		What: "wall of a run beside 1,000 readers of others, over without", Values: ratio, AtMost: 1.02, Least: 1,
+	}), err
 }
 
 // readersMemory tells garbage from memory by a collector that leaves little.
-func readersMemory(ctx context.Context, h *harness) (kB, rate float64, err error) {
+func readersMemory(ctx context.Context, h *harness) ([]figure, error) {
 	s, err := h.serve(ctx, 64, "GOGC=10")
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	defer s.stop()
 	runs, err := s.follow(ctx)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	time.Sleep(3 * time.Second)
 	before, err := s.memory("VmRSS")
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	a, err := s.attend(ctx, runs)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	defer a.leave()
 	time.Sleep(time.Second) // what was there already
-	began, seen := time.Now(), a.events.Load()
-	time.Sleep(4 * time.Second)
-	rate = float64(a.events.Load()-seen) / readers / time.Since(began).Seconds()
+	seen := a.events.Load()
+	cpu, _, took, err := h.used(s, func() error { time.Sleep(4 * time.Second); return nil })
+	if err != nil {
+		return nil, err
+	}
+	events := float64(a.events.Load() - seen)
 	after, err := s.memory("VmRSS")
-	return (after - before) * 1024 / readers, rate, err
+	return []figure{
+		{What: "memory of a reader of events, one of 1,000 (GOGC=10)", Unit: "kB", Values: sample{(after - before) * 1024 / readers}, AtMost: 64},
+		{What: "  events that each of them gets", Unit: "1/s", Values: sample{events / readers / took.Seconds()}},
+		{What: "  CPU of the service for each", Unit: "µs", Values: sample{float64(cpu.Microseconds()) / events}},
+	}, err
 }
 
 func readersWall(ctx context.Context, h *harness, rounds int) (ratio sample, err error) {

@@ -38,8 +38,6 @@ func (f figure) share(value float64) float64 { return (value - f.Least) / (f.AtM
 func (f figure) show(value float64) string {
 	digits := 3
 	switch {
-	case f.Unit == "" && value >= 2:
-		digits = 2
 	case f.Unit != "" && value >= 100:
 		digits = 0
 	case f.Unit != "":
