@@ -43,11 +43,9 @@ type chunk struct {
 	Error jsontext.Value `json:"error"`
 }
 
-// lenient takes what encoding/json does: endpoints were tried with programs that
-// use it, or something as patient.
-var lenient = json.JoinOptions(
-	json.MatchCaseInsensitiveNames(true), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true),
-)
+// lenient takes a name twice and what is no UTF-8, as most programs do that
+// endpoints were tried with. Names are those of the API, letter for letter.
+var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 

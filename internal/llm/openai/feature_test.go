@@ -176,6 +176,7 @@ func TestFaultsThatAreNoRefusal(t *testing.T) {
 		"Anthropic max_tokens":        {400, nil, `{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: 10000 > 4096, which is the maximum allowed number of output tokens for claude-3-5-sonnet-20240620"}}`},
 		"DeepSeek max_tokens":         {400, nil, `{"error":{"message":"Invalid max_tokens value, the valid range of max_tokens is [1, 8192]","type":"invalid_request_error"}}`},
 		"temperature":                 {400, nil, `{"error":{"message":"temperature must be between 0 and 2"}}`},
+		"a model":                     {404, nil, `{"error":{"message":"Unrecognized model: m"}}`},
 		"another fault":               {400, nil, `{"error":{"message":"messages: roles must alternate"}}`},
 		"context":                     {400, nil, `{"error":{"message":"'max_tokens' is too large. This model's maximum context length is 8192 tokens"}}`},
 		"not a refusal":               {500, nil, `{"error":{"message":"max_tokens is not supported"}}`},

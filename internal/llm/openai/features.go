@@ -73,7 +73,7 @@ func (f features) after(sent *request, told *fault) features {
 	if sent.MaxTokens > 0 && names("max_tokens") || sent.MaxCompletionTokens > 0 && names("max_completion_tokens") {
 		f.completionTokens = sent.MaxTokens > 0
 	}
-	if f == known && sent.cacheKey != "" && names("additional propert", "extra input", "extra field", "unknown field", "unrecognized") {
+	if f == known && sent.cacheKey != "" && names("additional propert", "extra input", "extra field", "unknown field") {
 		f.noCacheKey = true // it is not named, but the one thing that nobody asked for
 	}
 	return f
