@@ -23,7 +23,7 @@ const (
 	// held while their reader is slow, and each may hold an output of a megabyte.
 	streamPage = 25
 	// flushAt is how many bytes of frames are sent at once.
-	flushAt = 64 << 10
+	flushAt = 16 << 10
 	// maxDeltas is how many deltas wait for a reader before some are dropped.
 	maxDeltas = 256
 )
