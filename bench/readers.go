@@ -111,6 +111,7 @@ func readersWall(ctx context.Context, h *harness, rounds int) (ratio sample, err
 		time.Sleep(time.Second) // what was there already
 		with, err := timed()
 		a.leave()
+		time.Sleep(time.Second) // until the service has seen them go
 		if err != nil {
 			return nil, err
 		}

@@ -31,11 +31,6 @@ func (a reply) write(w http.ResponseWriter) error {
 	return writeJSON(w, a.status, typeJSON, a.body)
 }
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// maxPooled is the most bytes of a buffer that is kept for the next answer.
-const maxPooled = 64 << 10
-
 func takeBuffer() *bytes.Buffer {
 	buf, _ := buffers.Get().(*bytes.Buffer)
 	return buf
@@ -47,6 +42,11 @@ func giveBuffer(buf *bytes.Buffer) {
 		buffers.Put(buf)
 	}
 }
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooled is the most bytes of a buffer that is kept for the next answer.
+const maxPooled = 64 << 10
 
 // writeJSON writes a whole answer. Nothing is written when v has no JSON.
 func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) error {

@@ -22,6 +22,8 @@ const (
 	// streamPage is how many events are read from the journal at once. They are
 	// held while their reader is slow, and each may hold an output of a megabyte.
 	streamPage = 25
+	// flushAt is how many bytes of frames are sent at once.
+	flushAt = 16 << 10
 	// maxDeltas is how many deltas wait for a reader before some are dropped.
 	maxDeltas = 256
 )
@@ -227,7 +229,7 @@ func (f *follower) frame(event string, data any) error {
 		return err
 	}
 	buf.WriteByte('\n')
-	if buf.Len() >= maxPooled {
+	if buf.Len() >= flushAt {
 		return f.flush()
 	}
 	return nil
