@@ -101,8 +101,9 @@ func TestWorkersShareTheirBeginning(t *testing.T) {
 // What begins otherwise for the provider has another key, however alike the texts are.
 func TestKeysTellWhatBeginsOtherwise(t *testing.T) {
 	spec := staggered()
-	spec.Workers = append(spec.Workers, orchestration.Worker{Name: "first", SystemFirst: true, Role: orchestration.Role{Model: "small", System: "You are first."}})
-	spec.Workers = append(spec.Workers, orchestration.Worker{Name: "handy", Tools: []string{"look"}, Role: orchestration.Role{Model: "small"}})
+	spec.Workers = append(spec.Workers,
+		orchestration.Worker{Name: "first", SystemFirst: true, Role: orchestration.Role{Model: "small", System: "You are first."}},
+		orchestration.Worker{Name: "handy", Tools: []string{"look"}, Role: orchestration.Role{Model: "small"}})
 	tools := testSpec()
 	withTools(tools)
 	spec.Tools = tools.Tools

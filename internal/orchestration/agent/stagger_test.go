@@ -202,6 +202,21 @@ func TestHeldCallsAreCanceled(t *testing.T) {
 	})
 }
 
+// An attempt's time counts from its slot, and not while it is held.
+func TestHeldTimeIsNotTheAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{first: 5 * time.Second, whole: 6 * time.Second, began: time.Now()}
+		spec := staggered()
+		spec.Limits.SubtaskTimeout = 7 * time.Second
+		for _, said := range together(t.Context(), New(Options{Client: llm.NewPool(p, 64, nil), Texts: &shelf{}}), spec, "run_1", 3) {
+			wantFailure(t, said.Failure, "", false)
+		}
+		if took := time.Since(p.began); took != 11*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // What is remembered of prefixes is bounded.
 func TestPrefixesAreBounded(t *testing.T) {
 	var ps prefixes
