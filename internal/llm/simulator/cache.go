@@ -43,10 +43,14 @@ type prefixCache struct {
 	young, old map[uint64]struct{}
 }
 
-// cached returns how many tokens at the start of a prompt are known.
-func (c *prefixCache) cached(blocks []uint64) int {
+// cached returns how many tokens at the start of a prompt are known, and has it known
+// from now on if so wished.
+func (c *prefixCache) cached(blocks []uint64, know bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if know {
+		defer c.insert(blocks)
+	}
 	n := 0
 	for _, b := range blocks {
 		_, young := c.young[b]
@@ -64,6 +68,10 @@ func (c *prefixCache) cached(blocks []uint64) int {
 func (c *prefixCache) add(blocks []uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.insert(blocks)
+}
+
+func (c *prefixCache) insert(blocks []uint64) {
 	for _, b := range blocks {
 		if len(c.young) >= cacheBlocks || c.young == nil {
 			c.young, c.old = make(map[uint64]struct{}), c.young

@@ -103,7 +103,7 @@ func TestPrefixCacheIsBounded(t *testing.T) {
 	if n := len(c.young) + len(c.old); n > 2*cacheBlocks {
 		t.Errorf("%d blocks", n)
 	}
-	if c.cached(kept) == 0 {
+	if c.cached(kept, false) == 0 {
 		t.Error("what was used lately is forgotten")
 	}
 }

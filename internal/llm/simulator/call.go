@@ -66,10 +66,7 @@ func (c *call) measure() *apiError {
 			window, c.prompt))
 	}
 	if c.sim.opts.PrefixCache != NoCache {
-		c.cached = min(c.sim.cache.cached(c.digest.blocks), c.prompt)
-		if c.sim.opts.PrefixCache == CacheAtOnce {
-			c.sim.cache.add(c.digest.blocks)
-		}
+		c.cached = min(c.sim.cache.cached(c.digest.blocks, c.sim.opts.PrefixCache == CacheAtOnce), c.prompt)
 	}
 	return nil
 }

@@ -54,3 +54,22 @@ func held() *runtime.MemStats {
 	runtime.ReadMemStats(&m)
 	return &m
 }
+
+// instantWork returns what performs a worker's attempt with a prompt of 2 kB and a model
+// that answers at once, in 1.2 kB.
+func instantWork() func(context.Context) {
+	answer := "<response>" + strings.Repeat("What stands out is that there are sides. ", 30) + "</response>"
+	spec := testSpec()
+	spec.Task = strings.Repeat("Look at the matter from all sides. ", 26)
+	a := New(Options{Client: llm.Func(func(context.Context, *llm.Request) (*llm.Response, error) { return llm.Answer(answer), nil }), Texts: &shelf{}})
+	of := orchestration.Performance{Run: "run_1", Spec: spec, Command: orchestration.Work{Subtask: formal, Attempt: 1}}
+	return func(ctx context.Context) { a.Perform(ctx, of) }
+}
+
+func BenchmarkWork(b *testing.B) {
+	perform := instantWork()
+	b.ReportAllocs()
+	for b.Loop() {
+		perform(b.Context())
+	}
+}

@@ -32,7 +32,6 @@ func (p *performance) dialog(role orchestration.Role, messages []llm.Message) *d
 		request: llm.Request{
 			Role: p.role, Model: p.model.Name, Messages: messages,
 			ReasoningEffort: role.ReasoningEffort,
-			CacheKey:        p.prefixKey(""),
 			Stream:          p.model.Stream == orchestration.StreamAlways,
 			Place: llm.Place{
 				Tenant: p.Spec.Tenant, Run: p.Run, Weight: llm.Weight(p.Spec.Priority), Deadline: p.Deadline,
@@ -146,6 +145,7 @@ func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response,
 	request.Timeout = left
 	d.number++
 	request.IdempotencyKey = d.name + "/" + strconv.Itoa(d.number)
+	request.CacheKey = d.p.prefixKey(request)
 	d.p.limit(request)
 	if err := d.hold(ctx, request); err != nil {
 		return nil, err

@@ -58,9 +58,6 @@ func (p *performance) engage(c *orchestration.Work, w *orchestration.Worker, o *
 	d.started = &p.started
 	d.request.MaxTokens, d.request.Temperature, d.request.Tools = o.answer, w.Temperature, o.tools
 	d.request.Place.Priority = c.Priority
-	if w.SystemFirst {
-		d.request.CacheKey = p.prefixKey(w.Name)
-	}
 	if schemas := schemasOf(c.Checks); len(schemas) == 1 && o.tools == nil {
 		d.request.Schema = &llm.Schema{Name: "answer", JSON: schemas[0]}
 	} else if len(schemas) == 0 { // one with a schema is shown when it is known to be JSON

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,11 +11,32 @@ import (
 	"github.com/tutti-run/tutti/internal/llm"
 )
 
-// prefixKey names what the prompts of a run for one role and model begin with; those
-// of a worker that has a system message of its own begin otherwise. It says nothing
-// of the run to those who see it.
-func (p *performance) prefixKey(own string) string {
-	sum := sha256.Sum256([]byte(p.Run + "\x00" + string(p.role) + "\x00" + p.model.Name + "\x00" + own))
+// distinctBytes is how much of a prompt tells whether it begins like others: no
+// provider keeps a prefix of less than 1,024 tokens, so those that differ so early
+// have nothing to share.
+const distinctBytes = 1 << 10
+
+// prefixKey names what a request begins with, among those of the run: its tools and
+// the form of its answer, which for providers come before the messages, and the first
+// of its text. It tells nobody anything of them.
+func (p *performance) prefixKey(request *llm.Request) string {
+	var b bytes.Buffer
+	b.Grow(distinctBytes + 256)
+	b.WriteString(p.Run + "\x00" + request.Model + "\x00")
+	for _, tool := range request.Tools {
+		b.WriteString(tool.Name + "\x00")
+	}
+	if request.Schema != nil {
+		b.Write(request.Schema.JSON)
+	}
+	left := distinctBytes
+	for _, m := range request.Messages {
+		text := m.Text[:min(len(m.Text), left)]
+		b.WriteByte(0)
+		b.WriteString(text)
+		left -= len(text)
+	}
+	sum := sha256.Sum256(b.Bytes())
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -4,12 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -66,6 +62,10 @@ func drawWork(t *rapid.T, spec *orchestration.Spec, shown []orchestration.Result
 func TestWorkersShareTheirBeginning(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec := drawSpec(t)
+		long := rapid.Bool().Draw(t, "long")
+		if long {
+			spec.Task = strings.Repeat(spec.Task, distinctBytes)
+		}
 		shown := rapid.SampledFrom([][]orchestration.Result{nil, {facts}}).Draw(t, "shown")
 		one, other := drawWork(t, spec, shown), drawWork(t, spec, shown)
 		m := model(says("{}"))
@@ -88,7 +88,8 @@ func TestWorkersShareTheirBeginning(t *testing.T) {
 		if !found || first.Messages[0].Text != second.Messages[0].Text || !strings.HasPrefix(second.Messages[1].Text, head+end) {
 			t.Fatalf("of one run:\n%s\n%s", show(first), show(second))
 		}
-		if first.CacheKey == "" || first.CacheKey != second.CacheKey || first.CacheKey == again.CacheKey || strings.Contains(first.CacheKey, "run") {
+		alike := len(first.Tools) == len(second.Tools) && (first.Schema == nil) == (second.Schema == nil) && long
+		if alike && first.CacheKey != second.CacheKey || len(first.CacheKey) != 16 || first.CacheKey == again.CacheKey {
 			t.Fatalf("keys %q and %q, of another run %q", first.CacheKey, second.CacheKey, again.CacheKey)
 		}
 		if show(first) != show(again) {
@@ -97,205 +98,48 @@ func TestWorkersShareTheirBeginning(t *testing.T) {
 	})
 }
 
-// A worker that has its own system message begins otherwise, and says so.
+// What begins otherwise for the provider has another key, however alike the texts are.
+func TestKeysTellWhatBeginsOtherwise(t *testing.T) {
+	spec := staggered()
+	spec.Workers = append(spec.Workers,
+		orchestration.Worker{Name: "first", SystemFirst: true, Role: orchestration.Role{Model: "small", System: "You are first."}},
+		orchestration.Worker{Name: "handy", Tools: []string{"look"}, Role: orchestration.Role{Model: "small"}})
+	tools := testSpec()
+	withTools(tools)
+	spec.Tools = tools.Tools
+	m := model(says("{}"))
+	a := New(Options{Client: m, Texts: &shelf{}, Tools: &bench{}})
+	keys := map[string]string{}
+	for name, c := range map[string]orchestration.Work{
+		"plain":        {Subtask: formal, Attempt: 1},
+		"other model":  {Subtask: formal, Attempt: 1, Model: "big"},
+		"schema":       {Subtask: formal, Attempt: 1, Checks: []orchestration.Check{schemaCheck(`{"type":"object"}`)}},
+		"other schema": {Subtask: formal, Attempt: 1, Checks: []orchestration.Check{schemaCheck(`{"type":"array"}`)}},
+		"system first": {Subtask: formal, Attempt: 1, Worker: "first"},
+		"tools":        {Subtask: formal, Attempt: 1, Worker: "handy"},
+		"simpler":      {Subtask: formal, Attempt: 1, Fallback: true},
+	} {
+		before := len(m.sent)
+		a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: c})
+		key := m.sent[before].CacheKey
+		if other, known := keys[key]; known {
+			t.Errorf("%s has the key of %s", name, other)
+		}
+		keys[key] = name
+	}
+}
+
+// A worker that has its own system message is told it there alone.
 func TestASystemMessageOfItsOwn(t *testing.T) {
 	spec := testSpec()
 	spec.Worker.System, spec.Workers[0].SystemFirst = "Be brief.", true
 	m := model(says("x"))
 	performWork(t, m, spec, orchestration.Work{Subtask: formal, Attempt: 1})
 	performWork(t, m, spec, orchestration.Work{Subtask: formal, Attempt: 1, Worker: "researcher"})
-	if m.sent[0].CacheKey == m.sent[1].CacheKey || m.sent[0].Messages[0].Text != "Be brief." || m.sent[1].Messages[0].Text != spec.Workers[0].System {
+	if m.sent[0].Messages[0].Text != "Be brief." || m.sent[1].Messages[0].Text != spec.Workers[0].System {
 		t.Errorf("%+v\n%+v", m.sent[0], m.sent[1])
 	}
 	if strings.Contains(m.last(1), spec.Workers[0].System) {
 		t.Errorf("it is told twice:\n%s", m.last(1))
-	}
-}
-
-// A provider answers a call after a while, and keeps when it was asked.
-type provider struct {
-	first, whole time.Duration
-	fails        func(call int) error // nil: none does
-
-	mu    sync.Mutex
-	began time.Time
-	asked []time.Duration // since it began
-	plain int             // calls that were not streamed
-}
-
-func (p *provider) Chat(ctx context.Context, req *llm.Request) (*llm.Response, error) {
-	p.mu.Lock()
-	call := len(p.asked)
-	p.asked = append(p.asked, time.Since(p.began))
-	if !req.Stream {
-		p.plain++
-	}
-	p.mu.Unlock()
-	if !pause(ctx, p.first) {
-		return nil, llm.Ended(ctx)
-	}
-	if p.fails != nil && p.fails(call) != nil {
-		return nil, p.fails(call)
-	}
-	if req.Stream && req.OnText != nil {
-		req.OnText("a")
-		req.OnText(" word")
-	}
-	if !pause(ctx, p.whole-p.first) {
-		return nil, llm.Ended(ctx)
-	}
-	return llm.Answer("a word"), nil
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// staggered is a run of a long task whose model is to be staggered.
-func staggered() *orchestration.Spec {
-	spec := testSpec()
-	spec.Task = strings.Repeat("Look at the matter from all sides. ", 200)
-	for i := range spec.Models {
-		spec.Models[i].Stagger = true
-	}
-	return spec
-}
-
-// together has so many workers of a run begin at once, and returns what came of them.
-func together(ctx context.Context, a *Agent, spec *orchestration.Spec, run string, workers int) []orchestration.Worked {
-	said := make([]orchestration.Worked, workers)
-	var all sync.WaitGroup
-	for i := range said {
-		all.Go(func() {
-			said[i] = a.Perform(ctx, orchestration.Performance{Run: run, Spec: spec, Command: orchestration.Work{Subtask: formal, Attempt: 1}}).(orchestration.Worked)
-		})
-	}
-	all.Wait()
-	return said
-}
-
-func seconds(of ...float64) []time.Duration {
-	times := make([]time.Duration, len(of))
-	for i, s := range of {
-		times[i] = time.Duration(s * float64(time.Second))
-	}
-	return times
-}
-
-// The others wait for the first one's first token, and for no longer than it may take.
-func TestStagger(t *testing.T) {
-	broken := llm.Failure(llm.Unavailable)
-	tests := map[string]struct {
-		first, whole time.Duration
-		fails        func(call int) error
-		change       func(*orchestration.Spec)
-		want         []time.Duration
-	}{
-		"first token":     {first: 800 * time.Millisecond, whole: 5 * time.Second, want: seconds(0, .8, .8, .8)},
-		"too slow":        {first: 30 * time.Second, whole: 31 * time.Second, want: seconds(0, 10, 10, 10)},
-		"the first fails": {first: time.Second, whole: 2 * time.Second, fails: only(broken, 0), want: seconds(0, 1, 2, 2)},
-		"all fail":        {first: 4 * time.Second, fails: func(int) error { return broken }, want: seconds(0, 4, 8, 10)},
-		"a short task":    {first: time.Second, whole: 2 * time.Second, change: func(s *orchestration.Spec) { s.Task = "Hello" }, want: seconds(0, 0, 0, 0)},
-		"no stagger":      {first: time.Second, whole: 2 * time.Second, change: func(s *orchestration.Spec) { s.Models[1].Stagger = false }, want: seconds(0, 0, 0, 0)},
-		"it panics":       {first: time.Second, whole: 2 * time.Second, fails: func(call int) error { panicFirst(call); return nil }, want: seconds(0, 1, 2, 2)},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				spec := staggered()
-				if test.change != nil {
-					test.change(spec)
-				}
-				p := &provider{first: test.first, whole: test.whole, fails: test.fails, began: time.Now()}
-				a := New(Options{Client: p, Texts: &shelf{}})
-				said := together(t.Context(), a, spec, "run_1", 4)
-				if !slices.Equal(p.asked, test.want) {
-					t.Errorf("asked at %v, want %v", p.asked, test.want)
-				}
-				for _, s := range said {
-					if test.fails == nil && s.Output != "a word" {
-						t.Errorf("said %+v", s)
-					}
-				}
-			})
-		})
-	}
-}
-
-func only(err error, call int) func(int) error {
-	return func(n int) error {
-		if n == call {
-			return err
-		}
-		return nil
-	}
-}
-
-func panicFirst(call int) {
-	if call == 0 {
-		panic("words")
-	}
-}
-
-// Only the first is streamed. Once the provider has the prefix nobody waits, until it
-// was not used for long; and other runs have prefixes of their own.
-func TestStaggerOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		spec := staggered()
-		p := &provider{first: time.Second, whole: 2 * time.Second, began: time.Now()}
-		a := New(Options{Client: p, Texts: &shelf{}})
-		together(t.Context(), a, spec, "run_1", 3) // ends at 3 s
-		if p.plain != 2 {
-			t.Errorf("%d of 3 calls were not streamed", p.plain)
-		}
-		together(t.Context(), a, spec, "run_1", 2) // ends at 5 s
-		together(t.Context(), a, spec, "run_2", 2) // ends at 8 s
-		time.Sleep(prefixKept)
-		together(t.Context(), a, spec, "run_1", 2)
-		later := (8*time.Second + prefixKept).Seconds()
-		if want := seconds(0, 1, 1, 3, 3, 5, 6, later, later+1); !slices.Equal(p.asked, want) {
-			t.Errorf("asked at %v, want %v", p.asked, want)
-		}
-	})
-}
-
-// Who is held has no slot, and goes with its run.
-func TestHeldCallsAreCanceled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &provider{first: 5 * time.Second, whole: 6 * time.Second, began: time.Now()}
-		pool := llm.NewPool(p, 64, nil)
-		a := New(Options{Client: pool, Texts: &shelf{}})
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-		time.AfterFunc(500*time.Millisecond, func() {
-			if pool.InUse() != 1 || pool.Waiting() != 0 {
-				t.Errorf("%d slots are in use, %d calls wait for one", pool.InUse(), pool.Waiting())
-			}
-		})
-		for _, said := range together(ctx, a, staggered(), "run_1", 4) {
-			wantFailure(t, said.Failure, orchestration.CodeCanceled, false)
-		}
-		if time.Since(p.began) != time.Second || len(p.asked) != 1 {
-			t.Errorf("it took %v and %d calls", time.Since(p.began), len(p.asked))
-		}
-	})
-}
-
-// What is remembered of prefixes is bounded.
-func TestPrefixesAreBounded(t *testing.T) {
-	var ps prefixes
-	for i := range 3 * maxPrefixes {
-		key := fmt.Sprint(i)
-		if _, leads := ps.join(key); !leads {
-			t.Fatalf("prefix %d is known already", i)
-		}
-	}
-	if len(ps.known) > maxPrefixes {
-		t.Errorf("%d prefixes are remembered", len(ps.known))
 	}
 }
