@@ -33,6 +33,7 @@ type Model struct {
 	Price         *Price  `yaml:"price"`
 	Stream        *Stream `yaml:"stream"`
 	Fallback      string  `yaml:"fallback"` // the model to ask when this one has failed
+	Hedge         bool    `yaml:"hedge"`    // ask it twice where it is slow to answer
 }
 
 // A Price is in US dollars for a million tokens. Without Cached, cached tokens
