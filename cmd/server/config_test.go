@@ -131,7 +131,9 @@ models:
     context_window: 8000
     price: {input: 2, cached: 0.5, output: 8}
     stream: never
+    hedge: true
   big: {price: {input: 10, output: 30}, stream: true, stagger: true}
+  hurried: {hedge: true}
 workers:
   researcher: {description: looks things up, model: big, system: Be thorough., max_tokens: 500, temperature: 0, reasoning_effort: low}
   writer: {tools: [weather], system: You write., system_first: true}
@@ -149,6 +151,7 @@ planner_model: big
 	zero := 0.0
 	wantModels := []orchestration.Model{
 		{Name: "big", Price: &orchestration.Price{Input: 10, Cached: 10, Output: 30}, Stream: orchestration.StreamAlways, Stagger: true},
+		{Name: "hurried", Stream: orchestration.StreamAlways},
 		{Name: "small", ContextWindow: 8000, Price: &orchestration.Price{Input: 2, Cached: 0.5, Output: 8}, Stream: orchestration.StreamNever},
 	}
 	wantWorkers := []orchestration.Worker{

@@ -34,6 +34,7 @@ type Model struct {
 	Stream        *Stream `yaml:"stream"`
 	Stagger       bool    `yaml:"stagger"`  // a run's workers wait until the first one is being answered
 	Fallback      string  `yaml:"fallback"` // the model to ask when this one has failed
+	Hedge         bool    `yaml:"hedge"`    // ask it twice where it is slow to answer
 }
 
 // A Price is in US dollars for a million tokens. Without Cached, cached tokens

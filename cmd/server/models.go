@@ -92,8 +92,11 @@ func (c *Config) knownModels() []orchestration.Model {
 				m.Price.Cached = *p.Cached
 			}
 		}
-		if listed.Stream != nil {
+		switch {
+		case listed.Stream != nil:
 			m.Stream = listed.Stream.Streaming
+		case listed.Hedge: // that an answer is slow to come shows early only where it is streamed
+			m.Stream = orchestration.StreamAlways
 		}
 		known = append(known, m)
 	}

@@ -64,6 +64,7 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 		return nil, err
 	}
 	pool := llm.NewPool(s.models.router, c.MaxConcurrency, s.models.router.Upstream)
+	pool.Hedge(func(model string) bool { return c.Models[model].Hedge })
 	s.metrics.Pool(pool)
 	s.client = s.metrics.Client(pool)
 	if err := s.openTools(ctx); err != nil {

@@ -35,7 +35,7 @@ type Error struct {
 	RetryAfter time.Duration // 0 when the provider did not say
 	Window     int           // for ContextTooLong: the model's context window in tokens where the provider named it
 	Detail     string        // for people; bounded, and free of secrets
-	Calls      []Call        // every call that went out, the failed one last
+	Calls      []Call        // every call that went out, in order
 	Err        error         // the cause, never shown to callers
 }
 

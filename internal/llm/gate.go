@@ -36,7 +36,9 @@ type gate struct {
 
 	pace pace
 
-	answer float64 // tokens that an answer took of late
+	answer float64         // tokens that an answer took of late
+	tails  map[tempo]*tail // how long answers took of late
+	spare  float64         // second calls that may go out, see [Pool.Hedge]
 }
 
 const (

@@ -3,7 +3,8 @@
 //
 // The package never retries. A failed call is an outcome that the core of
 // package orchestration decides upon. (One exception, once: the same request
-// again without a feature that the endpoint's 400 named.)
+// again without a feature that the endpoint's 400 named.) It may make a call
+// twice at once, where the first one is slow: see [Pool.Hedge].
 //
 // A [Client] is wrapped from the inside out: a provider (package openai), a
 // [Breaker] that spares one that is down, a [Router] that picks it by model, the
@@ -68,6 +69,10 @@ type Request struct {
 	// Timeout bounds the call, counted from the moment its slot is granted.
 	// Zero leaves it to ctx.
 	Timeout time.Duration
+
+	// Hedge says that a second call may go out, and is paid for, if the first one
+	// takes long; see [Pool.Hedge].
+	Hedge bool
 
 	// Place says where the request queues for a slot.
 	Place Place
@@ -140,7 +145,7 @@ type Response struct {
 	Text      string
 	ToolCalls []ToolCall // that the model asks for before it answers
 	Truncated bool       // the text was cut at the token limit; never with ToolCalls
-	Calls     []Call     // every call that went out for it; the last one answered
+	Calls     []Call     // every call that went out for it, in order; the last one that is not Hedged answered
 }
 
 // A Call is one request that went out to a provider.
@@ -151,6 +156,7 @@ type Call struct {
 	Ended      time.Time
 	Outcome    Outcome
 	Usage      Usage
+	Hedged     bool // it was made twice at once, and the other one's answer was taken
 }
 
 // Usage counts tokens as the provider billed them. Cached ones are part of

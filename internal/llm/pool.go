@@ -29,6 +29,7 @@ type Pool struct {
 	next   Client
 	slots  int
 	gateOf func(model string) string
+	hedges func(model string) bool // nil: none
 
 	mu    sync.Mutex
 	inUse int
@@ -83,9 +84,17 @@ func (p *Pool) Chat(ctx context.Context, req *Request) (*Response, error) {
 	if !ok {
 		return nil, Ended(ctx)
 	}
-	resp, err := p.call(ctx, pass, req)
+	limited, cancel := ctx, func() {}
+	if req.Timeout > 0 {
+		limited, cancel = context.WithTimeout(ctx, req.Timeout)
+	}
+	defer cancel()
+	resp, err := p.answer(limited, pass, req)
 	if err != nil {
 		failed := asError(err)
+		if failed.Outcome == Canceled && limited.Err() != nil && ctx.Err() == nil {
+			failed.Outcome = Timeout // our deadline fired and nobody canceled, though it may look so from inside
+		}
 		failed.Calls = stamp(failed.Calls, queued)
 		return nil, failed
 	}
@@ -99,7 +108,7 @@ func (p *Pool) call(ctx context.Context, pass pass, req *Request) (*Response, er
 	ended := gaveUp // which a panic below amounts to
 	var calls []Call
 	defer func() { p.release(pass, calls, ended) }() // deferred, as it must not cost a slot
-	resp, err := p.ask(ctx, req)
+	resp, err := p.next.Chat(ctx, req)
 	if err != nil {
 		ended = asError(err)
 		calls = ended.Calls
@@ -109,30 +118,13 @@ func (p *Pool) call(ctx context.Context, pass pass, req *Request) (*Response, er
 	return resp, nil
 }
 
-// ask hands the request on, for as long as it may take.
-func (p *Pool) ask(ctx context.Context, req *Request) (*Response, error) {
-	if req.Timeout <= 0 {
-		return p.next.Chat(ctx, req)
-	}
-	limited, cancel := context.WithTimeout(ctx, req.Timeout)
-	defer cancel()
-	resp, err := p.next.Chat(limited, req)
-	if err == nil || ctx.Err() != nil || limited.Err() == nil {
-		return resp, err
-	}
-	// Our deadline fired and nobody canceled, though it may look so from inside.
-	failed := asError(err)
-	if failed.Outcome == Canceled {
-		failed.Outcome = Timeout
-	}
-	return nil, failed
-}
-
-// stamp returns the calls with the moment they were queued.
+// stamp returns the calls with the moment they were queued, where it is not known.
 func stamp(calls []Call, queued time.Time) []Call {
 	calls = slices.Clone(calls)
 	for i := range calls {
-		calls[i].Queued = queued
+		if calls[i].Queued.IsZero() {
+			calls[i].Queued = queued
+		}
 	}
 	return calls
 }

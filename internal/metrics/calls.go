@@ -2,6 +2,8 @@ package metrics
 
 import (
 	"context"
+	"slices"
+	"strconv"
 
 	"github.com/tutti-run/tutti/internal/llm"
 )
@@ -19,8 +21,9 @@ func (m *Metrics) Client(next llm.Client) llm.Client {
 // called counts the calls that one request took.
 func (m *Metrics) called(req *llm.Request, calls []llm.Call) {
 	role, model := string(req.Role), m.models.of(req.Model)
+	m.hedged(role, model, calls)
 	for i, c := range calls {
-		if i == 0 && !c.Queued.IsZero() { // all of them share one slot
+		if i == 0 && !c.Queued.IsZero() { // the others did not queue
 			m.poolWait.Observe(c.Started.Sub(c.Queued).Seconds())
 		}
 		m.calls.WithLabelValues(role, model, string(c.Outcome)).Inc()
@@ -31,6 +34,14 @@ func (m *Metrics) called(req *llm.Request, calls []llm.Call) {
 		m.spent(role, model, "prompt", c.Usage.Prompt)
 		m.spent(role, model, "cached", c.Usage.Cached)
 		m.spent(role, model, "completion", c.Usage.Completion)
+	}
+}
+
+// hedged counts a request that went out twice. Its calls are in the order in
+// which they did: where the first one's answer was not taken, the second one's was.
+func (m *Metrics) hedged(role, model string, calls []llm.Call) {
+	if slices.ContainsFunc(calls, func(c llm.Call) bool { return c.Hedged }) {
+		m.hedges.WithLabelValues(role, model, strconv.FormatBool(calls[0].Hedged)).Inc()
 	}
 }
 

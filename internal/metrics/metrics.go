@@ -64,6 +64,7 @@ type Metrics struct {
 	callDuration *prometheus.HistogramVec // role, model
 	firstToken   *prometheus.HistogramVec // role, model
 	tokens       *prometheus.CounterVec   // role, model, kind
+	hedges       *prometheus.CounterVec   // role, model, won
 	poolWait     prometheus.Histogram
 
 	toolCalls    *prometheus.CounterVec   // tool, outcome
@@ -152,6 +153,9 @@ func (m *Metrics) defineCalls(f factory) {
 		"Time from a streamed call to its first token.", llmBuckets, "role", "model")
 	m.tokens = f.counters("llm_tokens_total",
 		"Tokens as the provider counted them. Cached ones are part of the prompt's.", "role", "model", "kind")
+	m.hedges = f.counters("llm_hedges_total",
+		"Requests that went out a second time as their model was slow to answer, by whether the second call's answer was the one taken.",
+		"role", "model", "won")
 	m.poolWait = f.histogram("pool_wait_seconds",
 		"Time that a request to a model queued for one of the process's slots, and for its turn with the model.", waitBuckets)
 }

@@ -307,6 +307,28 @@ tutti_tool_calls_total{outcome="timeout",tool="weather"} 1
 	wantSum(t, m, "tutti_tool_call_duration_seconds", 3, 1+2+4)
 }
 
+// A request that went out twice is one of each kind of call, and its second call
+// won or did not.
+func TestSecondCalls(t *testing.T) {
+	m := newMetrics()
+	won := []llm.Call{{Queued: at(0), Started: at(1), Ended: at(3), Outcome: llm.Canceled, Hedged: true}, {Queued: at(2), Started: at(2), Ended: at(3), Outcome: llm.OK}}
+	lost := []llm.Call{{Queued: at(0), Started: at(2), Ended: at(5), Outcome: llm.OK}, {Queued: at(4), Started: at(4), Ended: at(5), Outcome: llm.Canceled, Hedged: true}}
+	for _, calls := range [][]llm.Call{won, lost, lost, {{Queued: at(0), Started: at(3), Ended: at(4), Outcome: llm.OK}}} {
+		m.called(&llm.Request{Role: llm.Worker, Model: "big"}, calls)
+	}
+	expect(t, m, `
+# HELP tutti_llm_calls_total Calls that went out to models, by how they ended.
+# TYPE tutti_llm_calls_total counter
+tutti_llm_calls_total{model="big",outcome="canceled",role="worker"} 3
+tutti_llm_calls_total{model="big",outcome="ok",role="worker"} 4
+# HELP tutti_llm_hedges_total Requests that went out a second time as their model was slow to answer, by whether the second call's answer was the one taken.
+# TYPE tutti_llm_hedges_total counter
+tutti_llm_hedges_total{model="big",role="worker",won="false"} 2
+tutti_llm_hedges_total{model="big",role="worker",won="true"} 1
+`, "llm_calls_total", "llm_hedges_total")
+	wantSum(t, m, "tutti_pool_wait_seconds", 4, 1+2+2+3)
+}
+
 // Everything that can be shown is, and as Prometheus's own linter likes it.
 func TestEveryMetricIsShownAndLinted(t *testing.T) {
 	m := newMetrics()
@@ -317,6 +339,7 @@ func TestEveryMetricIsShownAndLinted(t *testing.T) {
 	m.called(&llm.Request{Role: llm.Worker, Model: "big"}, []llm.Call{{
 		Queued: at(0), Started: at(1), FirstToken: at(2), Ended: at(3), Usage: llm.Usage{Prompt: 1, Cached: 1, Completion: 1},
 	}})
+	m.called(&llm.Request{Role: llm.Worker, Model: "big"}, []llm.Call{{Outcome: llm.Canceled, Hedged: true}, {Outcome: llm.OK}})
 	m.failedOrRetried(llm.Planner, orchestration.Failure{}, nil)
 	m.failedOrRetried(llm.Planner, orchestration.Failure{}, &start)
 	s := tell(t, m, spec())
@@ -335,7 +358,7 @@ func TestEveryMetricIsShownAndLinted(t *testing.T) {
 	shown := scrape(t, m)
 	for _, name := range strings.Fields(`runs_total runs_in_flight run_duration_seconds run_overhead_seconds llm_calls_total
 		llm_call_duration_seconds llm_time_to_first_token_seconds llm_calls_per_run llm_tokens_total llm_cost_usd_total
-		llm_retries_total subtasks_total subtask_duration_seconds failures_total pool_slots pool_in_use pool_wait_seconds llm_limit
+		llm_retries_total subtasks_total subtask_duration_seconds failures_total pool_slots pool_in_use pool_wait_seconds llm_limit llm_hedges_total
 		journal_append_seconds tool_calls_total tool_call_duration_seconds http_requests_total http_request_duration_seconds build_info`) {
 		if !strings.Contains(shown, "# TYPE tutti_"+name+" ") {
 			t.Errorf("tutti_%s is not shown", name)

@@ -48,6 +48,51 @@ func TestABudgetedSynthesisIsOneCall(t *testing.T) {
 	}
 }
 
+// A second call is allowed where somebody pays for it.
+func TestSecondCallsArePaidFor(t *testing.T) {
+	work := orchestration.Work{Subtask: formal, Attempt: 1, Worker: "researcher"} // whose answers have 900 tokens
+	budgeted := func(calls, answer int) *orchestration.Reserve {
+		return &orchestration.Reserve{Calls: calls, PromptTokens: 9000, AnswerTokens: answer}
+	}
+	tests := map[string]struct {
+		reserve *orchestration.Reserve
+		held    bool
+		want    bool
+	}{
+		"no limits":                   {nil, false, true},
+		"a budget for one call":       {budgeted(1, 5000), false, false},
+		"for two":                     {budgeted(2, 1800), false, true},
+		"for two, and half an answer": {budgeted(2, 1700), false, false},
+		"the tenant's":                {nil, true, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			spec, m := testSpec(), model(says("done"))
+			spec.Held, work.Reserved = test.held, test.reserve
+			a := New(Options{Client: m, Texts: &shelf{}, Holds: &holds{}})
+			a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: work})
+			if m.sent[0].Hedge != test.want {
+				t.Errorf("a second call is allowed: %v", m.sent[0].Hedge)
+			}
+		})
+	}
+}
+
+// Both calls of a request are paid for, the one that was given up by what its
+// prompt was estimated at.
+func TestASecondCallIsPaid(t *testing.T) {
+	m := llm.Func(func(context.Context, *llm.Request) (*llm.Response, error) {
+		return &llm.Response{Text: "half", Truncated: true, Calls: []llm.Call{{Outcome: llm.Canceled, Hedged: true}, {Outcome: llm.OK}}}, nil
+	})
+	said := performWork(t, m, testSpec(), orchestration.Work{
+		Subtask: formal, Attempt: 1, Worker: "researcher", Reserved: &orchestration.Reserve{Calls: 2, PromptTokens: 9000, AnswerTokens: 2000},
+	})
+	wantFailure(t, said.Failure, orchestration.CodeTruncated, false) // and nothing is left to continue it
+	if len(said.Calls) != 2 || !said.Calls[0].Hedged || said.Calls[1].Hedged {
+		t.Errorf("told of %+v", said.Calls)
+	}
+}
+
 // holds keeps what was held, until there is an error.
 type holds struct {
 	err  error

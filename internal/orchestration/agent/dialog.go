@@ -150,6 +150,7 @@ func (d *dialog) call(ctx context.Context, request *llm.Request) (*llm.Response,
 	if err := d.hold(ctx, request); err != nil {
 		return nil, err
 	}
+	request.Hedge = d.p.affordsHedge(request)
 	resp, err := d.send(ctx, request)
 	calls := llm.Calls(resp, err)
 	d.p.record(calls, request)

@@ -130,7 +130,7 @@ func (p *performance) record(calls []llm.Call, request *llm.Request) {
 		p.calls = append(p.calls, orchestration.Call{
 			Role: string(p.role), Worker: p.worker, Model: p.model.Name, Attempt: p.attempt,
 			Queued: moment(c.Queued), Started: moment(c.Started), FirstToken: moment(c.FirstToken), Ended: moment(c.Ended),
-			Outcome: string(c.Outcome), Usage: usage, CostUSD: p.model.Price.Cost(usage),
+			Outcome: string(c.Outcome), Usage: usage, CostUSD: p.model.Price.Cost(usage), Hedged: c.Hedged,
 		})
 	}
 }

@@ -55,6 +55,21 @@ func (p *performance) affords(calls, prompt int) bool {
 	return free.Calls >= calls && free.PromptTokens >= calls*prompt && free.AnswerTokens >= calls*leastAnswer
 }
 
+// affordsHedge reports whether the attempt can pay for the request twice. What a
+// tenant's budget holds back is for one call.
+func (p *performance) affordsHedge(request *llm.Request) bool {
+	if p.holds != nil && p.Spec.Held {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.purse == nil {
+		return true
+	}
+	free := p.purse.free()
+	return free.Calls >= 2 && free.PromptTokens >= 2*spentOn(request) && free.AnswerTokens >= 2*request.MaxTokens
+}
+
 // limit bounds a request's answer by what the attempt may spend; one that may ask
 // for tools leaves half of that to the answer that follows.
 func (p *performance) limit(request *llm.Request) {
