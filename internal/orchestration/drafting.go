@@ -16,8 +16,8 @@ func (d *decision) drafted(in Drafted) {
 	for _, id := range r.Planning.Given {
 		known[id] = true
 	}
-	for _, s := range r.styled(Plan{Subtasks: in.Subtasks}).Subtasks {
-		s = completed(s)
+	for _, s := range in.Subtasks {
+		s = completed(r.inStyle(s))
 		was := r.Subtask(s.ID)
 		if was != nil && !sameDraft(was.Subtask, s) || was == nil && (len(known) >= rules.MaxSubtasks || !r.sound(s, known, rules)) {
 			break

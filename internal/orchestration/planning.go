@@ -69,12 +69,16 @@ func (d *decision) planned(p Planned) {
 func (r *Run) styled(p Plan) Plan {
 	p.Subtasks = slices.Clone(p.Subtasks)
 	for i := range p.Subtasks {
-		s := &p.Subtasks[i]
-		if _, known := r.Spec.WorkerNamed(s.Worker); s.Worker != "" && !known {
-			s.Type, s.Worker = s.Worker, ""
-		}
+		p.Subtasks[i] = r.inStyle(p.Subtasks[i])
 	}
 	return p
+}
+
+func (r *Run) inStyle(s Subtask) Subtask {
+	if _, known := r.Spec.WorkerNamed(s.Worker); s.Worker != "" && !known {
+		s.Type, s.Worker = s.Worker, ""
+	}
+	return s
 }
 
 // firstPlan takes an answer to the first question.

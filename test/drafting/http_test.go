@@ -1,6 +1,8 @@
 package drafting
 
 import (
+	"encoding/json"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,6 +89,45 @@ func TestDraftsOfTheSimulator(t *testing.T) {
 				if r.Role == simulator.Planner {
 					t.Logf("the planner wrote for %v", r.Ended.Sub(r.Time))
 				}
+			}
+		})
+	}
+}
+
+// A plan whose stream breaks off is gone on with, and what there is of it is performed
+// once.
+func TestABrokenStreamIsGoneOnWith(t *testing.T) {
+	for form, pieces := range forms {
+		t.Run(form, func(t *testing.T) {
+			u := serveModel(t, false, func(question int, _ string, a *answer) {
+				if question == 1 {
+					a.say(pieces[0] + pieces[1] + pieces[2][:20])
+					panic(http.ErrAbortHandler)
+				}
+				a.say(strings.Replace(pieces[0]+pieces[2]+pieces[3], part(1)+", ", "", 1)) // in XML it names the first again
+				a.end()
+			})
+			s := service.Start(t, "OPENAI_BASE_URL="+u.URL)
+			var given []string
+			s.Stream(t, "/v1/runs", `{"task": "Do it"}`, func(f service.Frame) bool {
+				if f.Event == "plan.started" {
+					var e struct{ Data struct{ Given []string } }
+					if err := json.Unmarshal(f.Data, &e); err != nil {
+						t.Error(err)
+					}
+					given = append(given, strings.Join(e.Data.Given, ","))
+				}
+				return f.Event != "plan.created"
+			})
+			if !slices.Equal(given, []string{"", "T1,T2"}) {
+				t.Errorf("the planner was given %q", given)
+			}
+			var list struct{ Data []struct{ ID string } }
+			s.Get(t, "/v1/runs").Into(t, &list)
+			var run service.Run
+			s.Get(t, "/v1/runs/"+list.Data[0].ID+"?wait=60").Into(t, &run)
+			if run.Status != "succeeded" || len(run.Plan.Subtasks) != 3 || len(u.works) != 3 {
+				t.Errorf("workers were asked %d times; the run is %+v", len(u.works), run)
 			}
 		})
 	}

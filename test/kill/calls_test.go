@@ -68,6 +68,10 @@ func (j *judge) judgeCalls(r *run, events []event) {
 // for a part of a plan ends when that has been planned.
 func asks(kind string) bool { return kind == "" || kind == "worker" }
 
+// askedForTheRest is in the prompt of a planner that is told what there is of its plan
+// already: that is another call than the one that was lost.
+const askedForTheRest = "A part of the plan is there already"
+
 // judgeCommand judges the calls for one command, given the processes that made
 // its start and its outcome durable, and one that lived when a reader saw that.
 func (j *judge) judgeCommand(r *run, command string, calls []simulator.Record, begun, ended, seen int) {
@@ -85,6 +89,8 @@ func (j *judge) judgeCommand(r *run, command string, calls []simulator.Record, b
 	for i, c := range calls[1:] {
 		before := calls[i]
 		switch {
+		case command == "plan" && strings.Contains(c.Prompt(), askedForTheRest) && idempotencyKey(c) != idempotencyKey(before) && c.Digest != before.Digest:
+			j.rest++
 		case idempotencyKey(c) != idempotencyKey(before):
 			j.fault(r, "%s was called for as %s and again as %s", command, idempotencyKey(before), idempotencyKey(c))
 		case c.Digest != before.Digest:

@@ -36,7 +36,9 @@ import (
 // answered it: it was in flight at the kill, or answered and on its way to the
 // journal, and the survivors cannot tell. Hence, for each command:
 //
-//   - all its calls bear one key and one body, however often it is lost;
+//   - all its calls bear one key and one body, however often it is lost, unless a
+//     planner has written some of its plan: it is asked for the rest, which is
+//     another call;
 //   - a process calls at most once, so a command has no more repeats than kills
 //     that it was lost in;
 //   - the last call is of the process that made the outcome durable;
@@ -53,6 +55,7 @@ type judge struct {
 	calls    int
 	repeats  int // of lost calls: as many as those
 	answered int // of the lost calls, those that had been answered
+	rest     int // of the repeats, those that ask a planner for the rest of its plan
 	idle     int // the most starts in a row without progress of a run under way
 	poisoned int // runs that were taken for what kills the process
 	faults   []string
@@ -237,7 +240,7 @@ func (j *judge) judgeSights(r *run, events []event) {
 }
 
 func (j *judge) summary() string {
-	return fmt.Sprintf("%d kills, %d runs, %d calls, %d repeats (%d of calls in flight, %d of calls answered but not yet durable), "+
+	return fmt.Sprintf("%d kills, %d runs, %d calls, %d repeats (%d of calls in flight, %d of calls answered but not yet durable; %d for the rest of a plan), "+
 		"at most %d starts in a row without progress of a run, %d runs taken for poison",
-		*kills, *runs, j.calls, j.repeats, j.repeats-j.answered, j.answered, j.idle, j.poisoned)
+		*kills, *runs, j.calls, j.repeats, j.repeats-j.answered, j.answered, j.rest, j.idle, j.poisoned)
 }

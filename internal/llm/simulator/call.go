@@ -2,6 +2,8 @@ package simulator
 
 import (
 	"fmt"
+	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -199,9 +201,15 @@ func (c *call) finish(usage *Usage) {
 // compose makes up the answer of the call's role.
 func (c *call) compose(r reading, flaw Flaw) (string, *apiError) {
 	schema := c.body.schema()
+	seed := c.seed
+	if c.Role == Planner { // so that it goes on with a plan as it began it
+		h := fnv.New64a()
+		_, _ = io.WriteString(h, r.task)
+		seed = h.Sum64()
+	}
 	made := &composer{
 		reading: r, wantsJSON: schema != nil || c.body.ResponseFormat.Type == "json_object",
-		rng: rand.New(rand.NewPCG(c.seed, c.sim.opts.Seed)),
+		rng: rand.New(rand.NewPCG(seed, c.sim.opts.Seed)),
 	}
 	h, planned := planHints(schema)
 	switch {

@@ -12,10 +12,11 @@
 // A call is answered as the [Role] that its request asks for (see [Role] for
 // how that is told), in words that say "[simulated]". The same messages to the
 // same model get the same bytes each time, streamed or whole, save for
-// "created": a hash of them seeds every choice. Only the rates of [Options]
-// depend on something else: on the seed and on the place of the call in the
-// order of arrival. So the number of faults in a test is fixed; which request
-// meets them is too, as long as the requests come one after another.
+// "created": a hash of them seeds every choice, but those of a planner, which a
+// hash of its task does. Only the rates of [Options] depend on something else: on
+// the seed and on the place of the call in the order of arrival. So the number of
+// faults in a test is fixed; which request meets them is too, as long as the
+// requests come one after another.
 //
 // An answer to a JSON Schema satisfies it; [New] says in which bounds. A
 // conversation that ends with the start of an answer and the wish that it be
@@ -28,7 +29,8 @@
 // <workers>, and how many subtasks are wanted ("at least 2", "2-3 approaches").
 // It answers within <response> where the prompt shows that. A part of a run
 // that is planned by itself, with <dependencies> or <inputs> in the prompt, gets a
-// small plan.
+// small plan. A planner that is shown a <plan> of <subtask>s that have no status
+// writes the rest of it.
 //
 // A worker that is shown <feedback>, on what stands in <refused> or on its last
 // answer, revises it: the text says "(revision 1)", and one more than that where

@@ -50,7 +50,7 @@ type hints struct {
 	least, most int
 }
 
-// plan makes up a plan for the task.
+// plan makes up a plan for the task, or what is not there of it already.
 func (c *composer) plan(h hints) plan {
 	n, shape := c.size(h)
 	if shape == "" && (!c.xml() || c.shows("depends_on")) {
@@ -64,12 +64,14 @@ func (c *composer) plan(h hints) plan {
 		}
 	}
 	topic, orders := c.topic(160), c.wish.forWorkers()
-	p := plan{Analysis: fmt.Sprintf("%s “%s” falls into %d parts.", simulated, c.topic(100), n)}
+	p := plan{Analysis: fmt.Sprintf("%s “%s” falls into %d parts.", simulated, c.topic(100), n), Subtasks: []subtask{}}
 	for i := range n {
 		s := subtask{ID: "T" + strconv.Itoa(i+1), DependsOn: c.dependencies(shape, i, n)}
 		s.Type, s.Description = duty(i, i == n-1 && len(s.DependsOn) > 0, types, topic)
 		s.Description += orders
-		p.Subtasks = append(p.Subtasks, s)
+		if !c.there[s.ID] {
+			p.Subtasks = append(p.Subtasks, s)
+		}
 	}
 	return p
 }

@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/json"
 	"encoding/xml"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -215,6 +216,37 @@ func TestFlaws(t *testing.T) {
 		}
 		if worker := text(t, c, ask("hello")); !strings.HasPrefix(worker, "[simulated] On “hello”") {
 			t.Errorf("flaw %d spoils a worker: %s", f, worker)
+		}
+	}
+}
+
+// A planner goes on with a plan as it began it, whatever shape it has.
+func TestTheRestOfAPlan(t *testing.T) {
+	_, c := serve(t, Options{})
+	for _, shape := range []string{"fan", "chain", "diamond", "random"} {
+		write := func(there ...subtask) plan {
+			prompt := "<task>Sing [[sim subtasks=6 shape=" + shape + " out=900]]</task>\nYou are the planner. Answer with JSON, at most 9 subtasks."
+			if len(there) > 0 {
+				prompt += "\n\nThis is there:\n<plan>\n"
+				for _, s := range there {
+					prompt += `<subtask id="` + s.ID + `" type="` + s.Type + `" depends_on="">` + "\n<description>" + s.Description + "</description>\n</subtask>\n"
+				}
+				prompt += "</plan>"
+			}
+			req := ask(prompt)
+			req.ResponseFormat = &openai.ChatCompletionResponseFormat{Type: openai.ChatCompletionResponseFormatTypeJSONObject}
+			var p plan
+			if err := json.Unmarshal([]byte(text(t, c, req)), &p); err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		all := write()
+		for n := 1; n <= 6; n++ {
+			want := plan{Analysis: all.Analysis, Subtasks: all.Subtasks[n:]}
+			if got := write(all.Subtasks[:n]...); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: after %d of the subtasks\ngot  %+v\nwant %+v", shape, n, got, want)
+			}
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package simulator
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // This file finds in a prompt what an answer is about. It scans with
 // strings.Index alone: prompts are long, and load tests send thousands a second.
@@ -12,10 +15,15 @@ type reading struct {
 	task     string // the task, or for a worker what it is to do
 	style    string // a worker's type
 	wish     directive
+	there    map[string]bool // ids of subtasks of a plan that is there in part
 }
 
 func read(role Role, messages []Message) reading {
 	r := reading{role: role, messages: messages}
+	if role == Planner {
+		r.messages, r.there = planned(messages)
+		messages = r.messages
+	}
 	order := r.order()
 	r.wish.take(order, true)
 	r.wish.take(messages, false)
@@ -30,6 +38,30 @@ func read(role Role, messages []Message) reading {
 		r.task = lastParagraph(messages)
 	}
 	return r
+}
+
+// planned takes what there is of a plan already, which a planner is shown in <plan>
+// without what has become of it, out of the prompt, and returns its subtasks' ids.
+func planned(messages []Message) ([]Message, map[string]bool) {
+	for i, m := range messages {
+		before, rest, begun := strings.Cut(m.Text, "<plan>\n")
+		part, after, ended := strings.Cut(rest, "</plan>")
+		if !begun || !ended || m.Author != "user" {
+			continue
+		}
+		ids := map[string]bool{}
+		for _, s := range (&reading{messages: []Message{{Text: part}}}).sources("subtask") {
+			ids[s.id] = true
+		}
+		first, _, _ := strings.Cut(part, ">")
+		if attribute(first, "status") != "" || len(ids) == 0 {
+			continue // it is to be revised
+		}
+		messages = slices.Clone(messages)
+		messages[i].Text = before + after
+		return messages, ids
+	}
+	return messages, nil
 }
 
 // orders are the elements that say what is to be done.

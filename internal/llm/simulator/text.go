@@ -11,7 +11,7 @@ import (
 const simulated = "[simulated]"
 
 // A composer makes the answer to one request. All its choices come from rng,
-// which the request's hash seeds.
+// which the request's hash seeds, or a planner's task.
 type composer struct {
 	reading
 	rng       *rand.Rand
