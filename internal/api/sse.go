@@ -22,6 +22,9 @@ const (
 	// streamPage is how many events are read from the journal at once. They are
 	// held while their reader is slow, and each may hold an output of a megabyte.
 	streamPage = 25
+	// flushAt is how many bytes of frames are enough to be written: a stream keeps
+	// its buffer as long as it lives, of twice that at most where events are small.
+	flushAt = 16 << 10
 	// maxDeltas is how many deltas wait for a reader before some are dropped.
 	maxDeltas = 256
 )
@@ -225,7 +228,7 @@ func (f *follower) frame(event string, data any) error {
 		return err
 	}
 	f.buf.WriteByte('\n')
-	if f.buf.Len() >= maxPooled {
+	if f.buf.Len() >= flushAt {
 		return f.flush()
 	}
 	return nil
