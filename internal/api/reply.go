@@ -45,8 +45,9 @@ func giveBuffer(buf *bytes.Buffer) {
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxPooled is the most bytes of a buffer that is kept for the next answer.
-const maxPooled = 64 << 10
+// maxPooled is the most bytes of a buffer that is kept for the next answer: enough
+// for that of a run of fifty subtasks. Encoding takes up to twice what it writes.
+const maxPooled = 256 << 10
 
 // writeJSON writes a whole answer. Nothing is written when v has no JSON.
 func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) error {
