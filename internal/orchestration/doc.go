@@ -10,6 +10,7 @@
 //     ([Plan], [Subtask]); a planner model makes it, or the caller.
 //   - A subtask is one node of it. A composite one expands: its body is added to
 //     the same graph, once for each round, as its children.
+//   - A draft is a subtask of a plan that its planner is still writing ([Drafted]).
 //   - An attempt is one try at a subtask, counted from 1. A revision is an
 //     attempt too, which mends an output that was refused.
 //   - An expression reads what is there and gives a value ([Expressions]).

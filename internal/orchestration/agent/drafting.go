@@ -38,21 +38,32 @@ func (d *drafting) write(piece string) {
 	}
 }
 
+// maxGiven is how much of a subtask's description the planner is shown, in tokens.
+const maxGiven = 2000
+
 // goOn adds to the conversation with the planner what there is of its plan already, for
-// it to plan the rest.
+// it to plan the rest. The descriptions are cut shorter where the planner's window asks
+// for it.
 func (p *performance) goOn(given []orchestration.Subtask, opened []llm.Message, budget int) ([]llm.Message, *orchestration.Failure) {
+	for limit := maxGiven; limit >= minShare; limit /= 2 {
+		if asked := beforeForm(opened, planGiven(given, limit)); within(asked, budget) {
+			return asked, nil
+		}
+	}
+	return nil, tooLong("what there is of the plan already does not fit the planner model's context window, or what the run may spend")
+}
+
+// planGiven shows the planner what there is of its plan.
+func planGiven(given []orchestration.Subtask, limit int) string {
 	var b strings.Builder
 	b.WriteString(givenOpening + "\n\n<plan>\n")
-	for i := range given {
-		beginPlanned(&b, &given[i], "")
+	for _, s := range given {
+		s.Description = shorten(s.Description, limit)
+		beginPlanned(&b, &s, "")
 		b.WriteString("</subtask>\n")
 	}
 	b.WriteString("</plan>")
-	messages := beforeForm(opened, b.String())
-	if !within(messages, budget) {
-		return nil, tooLong("what there is of the plan already does not fit the planner model's context window, or what the run may spend")
-	}
-	return messages, nil
+	return b.String()
 }
 
 // beforeForm adds words to the end of a conversation with the planner, but before the

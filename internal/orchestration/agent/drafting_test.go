@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,12 +181,17 @@ func TestGivenStaysInItsSection(t *testing.T) {
 	})
 }
 
-// What is given must fit, as it cannot be left out.
+// What is given is cut short where it has to be, and none of it is left out.
 func TestGivenThatDoesNotFit(t *testing.T) {
 	spec := testSpec()
 	spec.Models[0].ContextWindow = 3000
 	long := []orchestration.Subtask{{ID: "T1", Description: strings.Repeat("word ", 5000)}}
-	said := performPlan(t, model(says("{}")), spec, orchestration.MakePlan{Attempt: 2, Given: long})
+	m := model(says("{}"))
+	performPlan(t, m, spec, orchestration.MakePlan{Attempt: 2, Given: long})
+	if prompt := m.last(0); !strings.Contains(prompt, "<description>word word") || len(prompt) > 12_000 {
+		t.Errorf("the prompt has %d bytes:\n%.3000s", len(prompt), prompt)
+	}
+	said := performPlan(t, model(says("{}")), spec, orchestration.MakePlan{Attempt: 2, Given: slices.Repeat(long, 500)})
 	wantFailure(t, said.Failure, orchestration.CodeContextTooLong, false)
 }
 
