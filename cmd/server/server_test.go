@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,9 +125,17 @@ func (r *running) open(method, path, body string, headers ...string) *http.Respo
 	return resp
 }
 
+// wantMetrics looks at what is counted. Who is told that a run has ended may be so a
+// moment before that is: it is asked for again, for a while.
 func (r *running) wantMetrics(lines ...string) {
 	r.t.Helper()
-	text := r.ask("GET", "/metrics", "").text
+	text := ""
+	for range 500 {
+		text = r.ask("GET", "/metrics", "").text
+		if !slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains(text, "\n"+line+"\n") }) {
+			return
+		}
+	}
 	for _, line := range lines {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			name, _, _ := strings.Cut(line, "{")
