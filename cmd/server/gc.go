@@ -15,7 +15,7 @@ import (
 // and a large one must not double, since thousands of calls in flight would then
 // not fit a small machine.
 const (
-	enough = 120 << 20
+	enough = 160 << 20
 	growth = 25   // percent
 	mostGC = 1000 // percent, of a heap of next to nothing
 )

@@ -11,7 +11,7 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration/journal/journaltest"
 )
 
-// After writes that shared a transaction the next one waits for as many, and for
+// After writes that shared a transaction the next one waits for as many more, and for
 // a moment at most; who writes alone waits for nobody.
 func TestGather(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -61,6 +61,34 @@ func TestGather(t *testing.T) {
 			if got := try.append(); got != try.want {
 				t.Errorf("%s: took %v, want %v", try.what, got, try.want)
 			}
+		}
+	})
+}
+
+// What came while a shared transaction was written waits for those who are told
+// of it then: theirs are the next writes.
+func TestGatherMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t, newFile(t))
+		first := func(run string) <-chan error { return appending(t.Context(), j, journaltest.Story("acme", run)[0]) }
+		entered, release := hold(t, j)
+		<-entered
+		told := first("run_1")
+		before := journal.Queued(j)
+		entered, commit := hold(t, j)
+		queuedMore(j, before)
+		release(nil)
+		<-entered // in one transaction with run_1
+		meanwhile := []<-chan error{first("run_2"), first("run_3")}
+		began := time.Now()
+		commit(nil)
+		for _, appended := range append(meanwhile, told) {
+			if err := <-appended; err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(began); took != journal.CommitDelay {
+			t.Errorf("took %v, want %v", took, journal.CommitDelay)
 		}
 	})
 }

@@ -16,7 +16,7 @@ const (
 )
 
 // commitDelay is how long a transaction is kept waiting, after one that several
-// writes shared, for as many of them as that had: those who have just written are
+// writes shared, for as many more as that had: those who have just written are
 // likely to write again at once. Fewer and larger transactions cost less CPU and
 // flush the disk less often. Where few write, nobody waits. PostgreSQL's
 // commit_delay and commit_siblings are much the same.
@@ -44,11 +44,12 @@ type writer struct {
 	recent *recent
 	owing  chan struct{} // signaled when a delivery has become due
 
-	queueMu sync.Mutex
-	wake    sync.Cond // on queueMu: as many as wanted are in the queue, or it is closed
-	queue   []*write
-	wanted  int // how many writes the next transaction waits for
-	closed  bool
+	queueMu  sync.Mutex
+	wake     sync.Cond // on queueMu: as many as wanted are in the queue, or it is closed
+	queue    []*write
+	wanted   int         // how many writes the next transaction waits for
+	patience *time.Timer // for more than one, once there was need of any
+	closed   bool
 
 	session *session      // of the writer's goroutine; nil: to be connected anew
 	failing atomic.Bool   // the last transaction failed
@@ -56,7 +57,7 @@ type writer struct {
 }
 
 func newWriter(s *session, connect func(context.Context) (*session, error)) *writer {
-	w := &writer{connect: connect, recent: newRecent(maxRecent), owing: make(chan struct{}, 1), session: s, stopped: make(chan struct{})}
+	w := &writer{connect: connect, recent: newRecent(maxRecent), owing: make(chan struct{}, 1), wanted: 1, session: s, stopped: make(chan struct{})}
 	w.wake.L = &w.queueMu
 	go w.loop()
 	return w
@@ -125,7 +126,7 @@ func (w *writer) loop() {
 	defer close(w.stopped)
 	var batch []*write
 	for {
-		batch = w.take(batch)
+		batch = w.take(batch[:0])
 		if len(batch) == 0 {
 			break
 		}
@@ -133,6 +134,7 @@ func (w *writer) loop() {
 		err := unavailable(w.transact(batch))
 		w.recent.end(batch, err)
 		w.failing.Store(err != nil)
+		w.expect(len(batch))
 		for _, one := range batch {
 			w.finish(one, err)
 		}
@@ -143,13 +145,17 @@ func (w *writer) loop() {
 	}
 }
 
-// take waits for writes and returns the next batch, in the place of the last one:
-// none when all is done.
+// take waits for writes and returns the next batch: none when all is done.
 func (w *writer) take(batch []*write) []*write {
 	w.queueMu.Lock()
 	defer w.queueMu.Unlock()
-	w.gather(len(batch))
-	batch = batch[:0]
+	for len(w.queue) < w.wanted && !w.closed {
+		w.wake.Wait()
+	}
+	w.wanted = 1
+	if w.patience != nil {
+		w.patience.Stop()
+	}
 	size := 0
 	for _, one := range w.queue {
 		if one.entry != nil {
@@ -164,21 +170,21 @@ func (w *writer) take(batch []*write) []*write {
 	return batch
 }
 
-// gather waits for a write, and for a moment until there are as many as there
-// were last. A timer that was stopped too late may cut the next wait short.
-func (w *writer) gather(last int) {
-	w.wanted = max(1, last)
-	if w.wanted > 1 {
-		defer time.AfterFunc(commitDelay, func() {
-			w.queueMu.Lock()
-			defer w.queueMu.Unlock()
-			w.wanted = 1
-			w.wake.Signal()
-		}).Stop()
+// expect has the next transaction wait, for a moment, for as many more writes as
+// are about to be answered. A timer that was stopped too late may cut it short.
+func (w *writer) expect(answered int) {
+	if answered < 2 {
+		return
 	}
-	for len(w.queue) < w.wanted && !w.closed {
-		w.wake.Wait()
-	}
+	w.queueMu.Lock()
+	defer w.queueMu.Unlock()
+	w.wanted = min(len(w.queue)+answered, maxBatch)
+	w.patience = time.AfterFunc(commitDelay, func() {
+		w.queueMu.Lock()
+		defer w.queueMu.Unlock()
+		w.wanted = 1
+		w.wake.Signal()
+	})
 }
 
 // transact does a batch in one transaction. What was refused is known for sure
