@@ -135,6 +135,7 @@ func (p *performance) performSynthesis(ctx context.Context) orchestration.Said {
 	return p.synthesized(ctx, c)
 }
 
+//go:noinline
 func (p *performance) performCompensation(ctx context.Context) orchestration.Said {
 	return p.compensated(ctx, p.Command.(orchestration.Compensate))
 }

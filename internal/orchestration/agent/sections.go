@@ -220,9 +220,16 @@ func write(b *strings.Builder, texts ...string) {
 	}
 }
 
-// element writes <name>text</name> and a blank line, unless text is empty.
+// element writes <name>text</name> and a blank line, unless text is empty. It is at the
+// depth where a stack of 4 kB has no room for a list of texts.
 func element(b *strings.Builder, name, text string) {
 	if text != "" {
-		write(b, "<", name, ">\n", text, "\n</", name, ">\n\n")
+		b.WriteByte('<')
+		b.WriteString(name)
+		b.WriteString(">\n")
+		b.WriteString(text)
+		b.WriteString("\n</")
+		b.WriteString(name)
+		b.WriteString(">\n\n")
 	}
 }

@@ -84,23 +84,29 @@ func (o *wording) ours(items []item) string {
 
 // tail writes what is this worker's alone, which is all that follows the material.
 func (o *wording) tail(b *strings.Builder, items []item) {
-	kind := o.subtask.Type
-	if words := roleWords(kind, o.special); words != "" {
-		write(b, words, "\n\n")
+	if o.writeRole(b) {
+		b.WriteString("\n\n")
 	}
 	if o.tools {
-		write(b, toolWords, "\n\n")
+		b.WriteString(toolWords)
+		b.WriteString("\n\n")
 	}
 	b.WriteString("<subtask>\n")
-	if hasStyle(kind) {
-		write(b, "<type>", attribute(kind), "</type>\n")
+	if kind := o.subtask.Type; hasStyle(kind) {
+		b.WriteString("<type>")
+		b.WriteString(attribute(kind))
+		b.WriteString("</type>\n")
 	}
-	write(b, "<description>", harmless(o.description, subtaskTags), "</description>\n</subtask>\n\n", o.revision(items))
+	b.WriteString("<description>")
+	b.WriteString(harmless(o.description, subtaskTags))
+	b.WriteString("</description>\n</subtask>\n\n")
+	b.WriteString(o.revision(items))
 	if o.answer == "" {
 		b.WriteString("Write the result between <response> and </response>.")
-	} else {
-		write(b, "Write the result.", o.answer)
+		return
 	}
+	b.WriteString("Write the result.")
+	b.WriteString(o.answer)
 }
 
 // tailBytes is about what the tags and our own words take that follow a prompt's opening.
@@ -135,7 +141,9 @@ func (o *wording) own(f *form, items []item) string {
 	}
 	parts = append(parts, inputs(items))
 	if o.special != "" {
-		parts = append(parts, roleWords(o.subtask.Type, o.special))
+		var role strings.Builder
+		o.writeRole(&role)
+		parts = append(parts, role.String())
 	}
 	if o.tools {
 		parts = append(parts, toolWords)
@@ -160,17 +168,26 @@ func (o *wording) revision(items []item) string {
 
 func hasStyle(kind string) bool { return kind != "" && kind != orchestration.DefaultType }
 
-// roleWords says in which role or style the subtask is to be done.
-func roleWords(kind, special string) string {
+// writeRole says in which role or style the subtask is to be done, if in one.
+func (o *wording) writeRole(b *strings.Builder) bool {
+	kind := o.subtask.Type
 	switch {
-	case special != "" && hasStyle(kind):
-		return "Your role is “" + attribute(kind) + "”:\n" + special
-	case special != "":
-		return "Your role:\n" + special
+	case o.special != "" && hasStyle(kind):
+		b.WriteString("Your role is “")
+		b.WriteString(attribute(kind))
+		b.WriteString("”:\n")
+		b.WriteString(o.special)
+	case o.special != "":
+		b.WriteString("Your role:\n")
+		b.WriteString(o.special)
 	case hasStyle(kind):
-		return "Your role, or the style to work in, is “" + attribute(kind) + "”."
+		b.WriteString("Your role, or the style to work in, is “")
+		b.WriteString(attribute(kind))
+		b.WriteString("”.")
+	default:
+		return false
 	}
-	return ""
+	return true
 }
 
 // workerValues are the values of a worker's names.
