@@ -12,12 +12,13 @@ import (
 // It is not safe for concurrent use: the Pool's lock guards it.
 //
 // A refused call was one too many at once, or it was too fast. It was too fast
-// if more calls at once were taken lately; else the limit is cut, which begins
-// at the pool's slots: at most to its half, and to the calls still in flight,
-// as the endpoint has taken these. A burst of refusals is one: calls that were
-// sent before the last cut say nothing new. Each limit's worth of successes
-// raises it by one; to go where it was refused last takes many times as many,
-// so that few calls are spent on finding the same edge again.
+// if clearly more calls at once were taken lately; else the limit is cut, which
+// begins at the pool's slots: to the calls still in flight, as the endpoint has
+// taken these, but at most to its half, or by as many as were refused. A burst of
+// refusals is one: calls that were sent before the last cut say nothing new but
+// how many they are. Each limit's worth of successes raises it by one; to go where
+// it was refused last takes many times as many, so that few calls are spent on
+// finding the same edge again.
 type gate struct {
 	slots    int
 	limit    int // calls in flight at once, 1 to slots
@@ -28,9 +29,10 @@ type gate struct {
 	round   int           // of refusals: it ends the one of all calls in flight
 	silent  int           // rounds since the last success
 	cut     time.Time     // when the last round began
-	floor   int           // of the limit in this round
+	floor   int           // of the limit in this round, as long as no more than half of it were refused
+	refused int           // calls in this round
 	tooMany bool          // whether this round was, rather than too fast
-	edge    int           // the limit at which it was refused last; 0 when it got past that
+	edge    int           // calls in flight at once at which it was refused last; 0 when it got past that
 	hold    time.Duration // that was asked for last
 	until   time.Time     // when it ends
 
@@ -48,12 +50,14 @@ const (
 	holdJitter = 0.1                   // at most this share is added
 
 	// The edge is tried again after so many limits' worth of successes and so
-	// many holds, or that time and at least so many successes: not every
-	// twentieth call may be refused, nor every fortieth second be a hold.
-	edgeTrials = 32
+	// many holds, or that time and at least so many successes: well below a
+	// twentieth of the calls may be refused, and a fortieth of the time be a hold.
+	edgeTrials = 40
 	edgeTime   = time.Minute
-	edgeLeast  = 20
+	edgeLeast  = 40
 	edgeHolds  = 40
+
+	many = 8 // calls at once: where there are fewer, one more or less is much
 )
 
 func newGate(slots int) *gate { return &gate{slots: slots, limit: slots, answer: firstAnswer} }
@@ -75,7 +79,8 @@ func (g *gate) open(now time.Time) bool { return g.free() && !now.Before(g.next(
 func (g *gate) enter(now time.Time) pass {
 	g.inFlight++
 	g.pace.sent(now)
-	return pass{gate: g, round: g.round, level: g.inFlight}
+	full := g.inFlight >= g.limit || g.limit >= many && g.inFlight == g.limit-1 // the last one may be overtaken
+	return pass{gate: g, round: g.round, level: g.inFlight, full: full}
 }
 
 // leave counts the end of a call. Failures that are no refusals say nothing of
@@ -83,22 +88,22 @@ func (g *gate) enter(now time.Time) pass {
 func (g *gate) leave(now time.Time, had pass, ended *Error) {
 	switch ended.Outcome {
 	case OK:
-		g.succeed(now, had.level)
+		g.succeed(now, had)
 	case RateLimited, Overloaded:
-		g.refuse(now, had.round, ended)
+		g.refuse(now, had, ended)
 	}
 	g.inFlight--
 }
 
-func (g *gate) succeed(now time.Time, level int) {
+func (g *gate) succeed(now time.Time, had pass) {
 	g.silent = 0
-	g.peak = max(g.peak, level)
-	g.pace.succeed(now)
-	if g.limit == g.slots || 2*max(level, g.inFlight) < g.limit {
+	g.peak = max(g.peak, had.level)
+	g.pace.succeed()
+	if g.limit == g.slots || 2*max(had.level, g.inFlight) < g.limit {
 		return
 	}
 	g.proven++
-	if g.proven < g.limit || g.limit+1 == g.edge && !g.trusted(now) {
+	if g.proven < g.limit || g.edge > 0 && g.limit+1 >= g.edge && !g.trusted(now) {
 		return
 	}
 	g.proven = 0
@@ -114,12 +119,14 @@ func (g *gate) trusted(now time.Time) bool {
 	return calm >= edgeTime && g.proven >= edgeLeast || calm >= edgeHolds*g.hold && g.proven >= edgeTrials*g.limit
 }
 
-func (g *gate) refuse(now time.Time, round int, ended *Error) {
-	first := round == g.round
+func (g *gate) refuse(now time.Time, had pass, ended *Error) {
+	first := had.round == g.round
 	if first {
-		g.blame(now)
+		g.blame(now, had)
 	}
-	g.limit = min(g.limit, max(g.floor, g.inFlight-1))
+	if g.refused++; g.tooMany {
+		g.cutTo(g.inFlight-1, had.level)
+	}
 	g.hold = min(ended.RetryAfter, holdMost)
 	if g.hold <= 0 {
 		g.hold = min(holdFirst<<min(g.silent, 10), holdLast)
@@ -130,16 +137,36 @@ func (g *gate) refuse(now time.Time, round int, ended *Error) {
 	g.pace.refuse(first, !g.tooMany, g.until, g.hold)
 }
 
+// cutTo lowers the limit to as many calls as are still in flight, if enough were
+// refused for that. When none is, nothing was taken at all: that says little of
+// how much would be.
+func (g *gate) cutTo(taken, level int) {
+	if taken == 0 {
+		g.limit, g.edge = max(g.limit, g.floor), 0
+		return
+	}
+	g.edge = min(g.edge, level)
+	g.limit = max(1, min(g.limit, max(taken, min(g.floor, 2*g.floor-g.refused))))
+}
+
 // blame begins a round, and says what was wrong.
-func (g *gate) blame(now time.Time) {
+func (g *gate) blame(now time.Time, had pass) {
 	g.round++
 	g.silent++
-	g.cut, g.floor, g.proven = now, g.limit, 0
-	if g.tooMany = g.inFlight > g.peak; g.tooMany {
-		g.floor = max(1, g.limit/2)
-		if g.inFlight >= g.limit {
-			g.edge = g.limit
+	g.cut, g.proven, g.refused = now, 0, 0
+	if g.tooMany = g.crowded(had.level); g.tooMany {
+		g.floor = (g.limit + 1) / 2
+		if had.full {
+			g.edge = had.level
 		}
 	}
-	g.peak = min(g.peak, g.inFlight-1)
+	g.peak = min(g.peak, had.level-1)
+}
+
+// crowded reports whether a call that was refused at that level was one too many
+// at once. Calls overtake each other on their way, so that the peak of those that
+// were taken may be a little above what the endpoint takes: where there are many,
+// about as many will do.
+func (g *gate) crowded(level int) bool {
+	return level > g.peak || g.edge > 0 && level >= g.edge || level >= many && 10*level >= 9*g.peak
 }

@@ -138,16 +138,16 @@ func TestGateLimit(t *testing.T) {
 		burst[i] = g.enter(now)
 	}
 	refused := &Error{Outcome: RateLimited}
-	for _, p := range burst[:60] {
+	for i, p := range burst[:60] {
 		g.leave(now, p, refused)
-	}
-	if g.limit != 32 {
-		t.Fatalf("a burst of refusals leaves %d of 64, want half", g.limit)
+		if want := min(32, 63-i); i >= 31 && g.limit != want {
+			t.Fatalf("a burst of %d refusals leaves %d of 64, want %d", i+1, g.limit, want)
+		}
 	}
 	for _, p := range burst[60:] {
 		g.leave(now, p, &Error{Outcome: Unavailable})
 	}
-	if g.limit != 32 || g.inFlight != 0 {
+	if g.limit != 4 || g.inFlight != 0 {
 		t.Fatalf("%d in flight, limit %d: failures that are no refusals count", g.inFlight, g.limit)
 	}
 	full := func() {
@@ -160,7 +160,7 @@ func TestGateLimit(t *testing.T) {
 			g.leave(now, p, &Error{Outcome: OK})
 		}
 	}
-	for want := 33; want <= 64; want++ {
+	for want := 5; want <= 64; want++ {
 		if full(); g.limit != want {
 			t.Fatalf("a limit of %d, want %d: one more a round", g.limit, want)
 		}
@@ -172,6 +172,23 @@ func TestGateLimit(t *testing.T) {
 	}
 	if g.limit < 1 {
 		t.Fatal("the limit fell below 1")
+	}
+}
+
+// Where all of a burst are refused the endpoint is not there, and it is not known
+// how many it will take.
+func TestGateLimitWhereNothingIsTaken(t *testing.T) {
+	now := time.Now()
+	g := newGate(64)
+	burst := make([]pass, 64)
+	for i := range burst {
+		burst[i] = g.enter(now)
+	}
+	for _, p := range burst {
+		g.leave(now, p, &Error{Outcome: Overloaded})
+	}
+	if g.limit != 32 || g.edge != 0 {
+		t.Fatalf("the limit is %d of 64, want half, and the edge %d", g.limit, g.edge)
 	}
 }
 

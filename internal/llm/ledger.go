@@ -40,9 +40,9 @@ type party struct {
 	arrival  uint64 // since when it waits
 	index    int    // in its standing; -1 once it is forgotten
 
-	runs    *ledger            // a tenant's
-	tenant  *party             // a run's
-	waiters map[*gate]*waiters // a run's, none of them empty
+	runs   *ledger // a tenant's
+	tenant *party  // a run's
+	lanes  []*lane // a run's, none of them empty; few, as runs ask few models
 }
 
 const (

@@ -21,6 +21,7 @@ type pace struct {
 	since time.Time // what follows was taken since then
 	last  time.Time // when a call was sent
 	taken float64
+	every float64   // seconds between two calls, of late
 	until time.Time // the end of a hold that nothing has been sent after; else zero
 }
 
@@ -31,6 +32,7 @@ const (
 	paceBelow = 0.97      // of a rate that was too fast
 	pacePast  = 1.1       // of the edge: it is no edge any more
 	paceUsed  = 0.7       // of the rate: with less, successes say nothing of it
+	paceNew   = 1.0 / 4   // of what was of late is the last one
 	paceFast  = 1.0 / 8   // by which share a success raises the rate
 	paceSlow  = 0.05 / 40 // the same near the edge: by 5 % in 40 calls …
 	paceHolds = 0.05 / 20 // … or in 20 holds, so that refusals and holds stay below a twentieth
@@ -48,6 +50,7 @@ func (p *pace) sent(now time.Time) {
 	case now.Sub(p.last) > max(paceIdle, 2*gap):
 		p.since, p.taken = now, 0 // nothing was asked for, so nothing was taken
 	}
+	p.every += paceNew * (min(now.Sub(p.last), max(paceIdle, 2*gap)).Seconds() - p.every)
 	p.last = now
 	p.taken++
 	if gap == 0 {
@@ -66,8 +69,8 @@ func (p *pace) gap() time.Duration {
 	return time.Duration(float64(time.Second) / p.rate)
 }
 
-func (p *pace) succeed(now time.Time) {
-	if p.rate == 0 || p.took(now) < paceUsed*p.rate {
+func (p *pace) succeed() {
+	if p.rate == 0 || paceUsed*p.every > 1/p.rate {
 		return // what is not used is not proven
 	}
 	step := paceFast

@@ -11,6 +11,7 @@ type pass struct {
 	gate  *gate
 	round int  // of the gate when it was entered
 	level int  // calls in flight then, itself included
+	full  bool // whether these were all that the gate allowed
 	bill  bill // of who had to wait for it
 }
 

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -48,9 +49,7 @@ func (q *queue) push(p Place, g *gate, cost int) *waiter {
 		t.runs = new(ledger)
 	}
 	r := t.runs.come(p.Run, p.Weight, p.Deadline)
-	if r.tenant = t; r.waiters == nil {
-		r.waiters = make(map[*gate]*waiters, 1)
-	}
+	r.tenant = t
 	q.arrival++
 	q.size++
 	if q.gates == nil {
@@ -58,10 +57,7 @@ func (q *queue) push(p Place, g *gate, cost int) *waiter {
 	}
 	q.gates[g]++
 	w := &waiter{run: r, gate: g, priority: p.Priority, cost: cost, arrival: q.arrival, granted: make(chan struct{})}
-	if r.waiters[g] == nil {
-		r.waiters[g] = new(waiters)
-	}
-	heap.Push(r.waiters[g], w)
+	heap.Push(&r.lane(g).waiters, w)
 	return w
 }
 
@@ -100,12 +96,24 @@ func (q *queue) pop(open func(*gate) bool) (*waiter, bill) {
 // next returns the run's next waiter whose gate is open, or nil.
 func (p *party) next(open func(*gate) bool) *waiter {
 	var first *waiter
-	for g, all := range p.waiters {
-		if w := (*all)[0]; open(g) && (first == nil || w.before(first)) {
+	for _, l := range p.lanes {
+		if w := l.waiters[0]; open(l.gate) && (first == nil || w.before(first)) {
 			first = w
 		}
 	}
 	return first
+}
+
+// lane returns the run's lane to a gate.
+func (p *party) lane(g *gate) *lane {
+	for _, l := range p.lanes {
+		if l.gate == g {
+			return l
+		}
+	}
+	l := &lane{gate: g}
+	p.lanes = append(p.lanes, l)
+	return l
 }
 
 // remove takes a waiter out of the queue, and reports whether it was in it.
@@ -114,15 +122,16 @@ func (q *queue) remove(w *waiter) bool {
 		return false
 	}
 	r, t := w.run, w.run.tenant
-	heap.Remove(r.waiters[w.gate], w.index)
+	l := r.lane(w.gate)
+	heap.Remove(&l.waiters, w.index)
 	if q.gates[w.gate]--; q.gates[w.gate] == 0 {
 		delete(q.gates, w.gate)
 	}
 	q.size--
-	if r.waiters[w.gate].Len() == 0 {
-		delete(r.waiters, w.gate)
+	if len(l.waiters) == 0 {
+		r.lanes = slices.DeleteFunc(r.lanes, func(other *lane) bool { return other == l })
 	}
-	if len(r.waiters) == 0 {
+	if len(r.lanes) == 0 {
 		t.runs.leave(r)
 	}
 	if len(t.runs.waiting) == 0 {
@@ -132,6 +141,12 @@ func (q *queue) remove(w *waiter) bool {
 		q.tenants = nil
 	}
 	return true
+}
+
+// A lane is those of a run who wait for one gate.
+type lane struct {
+	gate    *gate
+	waiters waiters
 }
 
 // waiters is a heap, the next one first.

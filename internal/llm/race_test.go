@@ -216,9 +216,7 @@ func TestNoSecondCall(t *testing.T) {
 		"in a role that is not known":   func(_ *testing.T, _ *Pool, req *Request) { req.Role = Planner },
 		"streamed, as none was":         func(_ *testing.T, _ *Pool, req *Request) { req.Stream = true },
 		"beyond the allowance":          func(_ *testing.T, pool *Pool, _ *Request) { pool.gates[""].spare = 0.9 },
-		"while others have all slots": func(_ *testing.T, pool *Pool, _ *Request) {
-			pool.slots, pool.gates[""].slots, pool.gates[""].limit = 1, 1, 1
-		},
+		"while others have all slots":   func(_ *testing.T, pool *Pool, _ *Request) { pool.inUse = pool.slots - 1 },
 		"while the gate is closed": func(_ *testing.T, pool *Pool, _ *Request) {
 			time.AfterFunc(time.Millisecond, func() {
 				pool.mu.Lock()

@@ -15,7 +15,7 @@ type tail struct {
 
 const (
 	tailCalls = 512
-	tailLeast = 64   // before anything is said of them
+	tailLeast = 48   // before anything is said of them
 	tailShare = 0.97 // of the calls take no longer
 )
 
