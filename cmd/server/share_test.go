@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/pprof/profile"
@@ -15,17 +16,28 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// What is asked for when shares are measured. In piped and dense one subtask lists
+// What is asked for when shares are measured. Templates are the templates of this
+// repository that neither wait for people nor need tools, by turns. In piped and dense one subtask lists
 // twenty machines, each of which is looked at, and a last one gets what was found:
 // piped has two expressions an item, as plans have them, dense has one in every
 // place that there is, and is no plan that anybody would write.
 //
 // Prompts and answers are about as long as those that the calls' CPU is measured with.
 var (
-	matter  = strings.Repeat("Look at the matter from all sides. ", 26)
-	planned = `{"task": "` + matter + `[[sim subtasks=10 out=1200]]"}`
-	piped   = machines(`"input": {"machine": "item.name", "load": "item.cpu"}`)
-	dense   = machines(`"when": "item.cpu < 100 && machines.output.complete",
+	matter    = strings.Repeat("Look at the matter from all sides. ", 26)
+	planned   = `{"task": "` + matter + `[[sim subtasks=10 out=1200]]"}`
+	templates = []string{
+		`{"workflow": "marketing-variations", "context": {"product": "A steel bottle"}}`,
+		`{"workflow": "research-report", "context": {"topic": "SQLite", "code": true}}`,
+		`{"workflow": "system-analysis", "context": {"cpu": {"load": 0.4}, "memory": "2 of 8 GB", "network": [1, 2, 3]}}`,
+		`{"workflow": "product-director", "context": {"product": "A scarf [[sim option=accessory]]"}}`,
+		`{"workflow": "iterative-deepening", "context": {"question": "Why are there tides?", "rounds": 3}}`,
+		`{"workflow": "evaluator-optimizer", "context": {"brief": "A notice [[sim unsatisfied=2]]"}}`,
+		`{"workflow": "prompt-chain", "context": {"topic": "Tides"}}`,
+		`{"workflow": "router", "context": {"message": "It does not start [[sim option=technical]]"}}`,
+	}
+	piped = machines(`"input": {"machine": "item.name", "load": "item.cpu"}`)
+	dense = machines(`"when": "item.cpu < 100 && machines.output.complete",
 		"input": {"machine": "item.name", "load": "string(item.cpu) + ' %'", "place": "index + 1"},
 		"check": {"expr": "output.size() > 100"},
 		"output": "{'machine': item.name, 'text': output}"`)
@@ -56,15 +68,16 @@ func machines(keys string) string {
 // core and the expressions take, in percent.
 //
 // The CPU of the simulator and of the callers, which are in this process too, is no
-// part of the whole, and neither is that of the collector's own goroutines, of which
-// nobody knows for whom they work.
+// part of the whole, and neither is the collector's, of which nobody knows for whom it
+// works: whoever allocates next has to help with what others have left.
 func BenchmarkShare(b *testing.B) {
 	b.Run("planned", func(b *testing.B) { measureShare(b, planned) })
+	b.Run("templates", func(b *testing.B) { measureShare(b, templates...) })
 	b.Run("piped", func(b *testing.B) { measureShare(b, piped) })
 	b.Run("dense", func(b *testing.B) { measureShare(b, dense) })
 }
 
-func measureShare(b *testing.B, request string) {
+func measureShare(b *testing.B, requests ...string) {
 	var upstream *simulator.Server
 	outside(func() {
 		var err error
@@ -75,18 +88,19 @@ func measureShare(b *testing.B, request string) {
 	defer func() { _ = upstream.Close() }()
 	s := launch(b, func(c *Config) {
 		c.Journal = "sqlite:" + filepath.Join(b.TempDir(), "tutti.db")
-		c.MaxConcurrency = 512
+		c.MaxConcurrency, c.Workflows = 512, "../../workflows"
 		c.Providers = map[string]Provider{"bench": {BaseURL: upstream.URL()}}
 		c.Models = map[string]Model{"bench": {Provider: "bench", Stream: &Stream{orchestration.StreamNever}}}
 	}).untilReady()
 	var recorded bytes.Buffer
 	recording := pprof.StartCPUProfile(&recorded) == nil // else -cpuprofile is: look at that one with pprof -tagignore outside
+	var turn atomic.Int64
 	b.SetParallelism(16)
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		outside(func() {
 			for pb.Next() {
-				if a := s.ask("POST", "/v1/runs", request, "Prefer: wait=60"); a.json["status"] != "succeeded" {
+				if a := s.ask("POST", "/v1/runs", requests[int(turn.Add(1))%len(requests)], "Prefer: wait=60"); a.json["status"] != "succeeded" {
 					b.Errorf("status %d: %.300s", a.status, a.text)
 					return
 				}
@@ -125,8 +139,9 @@ func sharesOf(p *profile.Profile) (s shares) {
 	for _, sample := range p.Sample {
 		took := sample.Value[len(sample.Value)-1]
 		switch {
-		case sample.HasLabel("outside", "true"), through(sample, "runtime.gcBgMarkWorker", "runtime.bgsweep", "runtime.bgscavenge"):
+		case sample.HasLabel("outside", "true"), through(sample, "runtime.gcBgMarkWorker", "runtime.gcAssistAlloc", "runtime.bgsweep", "runtime.bgscavenge"):
 			continue
+		case through(sample, "runtime.newstack"): // grows for all that is still to be called
 		case through(sample, expressions):
 			s.expressions += took
 		case through(sample, core):

@@ -3,7 +3,6 @@ package orchestration
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"time"
 )
@@ -130,16 +129,16 @@ type Abort struct {
 }
 
 // Key returns plan/<attempt>.
-func (c MakePlan) Key() string { return fmt.Sprintf("plan/%d", c.Attempt) }
+func (c MakePlan) Key() string { return "plan/" + strconv.Itoa(c.Attempt) }
 
 // Key returns subtask/<id>/<attempt>.
 func (c Work) Key() string { return "subtask/" + c.Subtask.ID + "/" + strconv.Itoa(c.Attempt) }
 
 // Key returns compensation/<id>/<attempt>.
-func (c Compensate) Key() string { return fmt.Sprintf("compensation/%s/%d", c.Subtask, c.Attempt) }
+func (c Compensate) Key() string { return "compensation/" + c.Subtask + "/" + strconv.Itoa(c.Attempt) }
 
 // Key returns synthesis/<attempt>.
-func (c Synthesize) Key() string { return fmt.Sprintf("synthesis/%d", c.Attempt) }
+func (c Synthesize) Key() string { return "synthesis/" + strconv.Itoa(c.Attempt) }
 
 // Key returns timer/<name>.
 func (c SetTimer) Key() string { return "timer/" + c.Timer }

@@ -46,8 +46,9 @@ func mapped(ids []string, name func(string) string) []string {
 
 // compose begins a composite subtask that needs no call.
 func (d *decision) compose(s *SubtaskState) {
-	started, failure := d.run.composed(s)
+	started, items, failure := d.run.composed(s)
 	d.emitFor(s.ID, s.Attempts+1, started)
+	s.items = items
 	if failure != nil {
 		d.subtaskFailed(s, *failure, "", nil)
 		return
@@ -55,37 +56,38 @@ func (d *decision) compose(s *SubtaskState) {
 	d.closeRound(s)
 }
 
-// composed evaluates what a composite subtask begins with.
-func (r *Run) composed(s *SubtaskState) (*SubtaskStarted, *Failure) {
-	started := new(SubtaskStarted)
-	v := r.variables(s)
+// composed evaluates what a composite subtask begins with. The items of a for_each are
+// those of the fact, read.
+func (r *Run) composed(s *SubtaskState) (started *SubtaskStarted, items []string, failure *Failure) {
+	started = new(SubtaskStarted)
 	switch s.Kind {
 	case KindForEach:
-		items, failure := r.eval("for_each.items", s.ForEach.Items, v)
+		value, failure := r.eval("for_each.items", s.ForEach.Items, r.variables(s))
 		if failure != nil {
-			return started, failure
+			return started, nil, failure
 		}
-		var list []json.RawMessage
-		if json.Unmarshal([]byte(items), &list) != nil {
-			return started, &Failure{Code: CodeOutputInvalid, Detail: "for_each.items did not give a list."}
+		items, ok := elements([]byte(value))
+		if !ok {
+			return started, nil, &Failure{Code: CodeOutputInvalid, Detail: "for_each.items did not give a list."}
 		}
-		if most := cmp.Or(s.ForEach.MaxItems, DefaultItems); len(list) > most {
-			return started, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("for_each.items gave %d items; max_items is %d.", len(list), most)}
+		if most := cmp.Or(s.ForEach.MaxItems, DefaultItems); len(items) > most {
+			return started, nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("for_each.items gave %d items; max_items is %d.", len(items), most)}
 		}
-		started.Items = json.RawMessage(items)
+		started.Items = json.RawMessage(value)
+		return started, items, nil
 	case KindWorkflow:
 		given := make(map[string]json.RawMessage)
 		_ = json.Unmarshal(s.Workflow.Defaults, &given) // an object, or nothing
 		for _, name := range names(s.Workflow.Context) {
-			value, failure := r.eval("workflow.context."+name, s.Workflow.Context[name], v)
+			value, failure := r.eval("workflow.context."+name, s.Workflow.Context[name], r.variables(s))
 			if failure != nil {
-				return started, failure
+				return started, nil, failure
 			}
 			given[name] = json.RawMessage(value)
 		}
 		started.Context = encoded(given)
 	}
-	return started, nil
+	return started, nil, nil
 }
 
 // closeRound goes on with a composite subtask when nothing of its last round, or

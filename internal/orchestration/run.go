@@ -260,7 +260,8 @@ func beginning(text string, max int) string {
 }
 
 func (t *Totals) add(calls []Call) {
-	for _, c := range calls {
+	for i := range calls {
+		c := &calls[i]
 		t.LLMCalls++
 		t.PromptTokens += c.Usage.PromptTokens
 		t.CachedTokens += c.Usage.CachedTokens

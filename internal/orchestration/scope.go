@@ -158,14 +158,22 @@ func numeral(n int) *string {
 // very many rounds asks for them.
 func (s *SubtaskState) list() []string {
 	if s.items == nil {
-		var items []json.RawMessage
-		_ = json.Unmarshal(s.Items, &items) // a list
-		s.items = make([]string, len(items))
-		for i, item := range items {
-			s.items[i] = string(item)
-		}
+		s.items, _ = elements(s.Items)
 	}
 	return s.items
+}
+
+// elements returns those of a list, each as JSON, and whether it is one.
+func elements(list []byte) ([]string, bool) {
+	var raw []json.RawMessage
+	if json.Unmarshal(list, &raw) != nil {
+		return nil, false
+	}
+	all := make([]string, len(raw))
+	for i, e := range raw {
+		all[i] = string(e)
+	}
+	return all, true
 }
 
 // previous returns the output of a loop's round before that one. Nil: there is none.
@@ -233,13 +241,19 @@ func writeJSON(to *bytes.Buffer, output *string) {
 
 // MayBeJSON reports whether a text begins as JSON does: most prose does not.
 func MayBeJSON(text string) bool {
-	text = strings.TrimLeft(text, " \t\r\n")
-	for _, word := range []string{"true", "false", "null"} {
-		if strings.HasPrefix(text, word) {
+	for i := range len(text) {
+		switch c := text[i]; c {
+		case ' ', '\t', '\r', '\n':
+		case '{', '[', '"', '-':
 			return true
+		case 't', 'f', 'n':
+			text = text[i:]
+			return strings.HasPrefix(text, "true") || strings.HasPrefix(text, "false") || strings.HasPrefix(text, "null")
+		default:
+			return '0' <= c && c <= '9'
 		}
 	}
-	return text != "" && strings.IndexByte(`{["-0123456789`, text[0]) >= 0
+	return false
 }
 
 // encoded writes what always can be written as JSON: texts, and values that are

@@ -29,15 +29,7 @@ func (p *program) run(program cel.Program, bound *scope, spent *int) (string, er
 	if err != nil {
 		return "", p.fault(err)
 	}
-	w := writers.Get().(*writer)
-	defer w.release()
-	if err := w.value(value); err != nil {
-		return "", err
-	}
-	if len(w.out) > maxResult {
-		return "", errTooLarge
-	}
-	return string(w.out), nil
+	return written(value)
 }
 
 // costOf returns what an evaluation cost, of one that was given up the most that

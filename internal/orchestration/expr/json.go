@@ -236,6 +236,19 @@ func (w *writer) release() {
 	}
 }
 
+// written returns a value as JSON.
+func written(value ref.Val) (string, error) {
+	w := writers.Get().(*writer)
+	defer w.release()
+	if err := w.value(value); err != nil {
+		return "", err
+	}
+	if len(w.out) > maxResult {
+		return "", errTooLarge
+	}
+	return string(w.out), nil
+}
+
 var (
 	errTooLarge  = fmt.Errorf("its value is larger than %d MB", maxResult>>20)
 	errNoValue   = errors.New("its value is nothing that JSON has")
@@ -331,7 +344,7 @@ func (w *writer) object(m traits.Mapper) error {
 	members := o.members
 	if !o.plain {
 		var err error
-		if members, err = written(members); err != nil {
+		if members, err = plainly(members); err != nil {
 			return err
 		}
 	}
@@ -352,8 +365,8 @@ func (w *writer) object(m traits.Mapper) error {
 	return nil
 }
 
-// written returns members by their keys as JSON has them, in ascending order.
-func written(members []member) ([]member, error) {
+// plainly returns members by their keys as JSON has them, in ascending order.
+func plainly(members []member) ([]member, error) {
 	texts := make([]member, len(members))
 	for i, m := range members {
 		text, is := m.key.ConvertToType(types.StringType).(types.String)
