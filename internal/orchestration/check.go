@@ -3,7 +3,6 @@ package orchestration
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -39,7 +38,18 @@ const (
 	ProblemCycle             = "cycle"
 )
 
-var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+// isID reports whether a text has the form of an id: 1 to 64 letters, digits, _ and -,
+// of which the first is a letter or digit.
+func isID(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i == 0 || c != '_' && c != '-':
+			return false
+		}
+	}
+	return 0 < len(text) && len(text) <= 64
+}
 
 // reservedIDs are names of the plan language, which an id would hide.
 var reservedIDs = []string{"task", "context", "run", "subtasks", "item", "index", "iteration", "previous", "output"}
@@ -156,7 +166,7 @@ func (c *planCheck) id(l *level, i int) {
 		l.place[s.ID] = i
 	}
 	switch {
-	case !idForm.MatchString(s.ID):
+	case !isID(s.ID):
 		c.add(ProblemBadID, at(), "The id %q must be 1 to 64 letters, digits, _ and -, and begin with a letter or digit.", beginning(s.ID, 64))
 	case slices.Contains(reservedIDs, s.ID) || c.rules.Expressions != nil && c.rules.Expressions.Reserved(s.ID):
 		c.add(ProblemReservedID, at(), "The id %q hides a name of the plan language; choose another.", s.ID)

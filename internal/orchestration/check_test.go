@@ -114,3 +114,14 @@ func TestCheckIsBounded(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestIDs(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false, "a": true, "9": true, "Z_-9": true, "-a": false, "_a": false, "a b": false, "a.b": false, "ä": false, "aä": false,
+		strings.Repeat("a", 64): true, strings.Repeat("a", 65): false,
+	} {
+		if isID(text) != want {
+			t.Errorf("isID(%q) is %v", text, !want)
+		}
+	}
+}

@@ -104,7 +104,7 @@ func (c *planCheck) common(s *Subtask, at string) {
 		c.add(ProblemUnknownWorker, at+"/worker", "There is no configured worker %q.", beginning(s.Worker, 64))
 	}
 	for _, id := range names(s.Input) {
-		if !idForm.MatchString(id) {
+		if !isID(id) {
 			c.add(ProblemBadID, at+"/input/"+escape(id), "The name of an input must be 1 to 64 letters, digits, _ and -, and begin with a letter or digit.")
 		}
 	}

@@ -3,6 +3,7 @@ package orchestration
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,7 +23,7 @@ func (c *planCheck) expressions(l *level, i int) {
 	if s.plain() {
 		return
 	}
-	at := fmt.Sprintf("%s/%d", l.at, i)
+	at := l.at + "/" + strconv.Itoa(i)
 	one := func(text string, w wanted) {
 		if text != "" {
 			w.at = at + w.at

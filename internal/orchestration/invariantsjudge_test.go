@@ -99,7 +99,7 @@ func (w *world) added(e Event, s Subtask) {
 	if p == nil || p.status != StatusRunning {
 		w.t.Fatalf("%s is added, and its parent is not running", s.ID)
 	}
-	if name, ok := strings.CutPrefix(s.ID, childID(s.Parent, s.Round, "")); !ok || !idForm.MatchString(name) {
+	if name, ok := strings.CutPrefix(s.ID, childID(s.Parent, s.Round, "")); !ok || !isID(name) {
 		w.t.Fatalf("%s is round %d of %s", s.ID, s.Round, s.Parent)
 	}
 	most := 1
