@@ -33,7 +33,7 @@ func TestReadTogether(t *testing.T) {
 	want := make([]string, len(expressions))
 	for i, expression := range expressions {
 		value, err := New().Eval(expression, v)
-		want[i] = fmt.Sprint(string(value), err)
+		want[i] = fmt.Sprint(value, err)
 	}
 	e := New()
 	var all sync.WaitGroup
@@ -44,7 +44,7 @@ func TestReadTogether(t *testing.T) {
 				at := (first*len(expressions)/8 + i) % len(expressions)
 				v.Read = nil
 				value, err := e.Eval(expressions[at], &v)
-				if got := fmt.Sprint(string(value), err); got != want[at] {
+				if got := fmt.Sprint(value, err); got != want[at] {
 					t.Errorf("%s: %s, and alone %s", expressions[at], got, want[at])
 				}
 			}
@@ -85,7 +85,7 @@ func TestKeptIsBounded(t *testing.T) {
 	for i := range 2_000 {
 		row := fmt.Sprintf(`{"i":%d,"of":[%s1]}`, i, strings.Repeat("{},", i))
 		v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &row}}}
-		if got, err := e.Eval(`T1.output.i`, v); err != nil || string(got) != fmt.Sprint(i) {
+		if got, err := e.Eval(`T1.output.i`, v); err != nil || got != fmt.Sprint(i) {
 			t.Fatal(string(got), err)
 		}
 		if e.lately.size > maxKept {
