@@ -120,6 +120,13 @@ func (r *Run) joined(p Plan) Plan {
 // against holds a checked plan against its drafts. It returns the ids of all of it in
 // plan order, what is to be added, and the ids of the drafts that it drops.
 func (r *Run) against(p Plan) (ids []string, added []Subtask, dropped []string) {
+	if len(r.Subtasks) == 0 { // most plans have none
+		ids = make([]string, len(p.Subtasks))
+		for i := range p.Subtasks {
+			ids[i] = p.Subtasks[i].ID
+		}
+		return ids, p.Subtasks, nil
+	}
 	same := r.asDrafted(p)
 	ids, added = r.renamed(p, same)
 	for _, s := range r.Subtasks {
@@ -134,9 +141,6 @@ func (r *Run) against(p Plan) (ids []string, added []Subtask, dropped []string) 
 // another one than it did is another one.
 func (r *Run) asDrafted(p Plan) map[string]bool {
 	same := make(map[string]bool, len(p.Subtasks))
-	if len(r.Subtasks) == 0 {
-		return same
-	}
 	for _, s := range p.Subtasks {
 		was := r.Subtask(s.ID)
 		same[s.ID] = was != nil && sameDraft(was.Subtask, s)
