@@ -70,7 +70,7 @@ func TestDeterministic(t *testing.T) {
 		}
 		for range 1_000 {
 			got, err := e.Eval(expression, v)
-			if string(got) != string(want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			if got != want || fmt.Sprint(err) != fmt.Sprint(wantErr) {
 				t.Fatalf("%s: %s %v, and then %s %v", short, want, wantErr, got, err)
 			}
 		}
@@ -280,13 +280,13 @@ func tryAll(t interface{ Fatalf(string, ...any) }, e *Expressions, expression st
 	}
 	got, err := e.Eval(expression, v)
 	again, err2 := e.Eval(expression, v)
-	if string(got) != string(again) || fmt.Sprint(err) != fmt.Sprint(err2) {
+	if got != again || fmt.Sprint(err) != fmt.Sprint(err2) {
 		t.Fatalf("%q: %s %v, and then %s %v", expression, got, err, again, err2)
 	}
 	if err == nil && !json.Valid([]byte(got)) {
 		t.Fatalf("%q gave %s", expression, got)
 	}
-	if reads.Constant != nil && string(reads.Constant) != string(got) {
+	if reads.Constant != nil && string(reads.Constant) != got {
 		t.Fatalf("%q is %s, and gave %s", expression, reads.Constant, got)
 	}
 	if reads.Bare != "" && !slices.Equal(reads.Subtasks, []string{reads.Bare}) {
@@ -295,7 +295,7 @@ func tryAll(t interface{ Fatalf(string, ...any) }, e *Expressions, expression st
 	// Only what it is said to read matters.
 	v.Read = nil
 	v.Subtasks = slices.DeleteFunc(v.Subtasks, func(s orchestration.Variable) bool { return !slices.Contains(reads.Subtasks, s.ID) })
-	if fewer, err3 := e.Eval(expression, v); string(fewer) != string(got) || fmt.Sprint(err3) != fmt.Sprint(err) {
+	if fewer, err3 := e.Eval(expression, v); fewer != got || fmt.Sprint(err3) != fmt.Sprint(err) {
 		t.Fatalf("%q: %s %v, and over what it reads %s %v", expression, got, err, fewer, err3)
 	}
 }
@@ -361,7 +361,7 @@ func TestSharedValues(t *testing.T) {
 			v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Status: orchestration.StatusSucceeded, Output: &output}}}
 			for range 50 {
 				got, err := e.Eval(`T1.output.rows.filter(r, "a" in r.tags).map(r, r.id).size() + T1.output.rows.size()`, v)
-				if err != nil || string(got) != "101" {
+				if err != nil || got != "101" {
 					t.Errorf("%s, %v", got, err)
 					return
 				}

@@ -243,8 +243,8 @@ func TestEvalFails(t *testing.T) {
 func TestOnlyWhatIsRead(t *testing.T) {
 	large := strings.Repeat("x", maxInput+1)
 	v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Status: "succeeded", Output: &large}, {ID: "T2", Output: text("1")}}}
-	if got, err := New().Eval(`T1.status + string(T2.output)`, v); err != nil || string(got) != `"succeeded1"` {
-		t.Error(string(got), err)
+	if got, err := New().Eval(`T1.status + string(T2.output)`, v); err != nil || got != `"succeeded1"` {
+		t.Error(got, err)
 	}
 	if _, err := New().Eval(`T1.output == ""`, v); err == nil || err.Error() != "what it reads is larger than 16 MB" {
 		t.Error(err)
@@ -260,15 +260,15 @@ func TestOnlyWhatIsRead(t *testing.T) {
 func TestNamesChange(t *testing.T) {
 	e := New()
 	local := &orchestration.Variables{Locals: []orchestration.Variable{{ID: "output", Output: text(`{"status":1}`)}}}
-	if got, err := e.Eval(`output.status`, local); err != nil || string(got) != "1" {
-		t.Error(string(got), err)
+	if got, err := e.Eval(`output.status`, local); err != nil || got != "1" {
+		t.Error(got, err)
 	}
 	if _, err := e.Eval(`output.status`, &orchestration.Variables{}); err == nil {
 		t.Error("a name that is gone is still known")
 	}
 	one := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "A", Output: text("1")}}}
 	for range 20 {
-		if got, err := e.Eval(`A.output`, one); err != nil || string(got) != "1" {
+		if got, err := e.Eval(`A.output`, one); err != nil || got != "1" {
 			t.Error(got, err)
 		}
 		if _, err := e.Eval(`A.output`, &orchestration.Variables{}); err == nil {

@@ -86,7 +86,7 @@ func TestKeptIsBounded(t *testing.T) {
 		row := fmt.Sprintf(`{"i":%d,"of":[%s1]}`, i, strings.Repeat("{},", i))
 		v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &row}}}
 		if got, err := e.Eval(`T1.output.i`, v); err != nil || got != fmt.Sprint(i) {
-			t.Fatal(string(got), err)
+			t.Fatal(got, err)
 		}
 		if e.lately.size > maxKept {
 			t.Fatalf("%d bytes are kept", e.lately.size)
