@@ -69,11 +69,16 @@ func (r *Run) planTask(s *SubtaskState) (string, *Failure) {
 	return textOf(value), failure
 }
 
-// shown returns the dependencies whose outputs a subtask sees, in order: not
-// those that only its expressions name.
+// shown returns the dependencies whose outputs a subtask sees: not those that only its
+// expressions name. They come in plan order, whatever the order in which it names them:
+// prompts of subtasks that build on the same outputs then begin alike.
 func (r *Run) shown(s *SubtaskState) iter.Seq[*SubtaskState] {
+	needs := r.node(s).needs
+	if len(needs) > 1 {
+		needs = slices.SortedFunc(slices.Values(needs), func(a, b *node) int { return cmp.Compare(a.place, b.place) })
+	}
 	return func(yield func(*SubtaskState) bool) {
-		for _, on := range r.node(s).needs {
+		for _, on := range needs {
 			if !slices.Contains(s.Implied, on.ID) && !yield(on.SubtaskState) {
 				return
 			}
@@ -106,14 +111,8 @@ func (r *Run) workWith(s *SubtaskState, given []Value) Work {
 	if len(s.DependsOn) > 0 {
 		c.Dependencies = make([]Result, 0, len(s.DependsOn))
 	}
-	// In plan order, whatever the order in which it names them: prompts of subtasks
-	// that build on the same outputs then begin alike.
-	needs := slices.Clone(r.node(s).needs)
-	slices.SortFunc(needs, func(a, b *node) int { return cmp.Compare(a.place, b.place) })
-	for _, on := range needs {
-		if !slices.Contains(s.Implied, on.ID) {
-			c.Dependencies = append(c.Dependencies, on.result())
-		}
+	for on := range r.shown(s) {
+		c.Dependencies = append(c.Dependencies, on.result())
 	}
 	if t := r.template(s); t != nil && string(t.Context) != string(r.Spec.Context) {
 		c.Context = t.Context

@@ -43,7 +43,7 @@ func TestRules(t *testing.T) {
 
 const config = `
 models:
-  priced: {price: {input: 1, output: 2}}
+  priced: {price: {input: 1, output: 2}, hedge: true}
 tools:
   look:
     description: looks whether somebody is there
@@ -66,6 +66,8 @@ func TestMetrics(t *testing.T) {
 	for _, body := range []string{
 		`{"task": "One that succeeds"}`,
 		`{"task": "One that calls a tool", "plan": {"subtasks": [{"kind": "tool", "tool": {"name": "look"}}]}}`,
+		`{"task": "Many calls, so that it is known what is slow [[sim subtasks=60 out=100 latency=10ms]]"}`,
+		`{"task": "Slow ones, one of which is made twice [[sim subtasks=2 latency=1s]]"}`,
 		`{"task": "One that fails", "limits": {"subtask_timeout": "1ms", "max_attempts": 2}}`,
 	} {
 		if a := s.Post(t, "/v1/runs", body, "Prefer: wait=60"); a.Status != http.StatusOK {
