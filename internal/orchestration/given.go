@@ -69,16 +69,11 @@ func (r *Run) planTask(s *SubtaskState) (string, *Failure) {
 	return textOf(value), failure
 }
 
-// shown returns the dependencies whose outputs a subtask sees: not those that only its
-// expressions name. They come in plan order, whatever the order in which it names them:
-// prompts of subtasks that build on the same outputs then begin alike.
+// shown returns the dependencies whose outputs a subtask sees, in the order in which it
+// names them: not those that only its expressions name.
 func (r *Run) shown(s *SubtaskState) iter.Seq[*SubtaskState] {
-	needs := r.node(s).needs
-	if len(needs) > 1 {
-		needs = slices.SortedFunc(slices.Values(needs), func(a, b *node) int { return cmp.Compare(a.place, b.place) })
-	}
 	return func(yield func(*SubtaskState) bool) {
-		for _, on := range needs {
+		for _, on := range r.node(s).needs {
 			if !slices.Contains(s.Implied, on.ID) && !yield(on.SubtaskState) {
 				return
 			}
@@ -109,10 +104,14 @@ func (r *Run) workWith(s *SubtaskState, given []Value) Work {
 		CacheKey: s.CacheKey,
 	}
 	if len(s.DependsOn) > 0 {
-		c.Dependencies = make([]Result, 0, len(s.DependsOn))
-	}
-	for on := range r.shown(s) {
-		c.Dependencies = append(c.Dependencies, on.result())
+		// In plan order, whatever the order in which it names them: prompts of subtasks
+		// that build on the same outputs then begin alike.
+		shown := slices.AppendSeq(make([]*SubtaskState, 0, len(s.DependsOn)), r.shown(s))
+		slices.SortFunc(shown, func(a, b *SubtaskState) int { return cmp.Compare(a.node.place, b.node.place) })
+		c.Dependencies = make([]Result, len(shown))
+		for i, on := range shown {
+			c.Dependencies[i] = on.result()
+		}
 	}
 	if t := r.template(s); t != nil && string(t.Context) != string(r.Spec.Context) {
 		c.Context = t.Context
