@@ -41,6 +41,9 @@ func (d *decision) resume() {
 		d.do(timer)
 	}
 	for _, call := range lost {
+		if r.Ending != nil { // one of them could not be paid for: the others were aborted with the run
+			break
+		}
 		switch c := call.(type) {
 		case MakePlan:
 			d.askPlanner(r.Planning.Call, nil)
