@@ -21,7 +21,7 @@ const maxLevels = 4
 // not make them smaller, they are shortened.
 func (f *finale) gather(ctx context.Context) ([]llm.Message, *orchestration.Failure) {
 	for level := 1; ; level++ {
-		messages := f.draft.messages(f.draft.items)
+		messages := f.brief.messages(f.brief.items)
 		if within(messages, f.budget()) {
 			return messages, nil
 		}
@@ -32,15 +32,15 @@ func (f *finale) gather(ctx context.Context) ([]llm.Message, *orchestration.Fail
 		if level > maxLevels || f.p.purse != nil { // a budget pays for one call
 			break
 		}
-		before := weight(f.draft.items)
+		before := weight(f.brief.items)
 		if failure := f.combine(ctx, level, room); failure != nil {
 			return nil, failure
 		}
-		if weight(f.draft.items) > before*9/10 {
+		if weight(f.brief.items) > before*9/10 {
 			break
 		}
 	}
-	messages, shortened, ok := f.draft.fit(f.budget())
+	messages, shortened, ok := f.brief.fit(f.budget())
 	if !ok {
 		return nil, tooLong("the results do not fit the synthesizer model's context window, even when shortened")
 	}
@@ -73,7 +73,7 @@ type part struct {
 // combine replaces groups of results with what the synthesizer makes of each.
 func (f *finale) combine(ctx context.Context, level, room int) *orchestration.Failure {
 	const marks = 32 // of the section, and the numbers of the part
-	groups := grouped(f.draft.items, f.partDraft(part{}).bare(f.budget())-marks)
+	groups := grouped(f.brief.items, f.partBrief(part{}).bare(f.budget())-marks)
 	each := room / len(groups)
 	combined := make([]item, len(groups))
 	calls, ctx := errgroup.WithContext(ctx)
@@ -98,7 +98,7 @@ func (f *finale) combine(ctx context.Context, level, room int) *orchestration.Fa
 	if errors.As(calls.Wait(), &failed) {
 		return failed.failure
 	}
-	f.draft.items = combined
+	f.brief.items = combined
 	return nil
 }
 
@@ -125,8 +125,8 @@ func grouped(items []item, most int) [][]item {
 
 // partial makes one result of a group.
 func (f *finale) partial(ctx context.Context, level int, g part) (item, *orchestration.Failure) {
-	draft := f.partDraft(g)
-	messages, shortened, ok := draft.fit(f.budget())
+	brief := f.partBrief(g)
+	messages, shortened, ok := brief.fit(f.budget())
 	if !ok {
 		return item{}, tooLong("a group of results does not fit the synthesizer model's context window")
 	}
@@ -166,10 +166,10 @@ func groupName(items []item) string {
 	return first + "…" + last
 }
 
-// partDraft is the prompt that combines a group. It begins like the one for
+// partBrief is the prompt that combines a group. It begins like the one for
 // the answer.
-func (f *finale) partDraft(g part) *draft {
-	d := &draft{system: f.draft.system, items: g.items, times: 1}
+func (f *finale) partBrief(g part) *brief {
+	d := &brief{system: f.brief.system, items: g.items, times: 1}
 	d.user = func(items []item) string {
 		var b strings.Builder
 		f.begin(&b, "", items)

@@ -35,7 +35,7 @@ func (p *performance) decide(ctx context.Context, c *orchestration.Work, said *o
 	if failure != nil {
 		return failure
 	}
-	d := &draft{
+	d := &brief{
 		system: cmp.Or(p.Spec.Evaluator.System, evaluatorSystem), items: items, times: 1,
 		user: func(items []item) string { return decideUser(p.specOf(c), &c.Subtask, items) },
 	}

@@ -91,7 +91,7 @@ func (p *performance) workOrder(ctx context.Context, c *orchestration.Work, w *o
 	var budget int
 	budget, o.answer = p.room(w.MaxTokens)
 	fit := func(budget int) (ok bool) {
-		d := p.workDraft(c, w, f, items, len(o.tools) > 0)
+		d := p.workBrief(c, w, f, items, len(o.tools) > 0)
 		d.images = images
 		o.messages, o.shortened, ok = d.fit(budget)
 		return ok

@@ -128,8 +128,8 @@ func shorten(text string, limit int) string {
 	return text[:head] + fmt.Sprintf("\n[… %d characters left out]\n", utf8.RuneCountInString(text[head:tail])) + text[tail:]
 }
 
-// A draft is a prompt with items that may be shortened.
-type draft struct {
+// A brief is a prompt with items that may be shortened.
+type brief struct {
 	system string
 	user   func(items []item) string // the user's message with these items in it
 	items  []item
@@ -137,18 +137,18 @@ type draft struct {
 	images []llm.Image
 }
 
-func (d *draft) messages(items []item) []llm.Message {
+func (d *brief) messages(items []item) []llm.Message {
 	return opening(d.system, d.user(items), d.images)
 }
 
 // bare returns how many tokens a budget leaves for items with their tags.
-func (d *draft) bare(budget int) int {
+func (d *brief) bare(budget int) int {
 	return d.each(budget - spent(d.messages(nil)))
 }
 
 // room returns how many tokens a budget leaves for the items' texts, negative
 // when there is none for them.
-func (d *draft) room(budget int) int {
+func (d *brief) room(budget int) int {
 	bare := slices.Clone(d.items)
 	for i := range bare {
 		bare[i].text = ""
@@ -158,7 +158,7 @@ func (d *draft) room(budget int) int {
 
 // each shares out tokens to the places where the items stand. One too few is
 // none for any of them: division alone would make it 0.
-func (d *draft) each(room int) int {
+func (d *brief) each(room int) int {
 	if room < 0 {
 		return -1
 	}
@@ -167,7 +167,7 @@ func (d *draft) each(room int) int {
 
 // fit makes the prompt fit a budget, negative for any. It returns false when
 // it does not fit with all items as short as they may be.
-func (d *draft) fit(budget int) (messages []llm.Message, shortened, ok bool) {
+func (d *brief) fit(budget int) (messages []llm.Message, shortened, ok bool) {
 	messages = d.messages(d.items)
 	if within(messages, budget) {
 		return messages, false, true

@@ -76,7 +76,7 @@ func TestShare(t *testing.T) {
 
 // One token too few is too few, however often the items stand in the prompt.
 func TestNoRoomIsNone(t *testing.T) {
-	d := &draft{system: "", user: func([]item) string { return "word" }, times: 2}
+	d := &brief{system: "", user: func([]item) string { return "word" }, times: 2}
 	enough := spent(d.messages(nil))
 	if _, _, ok := d.fit(enough); !ok {
 		t.Error("refused with room enough")

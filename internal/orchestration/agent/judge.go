@@ -63,7 +63,7 @@ func (p *performance) judge(ctx context.Context, c *orchestration.Work, said *or
 func (p *performance) byRubric(ctx context.Context, c *orchestration.Work, rubric, output string, number int) (string, *orchestration.Failure) {
 	p.castEvaluator("")
 	p.keepRubrics(c, rubricsOf(c.Checks)-number)
-	d := &draft{
+	d := &brief{
 		system: cmp.Or(p.Spec.Evaluator.System, evaluatorSystem), times: 1,
 		items: []item{{text: harmless(output, judgeTags["output"])}},
 		user: func(items []item) string {
@@ -90,7 +90,7 @@ func (p *performance) castEvaluator(model string) {
 }
 
 // evaluate asks the evaluator. What it answers is held to the schema.
-func (p *performance) evaluate(ctx context.Context, c *orchestration.Work, prompt *draft, schema *llm.Schema, name string) (string, *orchestration.Failure) {
+func (p *performance) evaluate(ctx context.Context, c *orchestration.Work, prompt *brief, schema *llm.Schema, name string) (string, *orchestration.Failure) {
 	if !p.affords(1, 0) {
 		return "", invalidOutput("what the attempt may spend leaves nothing for the evaluator", true) // the core knows what is left
 	}

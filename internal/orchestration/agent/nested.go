@@ -55,7 +55,7 @@ func (p *performance) partMessages(ctx context.Context, c *orchestration.Work, i
 	if nested := c.Subtask.Plan; nested != nil && nested.Depth > 1 {
 		words += "\n\n" + deeperWords
 	}
-	d, failure := plannerDraft(p.Spec, words, items)
+	d, failure := plannerBrief(p.Spec, words, items)
 	if failure != nil {
 		return nil, false, failure
 	}

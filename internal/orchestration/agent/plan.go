@@ -132,7 +132,7 @@ func (p *performance) planMessages(ctx context.Context, c orchestration.MakePlan
 
 // plannerOpened begins the conversation with the planner.
 func plannerOpened(spec *orchestration.Spec, images []llm.Image) ([]llm.Message, *orchestration.Failure) {
-	d, failure := plannerDraft(spec, "", nil)
+	d, failure := plannerBrief(spec, "", nil)
 	if failure != nil {
 		return nil, failure
 	}
@@ -140,10 +140,10 @@ func plannerOpened(spec *orchestration.Spec, images []llm.Image) ([]llm.Message,
 	return d.messages(nil), nil
 }
 
-// plannerDraft is the planner's prompt, with material to plan on where a part of
+// plannerBrief is the planner's prompt, with material to plan on where a part of
 // a run is to be planned.
-func plannerDraft(spec *orchestration.Spec, part string, items []item) (*draft, *orchestration.Failure) {
-	d := &draft{system: cmp.Or(spec.Planner.System, plannerSystem), items: items, times: 1}
+func plannerBrief(spec *orchestration.Spec, part string, items []item) (*brief, *orchestration.Failure) {
+	d := &brief{system: cmp.Or(spec.Planner.System, plannerSystem), items: items, times: 1}
 	if spec.Planner.Prompt == "" {
 		d.user = func(items []item) string { return plannerUser(spec, part, items) }
 		return d, nil

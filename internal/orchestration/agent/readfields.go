@@ -37,8 +37,8 @@ var fieldOf = map[string]planField{
 	"dependson": fieldDependsOn, "dependencies": fieldDependsOn,
 }
 
-// A planDraft is a subtask while its fields are read.
-type planDraft struct {
+// A planEntry is a subtask while its fields are read.
+type planEntry struct {
 	texts [planFields]string
 	has   [planFields]bool
 	deps  []string
@@ -47,7 +47,7 @@ type planDraft struct {
 
 // set takes a field's text. A second text would silently displace the first one:
 // often the sign of two subtasks run into one.
-func (d *planDraft) set(f planField, text string) {
+func (d *planEntry) set(f planField, text string) {
 	if d.has[f] {
 		d.item.fault(f.pointer(), problemUnreadable, "A subtask has one of its fields twice: write each subtask apart, and each field once.")
 		return
@@ -56,7 +56,7 @@ func (d *planDraft) set(f planField, text string) {
 }
 
 // described reports whether the task has a description, though perhaps a blank one.
-func (d *planDraft) described() bool {
+func (d *planEntry) described() bool {
 	for f := fieldDescription; f <= fieldContent; f++ {
 		if d.has[f] {
 			return true
@@ -83,7 +83,7 @@ func (f planField) pointer() string {
 }
 
 // done makes the item of the fields, with place counted from 1.
-func (d *planDraft) done(place int) planItem {
+func (d *planEntry) done(place int) planItem {
 	item := &d.item
 	item.dependsOn = d.deps
 	if item.id = d.texts[fieldID]; meansNothing(item.id) {
@@ -115,7 +115,7 @@ func (d *planDraft) done(place int) planItem {
 }
 
 // name is the first of two fields that is not blank.
-func (d *planDraft) name(f, otherwise planField) string {
+func (d *planEntry) name(f, otherwise planField) string {
 	name := d.texts[f]
 	if name == "" {
 		name = d.texts[otherwise]
@@ -127,7 +127,7 @@ func (d *planDraft) name(f, otherwise planField) string {
 }
 
 // setJSON takes a field's JSON value.
-func (d *planDraft) setJSON(f planField, raw json.RawMessage) {
+func (d *planEntry) setJSON(f planField, raw json.RawMessage) {
 	if f == fieldDependsOn {
 		d.dependJSON(raw)
 		return
@@ -143,7 +143,7 @@ func (d *planDraft) setJSON(f planField, raw json.RawMessage) {
 
 // dependJSON takes depends_on: a list of ids or of objects with ids, or one
 // text or number.
-func (d *planDraft) dependJSON(raw json.RawMessage) {
+func (d *planEntry) dependJSON(raw json.RawMessage) {
 	if raw[0] != '[' {
 		if text, ok := jsonText(raw); ok {
 			d.depend(text)
@@ -173,7 +173,7 @@ func (d *planDraft) dependJSON(raw json.RawMessage) {
 var anyTag = regexp.MustCompile(`<[^<>]*>`)
 
 // depend takes depends_on as text: ids with commas or line ends between them.
-func (d *planDraft) depend(text string) {
+func (d *planEntry) depend(text string) {
 	text = anyTag.ReplaceAllString(trimmed(text), ",")
 	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(",;\r\n", r) }) {
 		part = strings.TrimLeft(strings.Trim(part, " \t[]\"'`"), "-*• ")

@@ -54,7 +54,7 @@ type planList struct {
 	items     []planItem
 	extra     int       // how many more there were than may be read
 	start     int       // where the element now read began; -1 between elements
-	draft     planDraft // that element, in JSON
+	entry     planEntry // that element, in JSON
 	readable  bool
 	described bool // some element has a description, though perhaps a blank one
 	fault     orchestration.Problem

@@ -34,7 +34,7 @@ func (l *planList) open() bool { return l == nil || !l.named && !l.readable }
 func (r *PlanReader) jsonOpened(v jsonValue) {
 	l := r.list
 	if l != nil && v.depth == l.depth+1 && v.kind == '{' {
-		l.start, l.draft = v.start, planDraft{}
+		l.start, l.entry = v.start, planEntry{}
 	}
 	named := namesPlan(r.keyOf(v))
 	if v.kind != '[' || !named && v.depth > 0 || !l.open() {
@@ -52,7 +52,7 @@ func (r *PlanReader) jsonClosed(v jsonValue) {
 	case l != nil && v.depth == l.depth+1:
 		r.addJSON(l, v)
 	case l != nil && l.start >= 0 && v.depth == l.depth+2 && fieldOf[r.keyOf(v)] != 0:
-		r.setJSON(&l.draft, fieldOf[r.keyOf(v)], v)
+		r.setJSON(&l.entry, fieldOf[r.keyOf(v)], v)
 	case v.kind == '"' && l.open():
 		r.keepString(v)
 	}
@@ -73,11 +73,11 @@ func (r *PlanReader) endJSONList() {
 }
 
 // setJSON takes a field of the element that is read.
-func (r *PlanReader) setJSON(draft *planDraft, f planField, v jsonValue) {
+func (r *PlanReader) setJSON(entry *planEntry, f planField, v jsonValue) {
 	if raw, err := r.mended(v); err == nil {
-		draft.setJSON(f, raw)
+		entry.setJSON(f, raw)
 	} else {
-		draft.item.fault(f.pointer(), problemUnreadable, "It is not valid JSON: write the whole plan again.")
+		entry.item.fault(f.pointer(), problemUnreadable, "It is not valid JSON: write the whole plan again.")
 	}
 }
 
@@ -85,12 +85,12 @@ func (r *PlanReader) setJSON(draft *planDraft, f planField, v jsonValue) {
 func (r *PlanReader) addJSON(l *planList, v jsonValue) {
 	place := len(l.items) + l.extra + 1
 	if v.kind != '{' {
-		l.draft = planDraft{}
-		l.draft.item.fault("", problemUnreadable, fmt.Sprintf("Subtask %d is not an object: write each as an object with a description.", place))
+		l.entry = planEntry{}
+		l.entry.item.fault("", problemUnreadable, fmt.Sprintf("Subtask %d is not an object: write each as an object with a description.", place))
 	}
-	l.described = l.described || l.draft.described()
+	l.described = l.described || l.entry.described()
 	l.start = -1
-	l.add(l.draft.done(place), r.most)
+	l.add(l.entry.done(place), r.most)
 	r.added(l)
 }
 

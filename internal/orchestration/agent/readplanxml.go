@@ -5,7 +5,7 @@ import "bytes"
 // An xmlPlan is what is open of a plan in XML.
 type xmlPlan struct {
 	list  *planList
-	draft *planDraft // the <task>
+	entry *planEntry // the <task>
 	loose []byte     // its text outside of fields
 	field planField  // whose text is read
 	task  bool       // a <task> began in that text
@@ -59,7 +59,7 @@ func (r *PlanReader) tagged(t readTag) {
 		r.tagInProse(t)
 	case r.mode == planTask:
 		r.tagInTask(t)
-	case r.mode == planText && r.xml.draft == nil:
+	case r.mode == planText && r.xml.entry == nil:
 		r.tagInAnalysis(t)
 	case r.mode == planText:
 		r.tagInField(t)
@@ -122,7 +122,7 @@ func (r *PlanReader) tagInField(t readTag) {
 	x := &r.xml
 	switch ofTask := isTask(t.name) || isTaskList(t.name); {
 	case ofTask && t.closing:
-		x.draft.unclosed(x.field)
+		x.entry.unclosed(x.field)
 		r.endField(t.start)
 		r.tagInTask(t)
 	case ofTask:
@@ -141,19 +141,19 @@ func (r *PlanReader) endField(end int) {
 	text := xmlText(string(r.text[r.from:end]))
 	r.work += end - r.from
 	if x.field == fieldDependsOn {
-		x.draft.depend(text)
+		x.entry.depend(text)
 	} else {
-		x.draft.set(x.field, text)
+		x.entry.set(x.field, text)
 	}
 	if x.task {
-		x.draft.unclosed(x.field)
+		x.entry.unclosed(x.field)
 	}
 	r.mode, r.from = planTask, end
 }
 
 // unclosed notes that a description may hold more than it should. A field that
 // is not a description cannot hide a subtask without leaving its own blank.
-func (d *planDraft) unclosed(f planField) {
+func (d *planEntry) unclosed(f planField) {
 	if f.pointer() == "/description" && len(d.item.problems) == 0 {
 		d.item.fault("/description", problemUnreadable, "The description is not closed, or has a <task> tag inside: close it, and write &lt;task&gt; for such a tag in text.")
 	}
@@ -165,14 +165,14 @@ func (r *PlanReader) beginTask(t readTag) {
 		x.list = r.newList(false, lead)
 	}
 	x.list.start = t.start
-	x.draft, x.loose = &planDraft{}, nil
+	x.entry, x.loose = &planEntry{}, nil
 	attributesOf(string(r.text[t.attributes:t.end]), func(name, value string) {
 		switch f := fieldOf[name]; f {
 		case 0:
 		case fieldDependsOn:
-			x.draft.depend(value)
+			x.entry.depend(value)
 		default:
-			x.draft.set(f, value)
+			x.entry.set(f, value)
 		}
 	})
 	r.mode, r.from = planTask, t.end
@@ -185,14 +185,14 @@ func (r *PlanReader) beginTask(t readTag) {
 // is the description of a task that has no other.
 func (r *PlanReader) endTask(end int) {
 	x := &r.xml
-	l, d := x.list, x.draft
+	l, d := x.list, x.entry
 	l.described = l.described || d.described()
 	x.loose = append(x.loose, r.text[r.from:end]...)
 	r.work += len(x.loose)
 	if loose := trimmed(xmlText(string(x.loose))); !d.described() && loose != "" {
 		d.set(fieldContent, loose)
 	}
-	x.draft, l.start, r.mode = nil, -1, planProse
+	x.entry, l.start, r.mode = nil, -1, planProse
 	l.add(d.done(len(l.items)+l.extra+1), r.most)
 	r.added(l)
 }
@@ -211,7 +211,7 @@ func (r *PlanReader) endXML(cut string) {
 	switch {
 	case r.mode == planText:
 		r.cut, whole = true, false
-	case r.mode == planTask && r.xml.draft.described():
+	case r.mode == planTask && r.xml.entry.described():
 		r.endTask(len(r.text))
 	case r.mode == planTask:
 		whole = false

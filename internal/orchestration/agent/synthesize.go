@@ -39,7 +39,7 @@ func (p *performance) synthesize(ctx context.Context, c orchestration.Synthesize
 		return failure
 	}
 	said.Shortened = f.shortened
-	f.draft.items = nil // they are in the messages; the call may wait for long
+	f.brief.items = nil // they are in the messages; the call may wait for long
 	d := p.dialog(role, messages)
 	_, d.request.MaxTokens = p.room(0)
 	if schema := p.Spec.Synthesizer.JSONSchema; len(schema) > 0 {
@@ -64,7 +64,7 @@ func (p *performance) plain(ctx context.Context, d *dialog) (string, *orchestrat
 // A finale is a synthesis that is being put together.
 type finale struct {
 	p         *performance
-	draft     *draft
+	brief     *brief
 	missing   string // which results there are not, in words
 	shortened bool
 }
@@ -79,12 +79,12 @@ const (
 
 func (p *performance) newFinale(ctx context.Context, c orchestration.Synthesize) (*finale, *orchestration.Failure) {
 	f := &finale{p: p}
-	f.draft = &draft{system: cmp.Or(p.Spec.Synthesizer.System, synthesizerSystem), times: 1}
+	f.brief = &brief{system: cmp.Or(p.Spec.Synthesizer.System, synthesizerSystem), times: 1}
 	if failure := f.read(ctx, c.Results); failure != nil {
 		return nil, failure
 	}
 	plan := planLines(c)
-	f.draft.user = func(items []item) string { return f.ours(items, plan) }
+	f.brief.user = func(items []item) string { return f.ours(items, plan) }
 	if p.Spec.Synthesizer.Prompt == "" {
 		return f, nil
 	}
@@ -93,8 +93,8 @@ func (p *performance) newFinale(ctx context.Context, c orchestration.Synthesize)
 		return nil, failure
 	}
 	times := form.template.count("results")
-	f.draft.times = max(1, times)
-	f.draft.user = func(items []item) string {
+	f.brief.times = max(1, times)
+	f.brief.user = func(items []item) string {
 		section := results(items)
 		text := form.fill(map[string]string{"task": p.Spec.Task, "analysis": c.Analysis, "results": section})
 		if times == 0 {
@@ -121,12 +121,12 @@ func (f *finale) read(ctx context.Context, all []orchestration.Result) *orchestr
 			it.text = "There is no result. It was asked for: " + harmless(shortly(r.Description, maxDescription), resultTags)
 		}
 		if len(missing) <= maxMissing || r.Status == orchestration.StatusSucceeded {
-			f.draft.items = append(f.draft.items, it)
+			f.brief.items = append(f.brief.items, it)
 		}
 	}
 	if more := len(missing) - maxMissing; more > 0 {
 		missing = append(missing[:maxMissing], fmt.Sprintf("and %d more", more))
-		f.draft.items = append(f.draft.items, item{text: fmt.Sprintf("%d more results are missing.", more)})
+		f.brief.items = append(f.brief.items, item{text: fmt.Sprintf("%d more results are missing.", more)})
 	}
 	f.missing = strings.Join(missing, ", ")
 	return nil
@@ -186,7 +186,7 @@ func (f *finale) spare() int {
 	if budget < 0 {
 		return minShare
 	}
-	return f.draft.bare(budget)
+	return f.brief.bare(budget)
 }
 
 // judged says of a call that was too long whether it can be made smaller.

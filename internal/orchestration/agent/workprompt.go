@@ -12,10 +12,10 @@ import (
 // maxFeedback bounds, in bytes, what a worker is told of why its output was refused.
 const maxFeedback = 16 << 10
 
-// workDraft is the worker's prompt. All workers of a run have one system
+// workBrief is the worker's prompt. All workers of a run have one system
 // message; what makes this one special stands at the end.
-func (p *performance) workDraft(c *orchestration.Work, w *orchestration.Worker, f *form, items []item, tools bool) *draft {
-	d := &draft{system: cmp.Or(p.Spec.Worker.System, workerSystem), items: items, times: 1}
+func (p *performance) workBrief(c *orchestration.Work, w *orchestration.Worker, f *form, items []item, tools bool) *brief {
+	d := &brief{system: cmp.Or(p.Spec.Worker.System, workerSystem), items: items, times: 1}
 	o := wording{spec: p.specOf(c), subtask: &c.Subtask, description: c.Subtask.Description, tools: tools, answer: answerWords(schemasOf(c.Checks))}
 	switch {
 	case c.Worker == "":

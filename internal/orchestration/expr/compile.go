@@ -33,7 +33,6 @@ type program struct {
 	ast       *cel.Ast
 	program   cel.Program
 	constant  cel.Program // the same within constCost, where it reads nothing
-	path      *path       // that the expression is; nil: it is none
 }
 
 // maxMeanings bounds the programs of one source.
@@ -197,7 +196,7 @@ func (l *language) program(s *source, subtasks, locals []string) (*program, erro
 		text: s.text, mentioned: s.found.free, subtasks: subtasks, ast: checked,
 		findings: find(s.parsed.NativeRep(), func(name string) bool { return slices.Contains(subtasks, name) }),
 	}
-	p.locals, p.path = locals, pathOf(s.parsed.NativeRep().Expr())
+	p.locals = locals
 	if p.program, err = l.plan(env, checked, maxCost); err != nil {
 		return nil, err
 	}

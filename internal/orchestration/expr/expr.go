@@ -110,14 +110,6 @@ func (e *Expressions) Eval(expression string, v *orchestration.Variables) (strin
 	if err != nil {
 		return "", err
 	}
-	if p.path != nil {
-		if value := p.path.follow(bound); value != nil {
-			if v.Spent != nil {
-				*v.Spent += len(p.path.keys) + 1
-			}
-			return written(value)
-		}
-	}
 	return p.run(p.program, bound, v.Spent)
 }
 

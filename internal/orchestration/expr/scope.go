@@ -80,8 +80,7 @@ func (p *program) bind(v *orchestration.Variables, lately *cache[read]) (*scope,
 	if values > maxValues {
 		return nil, fmt.Errorf("what it reads has more than %d values", maxValues)
 	}
-	s.byID = nil
-	if len(p.ids) > 0 {
+	if len(p.ids) > 0 { // otherwise nothing of it is read
 		byID := make([]member, len(p.ids))
 		for i, id := range p.ids {
 			byID[i] = member{types.String(id), lookup(s.subtasks, id).value}

@@ -51,19 +51,36 @@ type Schema struct {
 	effort int // left for the value that is being checked
 }
 
+// passed are the hashes of schemas that were found to be good lately: templates and
+// callers bring the same ones with every run. When there are many it begins anew.
+var passed struct {
+	sync.Mutex
+	names map[[sha256.Size]byte]bool
+}
+
+const mostPassed = 1000
+
 // Check returns why a JSON Schema cannot be used, nil when it can. It must be an
 // object, in itself complete (no reference leads out of it, and none is dynamic),
 // of at most 64 kB and 64 levels.
 func Check(raw json.RawMessage) error {
 	name := sha256.Sum256(raw)
-	if passed.has(name) {
+	passed.Lock()
+	known := passed.names[name]
+	passed.Unlock()
+	if known {
 		return nil
 	}
-	_, err := Compile(raw)
-	if err == nil {
-		passed.add(name)
+	if _, err := Compile(raw); err != nil {
+		return err
 	}
-	return err
+	passed.Lock()
+	defer passed.Unlock()
+	if passed.names == nil || len(passed.names) >= mostPassed {
+		passed.names = map[[sha256.Size]byte]bool{}
+	}
+	passed.names[name] = true
+	return nil
 }
 
 // Compile returns the Schema that raw is. Its errors are those of [Check].

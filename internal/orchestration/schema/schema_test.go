@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -113,5 +114,21 @@ func TestNumbersAreBounded(t *testing.T) {
 		if violations := schema.Validate(json.RawMessage(`[` + number + `]`)); len(violations) != 0 {
 			t.Errorf("%.20s: %v", number, violations)
 		}
+	}
+}
+
+// What is wrong with a schema is told each time, and no more than so many are remembered.
+func TestGoodSchemasAreRemembered(t *testing.T) {
+	bad := []byte(`{"type":"nothing","$comment":"remembered"}`)
+	for i := range mostPassed + 10 {
+		if err := Check(fmt.Appendf(nil, `{"type":"object","$comment":"%d"}`, i)); err != nil {
+			t.Fatal(err)
+		}
+		if i < 3 && Check(bad) == nil {
+			t.Fatal("a bad schema passes")
+		}
+	}
+	if n := len(passed.names); n > mostPassed || passed.names[sha256.Sum256(bad)] {
+		t.Errorf("%d are remembered, the bad one: %v", n, passed.names[sha256.Sum256(bad)])
 	}
 }
