@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // finish ends a composite subtask of which nothing is left to be done.
@@ -161,7 +163,7 @@ func (r *Run) bodyOutput(s *SubtaskState, round int) *string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		writeEncoded(b, strings.TrimPrefix(end.ID, prefix))
+		b.Write(quote.Append(b.AvailableBuffer(), strings.TrimPrefix(end.ID, prefix)))
 		b.WriteByte(':')
 		writeJSON(b, end.gave())
 	}

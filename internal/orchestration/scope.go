@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // childID returns the id of a subtask of a body.
@@ -236,7 +238,7 @@ func writeJSON(to *bytes.Buffer, output *string) {
 		}
 		to.Truncate(at)
 	}
-	writeEncoded(to, *output)
+	to.Write(quote.Append(to.AvailableBuffer(), *output))
 }
 
 // MayBeJSON reports whether a text begins as JSON does: most prose does not.
@@ -260,17 +262,10 @@ func MayBeJSON(text string) bool {
 // JSON already. Texts are left as legible as they are.
 func encoded(value any) json.RawMessage {
 	var b bytes.Buffer
-	writeEncoded(&b, value)
-	return b.Bytes()
-}
-
-func writeEncoded(to *bytes.Buffer, value any) {
-	at := to.Len()
-	e := json.NewEncoder(to)
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(value); err != nil {
-		to.Truncate(at)
-		to.WriteString("null\n")
+	if e.Encode(value) != nil {
+		return json.RawMessage("null")
 	}
-	to.Truncate(to.Len() - 1) // the encoder ends a line
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	api "github.com/sashabaranov/go-openai"
 
 	"github.com/tutti-run/tutti/internal/llm"
@@ -64,26 +63,6 @@ func BenchmarkOverBare(b *testing.B) {
 			b.ReportMetric(float64(ours)/float64(theirs), "ratio")
 			b.ReportMetric(float64(ours.Microseconds())/float64(b.N), "ours-µs")
 			b.ReportMetric(float64(theirs.Microseconds())/float64(b.N), "bare-µs")
-		})
-	}
-}
-
-// BenchmarkQuote compares it with the library's.
-func BenchmarkQuote(b *testing.B) {
-	for name, text := range map[string]string{
-		"prose": lines(20_000), "json": strings.Repeat(`{"id":"T1","depends_on":[]},`+"\n", 700), "foreign": strings.Repeat("Ζαφείρι, 日本語の文章。\n", 500),
-	} {
-		b.Run(name, func(b *testing.B) {
-			to := make([]byte, 0, 2*len(text))
-			var ours, theirs time.Duration
-			for b.Loop() {
-				start := time.Now()
-				quote(to, text)
-				middle := time.Now()
-				_, _ = jsontext.AppendQuote(to, text)
-				ours, theirs = ours+middle.Sub(start), theirs+time.Since(middle)
-			}
-			b.ReportMetric(float64(ours)/float64(theirs), "ratio")
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/tutti-run/tutti/internal/llm"
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // encode writes a request as JSON, as go-openai would, but for the cache key,
@@ -13,7 +14,7 @@ import (
 // copies and checks them four times over.
 func (r *request) encode() ([]byte, error) {
 	w := writer{text: make([]byte, 0, r.size())}
-	w.text = quote(append(w.text, `{"model":`...), r.Model)
+	w.text = quote.Append(append(w.text, `{"model":`...), r.Model)
 	w.text = strconv.AppendBool(append(w.text, `,"stream":`...), r.Stream)
 	w.text = append(w.text, `,"messages":[`...)
 	for i := range r.messages {
@@ -24,7 +25,7 @@ func (r *request) encode() ([]byte, error) {
 	}
 	w.text = append(w.text, ']')
 	if r.cacheKey != "" {
-		w.text = quote(append(w.text, `,"prompt_cache_key":`...), r.cacheKey)
+		w.text = quote.Append(append(w.text, `,"prompt_cache_key":`...), r.cacheKey)
 	}
 	if r.MaxTokens > 0 { //nolint:staticcheck // what all but OpenAI's own endpoints know
 		w.member("max_tokens", r.MaxTokens) //nolint:staticcheck // the same
@@ -90,12 +91,12 @@ const noResult = "(nothing)"
 // message writes a message: as a plain string, which every endpoint takes, and
 // in parts only where there are images.
 func (w *writer) message(m *llm.Message) {
-	w.text = quote(append(w.text, `{"role":`...), string(m.Author))
+	w.text = quote.Append(append(w.text, `{"role":`...), string(m.Author))
 	switch {
 	case len(m.Images) > 0:
 		w.parts(m)
 	case m.Text != "":
-		w.text = quote(append(w.text, `,"content":`...), m.Text)
+		w.text = quote.Append(append(w.text, `,"content":`...), m.Text)
 	case m.Author == llm.ToolResult:
 		w.member("content", noResult) // without one the message would be refused
 	}
@@ -112,14 +113,14 @@ func (w *writer) message(m *llm.Message) {
 func (w *writer) parts(m *llm.Message) {
 	w.text = append(w.text, `,"content":[`...)
 	if m.Text != "" {
-		w.text = quote(append(w.text, `{"type":"text","text":`...), m.Text)
+		w.text = quote.Append(append(w.text, `{"type":"text","text":`...), m.Text)
 		w.text = append(w.text, `},`...)
 	}
 	for i := range m.Images {
 		if i > 0 {
 			w.text = append(w.text, ',')
 		}
-		w.text = quote(append(w.text, `{"type":"image_url","image_url":{"url":`...), "data:"+m.Images[i].MediaType+";base64,")
+		w.text = quote.Append(append(w.text, `{"type":"image_url","image_url":{"url":`...), "data:"+m.Images[i].MediaType+";base64,")
 		w.text = w.text[:len(w.text)-1] // the quote: the string goes on
 		w.text = base64.StdEncoding.AppendEncode(w.text, m.Images[i].Data)
 		w.text = append(w.text, `"}}`...)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	api "github.com/sashabaranov/go-openai"
 	"pgregory.net/rapid"
@@ -143,27 +142,6 @@ func drawFeatures(t *rapid.T) features {
 		wholeOnly:        rapid.Bool().Draw(t, "whole only"),
 		refusedEfforts:   rapid.SampledFrom([]string{"", ",low,"}).Draw(t, "efforts"),
 		format:           format(rapid.IntRange(0, 2).Draw(t, "format")),
-	}
-}
-
-func TestQuoting(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text := strings.Join(rapid.SliceOfN(anyText(), 0, 4).Draw(t, "texts"), rapid.SampledFrom([]string{"", "x", "0123456"}).Draw(t, "between"))
-		want, _ := jsontext.AppendQuote([]byte("before"), text)
-		if got := quote([]byte("before"), text); !bytes.Equal(got, want) {
-			t.Fatalf("got %s, want %s", got, want)
-		}
-	})
-	for c := range 256 { // each byte in each place of a word, beside each kind of neighbor
-		for at := range 9 {
-			for _, other := range []string{"a", "\x00", "\"", "\\", "!", "é"} {
-				text := strings.Repeat(other, at) + string([]byte{byte(c)}) + strings.Repeat(other, 9)
-				want, _ := jsontext.AppendQuote(nil, text)
-				if got := quote(nil, text); !bytes.Equal(got, want) {
-					t.Fatalf("%q: got %s, want %s", text, got, want)
-				}
-			}
-		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 const decideOpening = `Choose one of the options at the end of this message, as the answer to the question before them. The decision is part of the task that comes first.
@@ -71,7 +72,7 @@ func optionSchema(options []string) *llm.Schema {
 		if i > 0 {
 			names = append(names, ',')
 		}
-		names = appendString(names, option)
+		names = quote.Append(names, option)
 	}
 	return &llm.Schema{Name: "decision", JSON: json.RawMessage(`{"type":"object","properties":{"option":{"type":"string","enum":` +
 		string(names) + `]}},"required":["option"],"additionalProperties":false}`)}

@@ -9,10 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/tutti-run/tutti/internal/orchestration"
 	"github.com/tutti-run/tutti/internal/orchestration/schema"
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // Tools calls configured tools. It is safe for concurrent use.
@@ -81,22 +80,17 @@ func (p *performance) arguments(ctx context.Context, values []orchestration.Valu
 		if i > 0 {
 			object = append(object, ',')
 		}
-		object = append(appendString(object, v.Name), ':')
+		object = append(quote.Append(object, v.Name), ':')
 		switch whole := json.Valid([]byte(text)); {
 		case whole:
 			object = append(object, text...)
 		case v.JSON:
 			return nil, &orchestration.Failure{Code: orchestration.CodeInternal, Detail: "an argument of the tool is not valid JSON"}
 		default:
-			object = appendString(object, text)
+			object = quote.Append(object, text)
 		}
 	}
 	return append(object, '}'), nil
-}
-
-func appendString(to []byte, text string) []byte {
-	to, _ = jsontext.AppendQuote(to, strings.ToValidUTF8(text, "\uFFFD")) // it fails on bad UTF-8 alone
-	return to
 }
 
 // toolNamed returns the tool of that name that the run may call.

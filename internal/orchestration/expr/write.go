@@ -9,12 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // A writer makes JSON of CEL's values.
@@ -103,17 +104,8 @@ func (w *writer) text(s string) error {
 	if len(w.out)+len(s) > maxResult {
 		return errTooLarge
 	}
-	out, err := jsontext.AppendQuote(w.out, valid(s))
-	w.out = out
-	return err
-}
-
-// valid returns a text with what is no UTF-8 replaced.
-func valid(s string) string {
-	if utf8.ValidString(s) { // the quicker look
-		return s
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	w.out = quote.Append(w.out, s)
+	return nil
 }
 
 func (w *writer) list(l traits.Lister) error {
@@ -167,7 +159,7 @@ func plainly(members []member) ([]member, error) {
 		if !is {
 			return nil, errNoValue
 		}
-		texts[i] = member{types.String(valid(string(text))), m.value}
+		texts[i] = member{types.String(strings.ToValidUTF8(string(text), "\uFFFD")), m.value}
 	}
 	slices.SortStableFunc(texts, func(a, b member) int { return compareKeys(a.key, b.key) })
 	for i := range texts[1:] {

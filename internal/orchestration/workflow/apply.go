@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // A Launch is what a run of a template begins with.
@@ -138,7 +139,7 @@ func object(list []Preset) json.RawMessage {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.Write(append(quoted(nil, m.Key), ':'))
+		b.Write(append(quote.Append(nil, m.Key), ':'))
 		b.Write(m.Value)
 	}
 	b.WriteByte('}')

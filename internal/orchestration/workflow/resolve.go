@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // Bounds of what templates in each other may come to.
@@ -160,7 +161,7 @@ func (t *Template) body() ([]orchestration.Subtask, bool) {
 		if t.Task == "" {
 			return nil, false
 		}
-		task := quoted(nil, t.Task) // which is how CEL writes a text, too
+		task := quote.Append(nil, t.Task) // which is how CEL writes a text, too
 		body := []orchestration.Subtask{{
 			ID: "plan", Kind: orchestration.KindPlan, Plan: &orchestration.Nested{Task: string(task), MaxSubtasks: t.Planner.MaxSubtasks},
 		}}

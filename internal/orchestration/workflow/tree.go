@@ -9,8 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // Bounds of a template's text.
@@ -186,7 +187,7 @@ func (t *tree) mapping(n *yaml.Node, pointer string, depth int) error {
 		}
 		first[key.Value] = key
 		t.places[at] = place{keyLine: key.Line, keyColumn: key.Column}
-		t.json = append(quoted(t.json, key.Value), ':')
+		t.json = append(quote.Append(t.json, key.Value), ':')
 		if err := t.value(value, at, depth+1); err != nil {
 			return err
 		}
@@ -218,14 +219,8 @@ func (t *tree) scalar(n *yaml.Node, pointer string) {
 			t.json = append(t.json, n.Value...)
 		}
 	default: // also what looks like a date
-		t.json = quoted(t.json, n.Value)
+		t.json = quote.Append(t.json, n.Value)
 	}
-}
-
-// quoted adds a text as JSON.
-func quoted(to []byte, text string) []byte {
-	to, _ = jsontext.AppendQuote(to, text) // bad UTF-8 is replaced
-	return to
 }
 
 // at returns a fault at a value, or at what is nearest round it that is there.

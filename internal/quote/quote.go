@@ -1,4 +1,6 @@
-package openai
+// Package quote writes texts as JSON strings, faster than libraries do: prompts and
+// outputs are long, and are written more often than anything else.
+package quote
 
 import (
 	"math/bits"
@@ -7,12 +9,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// quote appends a text as a JSON string, just as jsontext.AppendQuote does: the
+// Append appends a text as a JSON string, just as jsontext.AppendQuote does: the
 // shortest form, and U+FFFD for what is no UTF-8. It looks at eight bytes at a
-// time, not at one: prompts are long, and the escaping of them was most of what a
-// call cost us. So little is left of it that the part that the prompts of a run
-// share is not worth keeping in its escaped form.
-func quote(to []byte, text string) []byte {
+// time, not at one.
+func Append(to []byte, text string) []byte {
 	if !utf8.ValidString(text) {
 		to, _ = jsontext.AppendQuote(to, text)
 		return to
