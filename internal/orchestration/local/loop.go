@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -148,44 +147,23 @@ func (l *loop) drain(first heard) []heard {
 // who wait for that. If the run cannot go on they are not answered: the loop's end
 // tells them.
 func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool) {
-	after := l.run.Seq
-	l.stopping = l.stopping || l.driver.isStopping() // before a call that was cut short is heard
-	for _, h := range batch {
-		if h.call != "" {
-			delete(l.calls, h.call)
-		}
+	s := &steps{after: l.run.Seq}
+	if panicked := l.gather(s, batch); panicked != nil {
+		reply(s.heard, errPanicked)
+		return l.giveUp(panicked)
 	}
-	var events []orchestration.Event
-	for i := range batch {
-		h := &batch[i]
-		if l.stopping && h.postponed() {
-			continue
-		}
-		in := l.driver.input(h.said)
-		in.Stopping = l.stopping
-		es, cs, err := l.step(in)
-		if errors.Is(err, errPanicked) {
-			reply(batch, err)
-			return l.giveUp(h.said)
-		}
-		if err != nil {
-			l.refuse(h, err)
-			continue
-		}
-		events, commands = append(events, es...), append(commands, cs...)
+	if len(s.events) == 0 {
+		reply(s.heard, nil)
+		return s.commands, true
 	}
-	if len(events) == 0 {
-		reply(batch, nil)
-		return commands, true
-	}
-	commit := commitOf(l.run, events, orchestration.Commit{After: after})
+	commit := commitOf(l.run, s.events, orchestration.Commit{After: s.after})
 	doubtful, err := l.append(commit)
 	switch {
 	case err == nil:
-		l.driver.options.Appended(l.run, events)
+		l.driver.options.Appended(l.run, s.events)
 		l.clear()
-		reply(batch, nil)
-		return commands, true
+		reply(s.heard, nil)
+		return s.commands, true
 	case l.driver.closing.Err() != nil:
 		return nil, false
 	case errors.Is(err, orchestration.ErrConflict) && !doubtful:
@@ -199,23 +177,8 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 	if l.run.Seq >= commit.Row.Seq {
 		err = nil // it was durable all the same
 	}
-	reply(batch, err)
+	reply(s.heard, err)
 	return commands, true
-}
-
-var errPanicked = errors.New("the decision panicked")
-
-// step has the core decide. A panic of it, whose value may be a model's text, is
-// told without that.
-func (l *loop) step(in orchestration.Input) (events []orchestration.Event, commands []orchestration.Command, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = errPanicked
-			l.log().Error("the run's decision panicked", zap.String("input", fmt.Sprintf("%T", in.Said)),
-				zap.String("panic_type", fmt.Sprintf("%T", v)), zap.Stack("stack"))
-		}
-	}()
-	return l.run.Step(in)
 }
 
 // giveUp ends a run that the core cannot decide on, from its last durable event
