@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// loopKey is that of the loop's runs.
+const loopKey = "loop"
+
 // runLoop is the program to compare with: it makes the calls of a run, one for
 // the plan, ten at once for the subtasks, one for the synthesis, and keeps
 // nothing. Its arguments are the endpoint's URL and the size of a prompt; each
@@ -29,7 +32,8 @@ func runLoop(ctx context.Context, args []string) error {
 	config.BaseURL = args[0]
 	config.HTTPClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, MaxIdleConns: 512}}
 	client := openai.NewClientWithConfig(config)
-	plan, other := text(size-len(planMark))+string(planMark), text(size)
+	mark := keyMark + loopKey + "]"
+	plan, other := text(size-len(planMark)-len(mark))+string(planMark)+mark, text(size-len(mark))+mark
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var runs, atOnce int
@@ -112,4 +116,14 @@ func (l loop) runs(n, atOnce int) (cpu, took time.Duration, err error) {
 	fmt.Fprintln(l.in, n, atOnce)
 	_, err = fmt.Fscan(l.out, &cpu, &took)
 	return cpu, took, err
+}
+
+// overPath returns the wall time of a run over the critical path of its calls.
+func (l loop) overPath(h *harness) (float64, error) {
+	_, took, err := l.runs(1, 1)
+	if err != nil {
+		return 0, err
+	}
+	path, err := h.path(loopKey)
+	return took.Seconds() / path.Seconds(), err
 }

@@ -16,7 +16,7 @@ import (
 const taskBytes = 900
 
 // measureWall compares a run of 1 + 10 + 1 calls with the critical path of its
-// calls, and with a loop that makes the twelve in a row.
+// calls, as the bare loop's is, and with a loop that makes the twelve in a row.
 func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) {
 	s, err := h.serve(ctx, 64)
 	if err != nil {
@@ -30,6 +30,7 @@ func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) 
 	defer bare.stop()
 	long := figure{What: "wall over critical path, a run of 1+10+1 calls of 1 s", AtMost: 1.005, Least: 1}
 	short := figure{What: "wall over critical path, a run of 1+10+1 calls of 100 ms", AtMost: 1.02, Least: 1}
+	loop := figure{What: "  the same of the bare loop, which keeps nothing"}
 	row := figure{What: "  the same calls one after the other, over that run"}
 	flush := figure{What: "  a flush of 8 kB to this disk: a run waits for four in a row", Unit: "ms"}
 	for round := range rounds + 1 { // the first one warms up
@@ -44,10 +45,18 @@ func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) 
 		if err != nil {
 			return nil, err
 		}
+		if _, err := h.path(loopKey); err != nil { // of these twelve, which nobody asks for
+			return nil, err
+		}
+		least, err := bare.overPath(h)
+		if err != nil {
+			return nil, err
+		}
 		if round == 0 {
 			continue
 		}
 		short.Values = append(short.Values, ratio)
+		loop.Values = append(loop.Values, least)
 		row.Values = append(row.Values, twelve.Seconds()/took.Seconds())
 		if err := h.answer(time.Second, 1200); err != nil {
 			return nil, err
@@ -62,7 +71,7 @@ func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) 
 		}
 		flush.Values = append(flush.Values, took.Seconds()*1000)
 	}
-	return []figure{long, short, row, flush}, nil
+	return []figure{long, short, loop, row, flush}, nil
 }
 
 // flush writes a page beside the journals and has it made durable.
