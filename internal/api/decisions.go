@@ -43,7 +43,7 @@ func (s *server) DecidePlan(ctx context.Context, request DecidePlanRequestObject
 		plan := *request.Body.Plan
 		own := len(plan.Subtasks)
 		named(plan.Subtasks)
-		plan, problems := wholePlan(h.run.WithEnded(plan), s.Workflows, s.Defaults.rulesOf(h.run.Spec))
+		plan, _, problems := wholePlan(h.run.WithEnded(plan), s.Workflows, s.Defaults.rulesOf(h.run.Spec))
 		if len(problems) > 0 {
 			a := acceptance{}
 			a.addAll(orchestration.CodePlanInvalid, "/plan", problems)

@@ -14,8 +14,9 @@ import (
 func (a *acceptance) plan(spec *orchestration.Spec) {
 	rules := a.defaults.rules(spec.Limits)
 	if spec.Plan != nil { // a template's, which is whole
-		problems := spec.Plan.Check(rules)
+		prepared, problems := spec.Plan.Prepare(rules)
 		a.addAll(orchestration.CodePlanInvalid, "/workflow/plan", problems)
+		spec.Prepared = &prepared
 		if len(problems) > 0 {
 			spec.Plan = nil
 		}
@@ -23,26 +24,26 @@ func (a *acceptance) plan(spec *orchestration.Spec) {
 	if a.request.Plan == nil {
 		return
 	}
-	plan, problems := wholePlan(*a.request.Plan, a.workflows, rules)
+	plan, prepared, problems := wholePlan(*a.request.Plan, a.workflows, rules)
 	a.addAll(orchestration.CodePlanInvalid, "/plan", problems)
 	if len(problems) == 0 {
-		spec.Plan = &plan
+		spec.Plan, spec.Prepared = &plan, &prepared
 	}
 }
 
 // wholePlan completes a plan with ids and the bodies of the templates that it
-// names, and says what is wrong with it.
-func wholePlan(plan orchestration.Plan, workflows Workflows, rules orchestration.Rules) (orchestration.Plan, []orchestration.Problem) {
+// names, prepares it, and says what is wrong with it.
+func wholePlan(plan orchestration.Plan, workflows Workflows, rules orchestration.Rules) (whole, prepared orchestration.Plan, problems []orchestration.Problem) {
 	plan.Version = 1
 	named(plan.Subtasks)
-	var problems []orchestration.Problem
 	switch {
 	case workflows != nil:
 		plan, problems = workflows.Resolve(plan)
 	default:
 		problems = noWorkflows(plan.Subtasks, "")
 	}
-	return plan, append(problems, besides(problems, plan.Check(rules))...)
+	prepared, more := plan.Prepare(rules)
+	return plan, prepared, append(problems, besides(problems, more)...)
 }
 
 // besides returns those of a plan's problems that are not of workflow subtasks
@@ -125,7 +126,7 @@ func (d Defaults) rulesOf(spec *orchestration.Spec) orchestration.Rules {
 
 // ValidatePlan says what is wrong with a plan, and what a run of it would come to.
 func (s *server) ValidatePlan(_ context.Context, request ValidatePlanRequestObject) (ValidatePlanResponseObject, error) {
-	plan, problems := wholePlan(*request.Body, s.Workflows, s.Defaults.rules(s.Defaults.Limits))
+	plan, _, problems := wholePlan(*request.Body, s.Workflows, s.Defaults.rules(s.Defaults.Limits))
 	return ok(Validation{
 		Valid: len(problems) == 0, Problems: list(problems[:min(len(problems), maxFaults)]), Expected: s.Defaults.expect(plan),
 	}), nil

@@ -57,13 +57,14 @@ var reservedIDs = []string{"task", "context", "run", "subtasks", "item", "index"
 // Check returns everything that is wrong with a plan, nil when nothing is. It
 // takes time linear in the size of the plan.
 func (p Plan) Check(rules Rules) []Problem {
-	_, problems := p.prepare(rules)
+	_, problems := p.Prepare(rules)
 	return problems
 }
 
-// prepare completes what a plan leaves to be understood: defaults, the order, the
-// dependencies that expressions name. The problems are all that is wrong with it.
-func (p Plan) prepare(rules Rules) (Plan, []Problem) {
+// Prepare completes what a plan leaves to be understood: defaults, the order, the
+// dependencies that expressions name. The problems are all that is wrong with it, as
+// of Check. A plan that is prepared is not to be prepared again.
+func (p Plan) Prepare(rules Rules) (Plan, []Problem) {
 	if len(p.Subtasks) == 0 {
 		return p, []Problem{{"/subtasks", ProblemEmpty, "The plan has no subtasks."}}
 	}

@@ -181,7 +181,7 @@ func (c *planCheck) check(check Check, at string) {
 }
 
 func (c *planCheck) pattern(pattern, at string) {
-	if _, err := CompilePattern(pattern); err != nil {
+	if _, err := checkPattern(pattern); err != nil {
 		c.add(ProblemBadPattern, at, "It cannot be used: %s.", err)
 	}
 }

@@ -52,7 +52,7 @@ func drawSpec(t *rapid.T) *Spec {
 // drawFork draws what the run takes over from another one: a part of the plan that
 // depends on nothing else.
 func drawFork(t *rapid.T, spec *Spec) {
-	plan, problems := spec.Plan.prepare(Rules{MaxSubtasks: 40, Tools: spec.Tools, Workers: spec.Workers, Expressions: StoryExpressions})
+	plan, problems := spec.Plan.Prepare(Rules{MaxSubtasks: 40, Tools: spec.Tools, Workers: spec.Workers, Expressions: StoryExpressions})
 	if len(problems) > 0 {
 		t.Fatalf("a plan with problems was drawn: %v", problems)
 	}

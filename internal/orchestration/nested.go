@@ -21,7 +21,7 @@ func (d *decision) nested(s *SubtaskState, w Worked) {
 		if s.Plan.MaxSubtasks > 0 {
 			rules.MaxSubtasks = min(rules.MaxSubtasks, s.Plan.MaxSubtasks)
 		}
-		part, problems = d.run.deepened(s, d.run.styled(*w.Plan)).prepare(rules)
+		part, problems = d.run.deepened(s, d.run.styled(*w.Plan)).Prepare(rules)
 	}
 	switch {
 	case len(problems) == 0 && len(part.Subtasks) == 0:

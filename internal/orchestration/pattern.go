@@ -25,21 +25,35 @@ type Pattern struct {
 // CompilePattern reads a pattern in RE2's syntax. The error is for people, and says
 // what is wrong with it: it has at most 4 kB, and comes to at most 5,000 instructions.
 func CompilePattern(text string) (*Pattern, error) {
+	size, err := checkPattern(text)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := regexp.Compile(text)
+	if err != nil {
+		return nil, noPattern(err)
+	}
+	return &Pattern{compiled: compiled, size: size}, nil
+}
+
+// checkPattern returns what Size will, or why a pattern cannot be compiled, which is
+// dear.
+func checkPattern(text string) (size int, err error) {
 	if len(text) > maxPattern {
-		return nil, fmt.Errorf("the pattern has %d bytes; at most %d are allowed", len(text), maxPattern)
+		return 0, fmt.Errorf("the pattern has %d bytes; at most %d are allowed", len(text), maxPattern)
 	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return nil, fmt.Errorf("the pattern is no regular expression of RE2: %s", beginning(err.Error(), 200))
+		return 0, noPattern(err)
 	}
-	p := &Pattern{size: instructions(tree)}
-	if p.size > maxInstructions {
-		return nil, errors.New("the pattern repeats too much: written out it would be too long")
+	if size = instructions(tree); size > maxInstructions {
+		return 0, errors.New("the pattern repeats too much: written out it would be too long")
 	}
-	if p.compiled, err = regexp.Compile(text); err != nil {
-		return nil, fmt.Errorf("the pattern is no regular expression of RE2: %s", beginning(err.Error(), 200))
-	}
-	return p, nil
+	return size, nil
+}
+
+func noPattern(err error) error {
+	return fmt.Errorf("the pattern is no regular expression of RE2: %s", beginning(err.Error(), 200))
 }
 
 // Size returns about how many instructions the pattern comes to: the work of a match

@@ -114,7 +114,7 @@ func (d *decision) read(p Planned) (Plan, []Problem) {
 	if len(p.Problems) > 0 {
 		return p.Plan, p.Problems
 	}
-	plan, problems := p.Plan.prepare(d.run.planRules())
+	plan, problems := p.Plan.Prepare(d.run.planRules())
 	for i := range problems {
 		if len(d.run.Planning.Given) > 0 {
 			problems[i].Pointer = "" // the answer is but a part of that plan
@@ -194,7 +194,7 @@ func (d *decision) planUnaffordable(limit string) {
 func (r *Run) prepared(p Plan) Plan {
 	rules := r.rules()
 	rules.MaxSubtasks = maxSubtasks // it was checked as it is to be
-	p, _ = p.prepare(rules)
+	p, _ = p.Prepare(rules)
 	return p
 }
 

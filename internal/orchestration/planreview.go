@@ -65,7 +65,7 @@ func (r *Run) edited(plan *Plan) (revision, error) {
 		return revision{}, &DecisionError{"/plan", "An edit needs a plan."}
 	}
 	var rev revision
-	whole, problems := r.WithEnded(*plan).prepare(r.rules())
+	whole, problems := r.WithEnded(*plan).Prepare(r.rules())
 	if len(problems) > 0 {
 		return revision{}, &DecisionError{"/plan" + problems[0].Pointer, firstOf(problems)}
 	}

@@ -32,6 +32,7 @@ type Spec struct {
 	Models      []Model     `json:"models"`            // every model that the above name
 
 	Plan       *Plan     `json:"plan,omitempty"` // the caller's own; nil asks the planner
+	Prepared   *Plan     `json:"-"`              // Plan, where it was prepared already: Start takes it, and does not check again
 	Limits     Limits    `json:"limits"`
 	Policy     []Check   `json:"policy,omitempty"`      // every worker's output must pass; max_revisions counts here too
 	ReviewPlan bool      `json:"review_plan,omitempty"` // a person looks at every plan of the planner before it is carried out

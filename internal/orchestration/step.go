@@ -85,6 +85,9 @@ func (d *decision) emitFor(subtask string, attempt int, f Fact) {
 	e := Event{Seq: r.Seq + 1, Time: d.now, Run: r.ID, Subtask: subtask, Attempt: attempt, Fact: f}
 	r.fold(e)
 	e.Progress = r.Progress
+	if d.events == nil {
+		d.events = make([]Event, 0, 4) // as many as an outcome comes to: it ends one subtask and begins others
+	}
 	d.events = append(d.events, e)
 }
 
@@ -92,10 +95,13 @@ func (d *decision) do(c Command) { d.commands = append(d.commands, c) }
 
 func (d *decision) start(s Start) error {
 	var plan Plan
-	if s.Spec.Plan != nil {
+	switch {
+	case s.Spec.Prepared != nil:
+		plan, s.Spec.Prepared = *s.Spec.Prepared, nil
+	case s.Spec.Plan != nil:
 		var problems []Problem
 		rules := Rules{MaxSubtasks: s.Spec.Limits.MaxSubtasks, Workers: s.Spec.Workers, Tools: s.Spec.Tools, Expressions: d.run.funcs.Expressions}
-		if plan, problems = s.Spec.Plan.prepare(rules); len(problems) > 0 {
+		if plan, problems = s.Spec.Plan.Prepare(rules); len(problems) > 0 {
 			return fmt.Errorf("the plan is invalid: %s", problems[0].Detail)
 		}
 	}

@@ -65,7 +65,7 @@ type performance struct {
 	*Agent
 	orchestration.Performance
 
-	key, call string // of the command, as Key and CallKey have it
+	call string // the command, as CallKey has it
 
 	role    llm.Role
 	worker  string // the configured one, if one
@@ -85,7 +85,7 @@ type performance struct {
 // nil. Nothing of it runs any more then. When ctx ends, so does the command, as
 // canceled.
 func (a *Agent) Perform(ctx context.Context, of orchestration.Performance) orchestration.Said {
-	p := &performance{Agent: a, Performance: of, key: of.Command.Key(), call: orchestration.CallKey(of.Command)}
+	p := &performance{Agent: a, Performance: of, call: orchestration.CallKey(of.Command)}
 	if of.Spec != nil {
 		p.timeout = of.Spec.Limits.SubtaskTimeout
 	}
@@ -186,7 +186,7 @@ func (p *performance) contain(f func() *orchestration.Failure) (failure *orchest
 }
 
 func (p *performance) panicked(v any) {
-	p.log.Error("agent panicked", zap.String("run", p.Run), zap.String("command", p.key),
+	p.log.Error("agent panicked", zap.String("run", p.Run), zap.String("command", p.Command.Key()),
 		zap.String("panic_type", fmt.Sprintf("%T", v)), zap.Stack("stack"))
 }
 

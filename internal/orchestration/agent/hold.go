@@ -23,7 +23,7 @@ func (d *dialog) hold(ctx context.Context, request *llm.Request) error {
 		CompletionTokens: cmp.Or(request.MaxTokens, unboundedAnswer),
 	}
 	err := p.holds.Hold(ctx, orchestration.Hold{
-		Tenant: p.Spec.Tenant, Run: p.Run, Command: p.key,
+		Tenant: p.Spec.Tenant, Run: p.Run, Command: p.Command.Key(),
 		Call: p.nextHold(), CostUSD: p.model.Price.Cost(usage),
 	})
 	switch {

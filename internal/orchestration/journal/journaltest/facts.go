@@ -86,7 +86,9 @@ func fillStruct(v reflect.Value, n int, path []reflect.Type) {
 	}
 	path = append(slices.Clip(path), v.Type())
 	for i := range v.NumField() {
-		fill(v.Field(i), n+i, path)
+		if v.Type().Field(i).Tag.Get("json") != "-" { // which nobody stores
+			fill(v.Field(i), n+i, path)
+		}
 	}
 	if r, ok := v.Addr().Interface().(*orchestration.Recovery); ok {
 		r.Do = orchestration.OnFailureFallback // what goes with a fallback
