@@ -38,16 +38,13 @@ func TestOutcomesShareACommit(t *testing.T) {
 				j.append = func(c orchestration.Commit) error {
 					var facts []string
 					for _, e := range c.Events {
-						switch e.Fact.(type) {
-						case *orchestration.PlanSubtaskAdded:
-						default:
-							if e.Subtask != "" && !(e.Type() == "subtask.started" && e.Subtask != "c") {
-								facts = append(facts, e.Subtask+strings.TrimPrefix(e.Type(), "subtask"))
-							}
+						what, ofSubtask := strings.CutPrefix(e.Type(), "subtask.")
+						if ofSubtask && (what != "started" || e.Subtask == "c") {
+							facts = append(facts, e.Subtask+" "+what)
 						}
 					}
 					if len(facts) > 0 {
-						fmt.Fprintf(&got, "\n%v: %s", time.Since(began), strings.ReplaceAll(strings.Join(facts, ", "), ".", " "))
+						fmt.Fprintf(&got, "\n%v: %s", time.Since(began), strings.Join(facts, ", "))
 					}
 					return inner.Append(t.Context(), c)
 				}
