@@ -66,7 +66,8 @@ func (l *loop) load() bool { return l.read(func(orchestration.Event) {}, func() 
 
 // read folds the run from its journal, however long the storage is away, and
 // shows each event; anew tells that they are shown from the first one on again.
-// It reports whether there is such a run.
+// It reports whether there is such a run. One that cannot be read though the storage
+// is there is left as it is.
 func (l *loop) read(show func(orchestration.Event), anew func()) bool {
 	for wait := firstAppendWait; ; wait = min(2*wait, lastAppendWait) {
 		anew()
@@ -75,7 +76,11 @@ func (l *loop) read(show func(orchestration.Event), anew func()) bool {
 			l.run = run
 			return run.Spec != nil // otherwise it was deleted
 		}
-		l.log().Error("the run cannot be read; it will be tried again", zap.Error(err), zap.Duration("wait", wait))
+		if !errors.Is(err, orchestration.ErrUnavailable) {
+			l.log().Error("the run cannot be read; it is left as it is", zap.Error(err))
+			return false
+		}
+		l.log().Warn("the journal is unavailable; the run will be read again", zap.Error(err), zap.Duration("wait", wait))
 		if !l.sleep(wait) {
 			return false
 		}

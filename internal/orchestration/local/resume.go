@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -14,15 +15,20 @@ import (
 )
 
 // Resume goes on with every run that has not ended, where its journal ends. Runs
-// that the process may have died of are taken up last, one after the other.
+// that the process may have died of are taken up last, one after the other. One that
+// cannot be read is left as it is: no single run keeps the others from going on.
 func (d *Driver) Resume(ctx context.Context) error {
 	rows, err := d.options.Journal.Unfinished(ctx)
 	if err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
 	for _, row := range rows {
-		if err := d.resume(ctx, row); err != nil {
+		switch err := d.resume(ctx, row); {
+		case err == nil:
+		case errors.Is(err, orchestration.ErrUnavailable) || ctx.Err() != nil:
 			return fmt.Errorf("resume run %s: %w", row.ID, err)
+		default:
+			d.options.Logger.Error("the run cannot be read; it is left as it is", zap.String("run", row.ID), zap.Error(err))
 		}
 	}
 	d.beginNext()
