@@ -370,3 +370,18 @@ func TestSharedValues(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// What a model or a tool nests deeper than any reader of the journal could read again
+// is no value.
+func TestValuesAreNotNestedDeep(t *testing.T) {
+	for _, brackets := range [][2]string{{"[", "]"}, {`{"a":`, "}"}} {
+		for depth, fits := range map[int]bool{maxNested: true, maxNested + 1: false, 9_999: false} {
+			output := strings.Repeat(brackets[0], depth-1) + "[]" + strings.Repeat(brackets[1], depth-1)
+			v := &orchestration.Variables{Subtasks: []orchestration.Variable{{ID: "T1", Output: &output}}}
+			value, err := New().Eval("T1.output", v)
+			if fits && (err != nil || value != output) || !fits && (err == nil || !strings.Contains(err.Error(), "nested more than")) {
+				t.Errorf("%d of %s in each other: error %v", depth, brackets[0], err)
+			}
+		}
+	}
+}

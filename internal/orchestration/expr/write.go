@@ -19,7 +19,10 @@ import (
 )
 
 // A writer makes JSON of CEL's values.
-type writer struct{ out []byte }
+type writer struct {
+	out   []byte
+	depth int // of lists and objects that are open
+}
 
 // writers are used again, with the room that they have.
 var writers = sync.Pool{New: func() any { return new(writer) }}
@@ -46,6 +49,7 @@ func written(value ref.Val) (string, error) {
 
 var (
 	errTooLarge  = fmt.Errorf("its value is larger than %d MB", maxResult>>20)
+	errTooDeep   = fmt.Errorf("its value is nested more than %d deep", maxNested)
 	errNoValue   = errors.New("its value is nothing that JSON has")
 	errNotFinite = errors.New("a number in its value is infinite or undefined")
 	errSameKeys  = errors.New("an object of its value has two keys that are the same in JSON")
@@ -83,9 +87,9 @@ func (w *writer) value(v ref.Val) error {
 		}
 		return w.value(v.GetValue())
 	case traits.Mapper:
-		return w.object(v)
+		return w.nested(func() error { return w.object(v) })
 	case traits.Lister:
-		return w.list(v)
+		return w.nested(func() error { return w.list(v) })
 	default:
 		return errNoValue
 	}
@@ -106,6 +110,17 @@ func (w *writer) text(s string) error {
 	}
 	w.out = quote.Append(w.out, s)
 	return nil
+}
+
+// nested writes a list or an object.
+func (w *writer) nested(write func() error) error {
+	if w.depth == maxNested {
+		return errTooDeep
+	}
+	w.depth++
+	err := write()
+	w.depth--
+	return err
 }
 
 func (w *writer) list(l traits.Lister) error {
