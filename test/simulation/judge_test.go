@@ -156,14 +156,15 @@ func (p *process) hurried() bool {
 	return !p.troubled.IsZero() && p.over.Sub(p.troubled) < 20*time.Second
 }
 
-// judgeWishes judges that who asks for a run's end is heard.
+// judgeWishes judges that who asks for a run's end is heard: by the time of the answer,
+// whatever becomes of the process.
 func (w *world) judgeWishes() {
-	for run, wish := range w.wishes {
+	for run, answered := range w.wishes {
 		heard := slices.ContainsFunc(w.durable[run], func(e durable) bool {
-			return (e.Terminal() || e.Type() == "run.canceling") && e.at.Before(wish.at.Add(patience))
+			return (e.Terminal() || e.Type() == "run.canceling") && !e.at.After(answered)
 		})
-		if !heard && wish.to.held(wish.at) {
-			w.fault("%s was to be canceled at %v, and went on", run, wish.at.Sub(w.born))
+		if !heard {
+			w.fault("that %s is canceled was answered at %v, and is not durable by then", run, answered.Sub(w.born))
 		}
 	}
 	for run, events := range w.durable {

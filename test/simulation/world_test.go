@@ -36,10 +36,10 @@ type world struct {
 	durable   map[string][]durable // events by run, in their order
 	order     []string             // runs, as they came to be
 	given     map[string]*orchestration.Spec
-	wishes    map[string]wish  // cancels that were accepted, by run
-	calls     []*call          // in the order of their beginning
-	performed map[string]*call // by run and command
-	tries     map[string]int   // of an append
+	wishes    map[string]time.Time // when cancels were answered, by run
+	calls     []*call              // in the order of their beginning
+	performed map[string]*call     // by run and command
+	tries     map[string]int       // of an append
 	held      map[hold]float64
 	cache     map[string]orchestration.Cached // by tenant and key
 	people    sync.WaitGroup                  // who are asked
@@ -52,16 +52,11 @@ type durable struct {
 	by *process
 }
 
-type wish struct {
-	at time.Time
-	to *process
-}
-
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, ctx: t.Context(), seed: seed, born: time.Now(),
 		durable: map[string][]durable{}, given: map[string]*orchestration.Spec{},
-		wishes: map[string]wish{}, performed: map[string]*call{}, seen: tally{}, tries: map[string]int{}, held: map[hold]float64{},
+		wishes: map[string]time.Time{}, performed: map[string]*call{}, seen: tally{}, tries: map[string]int{}, held: map[hold]float64{},
 		cache: map[string]orchestration.Cached{},
 	}
 	j, err := journal.Open(w.ctx, "mem:", journal.Options{})

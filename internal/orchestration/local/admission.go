@@ -95,13 +95,13 @@ func (d *Driver) beginNext() {
 			return
 		}
 		d.begun++
-		d.launch(&loop{id: run, tenant: tenant}, orchestration.Begin{})
+		d.launch(&loop{id: run, tenant: tenant}, heard{said: orchestration.Begin{}})
 	}
 }
 
 // launch has a run's loop begin with inputs. The lock is held, and the run is
 // among those that have begun, unless it waits for a person.
-func (d *Driver) launch(l *loop, first ...orchestration.Said) {
+func (d *Driver) launch(l *loop, first ...heard) {
 	l.init(d)
 	d.runs[l.id] = l
 	d.loops.Go(func() {

@@ -20,19 +20,32 @@ func (d *Driver) Decide(ctx context.Context, run string, said orchestration.Said
 	if err != nil {
 		return err
 	}
-	answer := make(chan error, 1)
-	if !l.say(heard{said: said, answer: answer}) {
-		return l.over()
-	}
+	return l.ask(ctx, heard{said: said, answer: make(chan error, 1)})
+}
+
+// ask says something to a run and returns what is answered.
+func (l *loop) ask(ctx context.Context, h heard) error {
 	select {
-	case err := <-answer:
+	case l.inbox <- h:
+		return l.answered(ctx, h)
+	case <-l.ended:
+		return l.over()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// answered returns what is answered to an input, or why nothing is.
+func (l *loop) answered(ctx context.Context, h heard) error {
+	select {
+	case err := <-h.answer:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-l.ended:
 	}
 	select { // it may have been answered before
-	case err := <-answer:
+	case err := <-h.answer:
 		return err
 	default:
 		return l.over()
@@ -70,11 +83,14 @@ func (l *loop) over() error {
 // is set again by the next one, a compensation that was cut short is made again,
 // and a person has to decide again.
 func (h *heard) postponed() bool {
-	_, timer := h.said.(orchestration.Due)
-	if h.answer != nil {
+	switch h.said.(type) {
+	case orchestration.Due:
+		return true
+	case orchestration.DecideSubtask, orchestration.DecidePlan:
 		h.refused = ErrClosed
+		return true
 	}
-	return timer || h.answer != nil || unfinished(h.said)
+	return unfinished(h.said)
 }
 
 // refuse notes that the run would not hear an input. Of a person's decision that is

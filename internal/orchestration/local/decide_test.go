@@ -263,7 +263,7 @@ func TestDecideWhileStopping(t *testing.T) {
 		synctest.Wait()
 		wantAnswer(t, "stopping", deciding(t, d, run, taken), ErrClosed)
 		answer := make(chan error, 1)
-		l.say(heard{said: taken, answer: answer})
+		l.say(heard{said: refused, answer: answer})
 		wantAnswer(t, "on its way", answer, ErrClosed)
 		<-stopped
 		if err := l.over(); !errors.Is(err, ErrClosed) {

@@ -13,6 +13,7 @@ package local
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -147,40 +148,55 @@ func commitOf(run *orchestration.Run, events []orchestration.Event, c orchestrat
 	return c
 }
 
-// Cancel says to a run that its caller gives it up. ErrNotFound: this process
-// drives no such run, or it has ended.
-func (d *Driver) Cancel(_ context.Context, run, detail string) error {
-	said := orchestration.Cancel{Detail: detail}
+// heardWithin is how long a cancel may take to be durable.
+const heardWithin = 10 * time.Second
+
+// Cancel says to a run that its caller gives it up. It returns nil once that is
+// durable. The error is ErrNotFound when this process drives no such run, or it has
+// ended, ErrClosed when it is stopping and hears it no more, and one that wraps
+// ErrUnavailable when it is not durable in time: it may be heard all the same.
+func (d *Driver) Cancel(ctx context.Context, run, detail string) error {
+	ctx, stop := context.WithTimeoutCause(ctx, heardWithin, fmt.Errorf("the cancel is not durable yet: %w", orchestration.ErrUnavailable))
+	defer stop()
+	h := heard{said: orchestration.Cancel{Detail: detail}, answer: make(chan error, 1)}
 	d.mu.Lock()
 	l, begun := d.runs[run]
+	var err error
 	if !begun {
-		defer d.mu.Unlock()
-		return d.cancelWaiting(run, said)
+		l, err = d.cancelWaiting(run, h)
 	}
 	d.mu.Unlock()
-	if !l.say(heard{said: said}) {
+	switch {
+	case err != nil:
+		return err
+	case begun:
+		err = l.ask(ctx, h)
+	default:
+		err = l.answered(ctx, h)
+	}
+	if errors.Is(err, orchestration.ErrNotWaiting) { // it has ended
 		return orchestration.ErrNotFound
 	}
-	return nil
+	return err
 }
 
 // cancelWaiting takes a run up that has not begun in this process, for it to be
 // canceled. The lock is held.
-func (d *Driver) cancelWaiting(run string, said orchestration.Cancel) error {
+func (d *Driver) cancelWaiting(run string, h heard) (*loop, error) {
 	if d.isStopping() {
-		return orchestration.ErrNotFound
+		return nil, ErrClosed
 	}
-	l, inputs := d.takeSuspect(run), []orchestration.Said{said, orchestration.Resume{}} // in this order, so that its calls are not made again
+	l, inputs := d.takeSuspect(run), []heard{h, {said: orchestration.Resume{}}} // in this order, so that its calls are not made again
 	if l == nil {
 		tenant, queued := d.queue.leave(run)
 		if !queued {
-			return orchestration.ErrNotFound
+			return nil, orchestration.ErrNotFound
 		}
 		l, inputs = &loop{id: run, tenant: tenant}, inputs[:1]
 	}
 	d.begun++
 	d.launch(l, inputs...)
-	return nil
+	return l, nil
 }
 
 // Deltas has notify told of each piece of text that a run's models write, from

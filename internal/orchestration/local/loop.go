@@ -36,9 +36,9 @@ type loop struct {
 // heard is an input on its way to the run.
 type heard struct {
 	said    orchestration.Said
-	call    string       // the key of the command that it is the outcome of, if one
-	answer  chan<- error // of who waits for what comes of it, with room for it; nil: nobody does
-	refused error        // why it was not heard
+	call    string     // the key of the command that it is the outcome of, if one
+	answer  chan error // to who waits for what comes of it, with room for it; nil: nobody does
+	refused error      // why it was not heard
 }
 
 // inboxSize is how many inputs wait for a run before their senders do.
@@ -80,17 +80,13 @@ func (l *loop) draft(d orchestration.Drafted) {
 // drive begins with what is to be done, and with inputs, if there are any, and
 // acts on what follows from each input, until the run has ended or the driver
 // stops and no call is in flight any more.
-func (l *loop) drive(first []orchestration.Said) {
+func (l *loop) drive(first []heard) {
 	defer l.stop()
 	if l.run == nil && !l.load() {
 		return
 	}
 	l.act(l.commands)
-	batch := make([]heard, len(first))
-	for i, said := range first {
-		batch[i].said = said
-	}
-	if !l.hear(batch) {
+	if !l.hear(first) {
 		return
 	}
 	stopping := l.driver.stopping

@@ -62,10 +62,10 @@ func (d *Driver) resume(ctx context.Context, row orchestration.Row) error {
 		d.suspects = append(d.suspects, l)
 	case l.run.Status == orchestration.StatusWaiting:
 		l.waits = true
-		d.launch(l, orchestration.Resume{})
+		d.launch(l, heard{said: orchestration.Resume{}})
 	default:
 		d.begun++
-		d.launch(l, orchestration.Resume{})
+		d.launch(l, heard{said: orchestration.Resume{}})
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (d *Driver) nextSuspect() *loop {
 	d.options.Logger.Warn("a run that the process may have died of is taken up again",
 		zap.String("run", l.id), zap.Int("starts", l.run.Starts))
 	d.begun++
-	d.launch(l, orchestration.Resume{})
+	d.launch(l, heard{said: orchestration.Resume{}})
 	return l
 }
 
