@@ -27,7 +27,7 @@ type steps struct {
 
 // gather has the core hear the inputs and, as long as what follows from them is in no
 // hurry, more of them. It returns the input whose decision panicked, nil if none did.
-func (l *loop) gather(s *steps, batch []heard) orchestration.Said {
+func (l *loop) gather(s *steps, batch []heard) *heard {
 	if panicked := l.hearAll(s, batch); panicked != nil || !l.unhurried(s) {
 		return panicked
 	}
@@ -60,7 +60,7 @@ func (l *loop) unhurried(s *steps) bool {
 
 // hearAll has the core hear inputs. It returns the one whose decision panicked, nil if
 // none did.
-func (l *loop) hearAll(s *steps, batch []heard) orchestration.Said {
+func (l *loop) hearAll(s *steps, batch []heard) *heard {
 	l.stopping = l.stopping || l.driver.isStopping() // before a call that was cut short is heard
 	for _, h := range batch {
 		if h.call != "" {
@@ -79,7 +79,7 @@ func (l *loop) hearAll(s *steps, batch []heard) orchestration.Said {
 		events, commands, err := l.step(in)
 		switch {
 		case errors.Is(err, errPanicked):
-			return h.said
+			return h
 		case err != nil:
 			l.refuse(h, err)
 		default:

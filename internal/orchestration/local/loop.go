@@ -178,13 +178,21 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 }
 
 // giveUp ends a run that the core cannot decide on, from its last durable event
-// on. Where even that panics the run is left as it is: for another version of
-// the server, perhaps.
-func (l *loop) giveUp(said orchestration.Said) (commands []orchestration.Command, ok bool) {
-	if _, again := said.(orchestration.Broken); again || !l.load() {
+// on. In one that is ending already, the outcome that it broke of is lost, once.
+// Where even that panics the run is left as it is: for another version of the
+// server, perhaps.
+func (l *loop) giveUp(panicked *heard) (commands []orchestration.Command, ok bool) {
+	_, again := panicked.said.(orchestration.Broken)
+	_, undone := panicked.said.(orchestration.Compensated)
+	switch {
+	case again || !l.load():
+		return nil, false
+	case l.run.Ending == nil:
+		return l.decide([]heard{{said: orchestration.Broken{}}})
+	case panicked.call == "" || undone:
 		return nil, false
 	}
-	return l.decide([]heard{{said: orchestration.Broken{}}})
+	return l.run.Outstanding(), true
 }
 
 func (l *loop) letGo() { l.log().Error("another driver holds the run; this one lets go of it") }
