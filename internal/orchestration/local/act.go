@@ -45,7 +45,7 @@ func (l *loop) abort(c orchestration.Abort) {
 
 func (l *loop) perform(c orchestration.Command) {
 	key := c.Key()
-	if _, ok := l.calls[key]; ok || l.stopping {
+	if _, ok := l.calls[key]; ok || l.driver.isStopping() {
 		return // or it is made after the next start
 	}
 	ctx, cancel := context.WithCancel(l.driver.calls)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,4 +160,51 @@ func mortal(alive context.Context, t *testing.T, j journal.Journal, a agentFunc)
 	d := New(Options{Journal: w, Agent: a, Logger: zap.NewNop()})
 	t.Cleanup(d.Close)
 	return d
+}
+
+// What became durable while the driver was told to stop is not started any more,
+// be it a run or what follows from an outcome.
+func TestStopDuringAnAppend(t *testing.T) {
+	for what, after := range map[string]time.Duration{"a run": 500 * time.Millisecond, "an outcome": 2500 * time.Millisecond} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := open(t)
+				var late atomic.Int64
+				stopping := make(chan struct{})
+				d := drive(t, &wrapped{Journal: j, append: func(c orchestration.Commit) error {
+					time.Sleep(time.Second)
+					return j.Append(context.Background(), c)
+				}}, func(ctx context.Context, p orchestration.Performance) orchestration.Said {
+					select {
+					case <-stopping:
+						late.Add(1)
+					default:
+					}
+					return diligent(ctx, p)
+				})
+				go func() { _, _ = d.Start(t.Context(), spec(), nil, nil) }()
+				time.Sleep(after)
+				close(stopping)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				d.Stop(ctx)
+				if got := late.Load(); got > 0 {
+					t.Errorf("%d calls were started", got)
+				}
+				rows, err := j.Unfinished(t.Context())
+				if err != nil || len(rows) != 1 {
+					t.Fatalf("%d runs, error %v", len(rows), err)
+				}
+				again := drive(t, j, diligent)
+				if err := again.Resume(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if got := status(t, j, rows[0].ID); got != orchestration.StatusSucceeded {
+					t.Errorf("the run is %s", got)
+				}
+			})
+		})
+	}
 }
