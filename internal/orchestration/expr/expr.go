@@ -46,7 +46,7 @@ const (
 	maxInput   = 16 << 20  // bytes of all that an expression reads
 	maxValues  = 1_000_000 // in what it reads: of lists, objects and all within
 	maxResult  = 10 << 20  // bytes of JSON
-	maxNested  = 1_000     // lists and objects in each other of a result: encoding/json reads 10,000, and the journal puts it into more
+	maxNested  = 500       // lists and objects in each other of a result: SQLite reads 1,000, and the journal puts it into some more
 	maxCost    = 5_000_000
 	constCost  = 10_000    // of an expression that is evaluated when it is checked
 	maxSources = 1_000     // expressions that are kept compiled, or twice as many

@@ -48,12 +48,13 @@ func checkFormat(format int) error {
 }
 
 // checkFormats looks at the runs that a driver would take up, before it takes up
-// any: what it did to one of them could not be undone.
+// any: what it did to one of them could not be undone. Where SQLite cannot read a run's
+// JSON, which may be nested too deep for it, who reads its events will see.
 func checkFormats(ctx context.Context, db *sql.DB) error {
 	var run string
 	var format int
 	err := db.QueryRowContext(ctx, `SELECT id, format FROM (
-			SELECT id, (SELECT json_extract(events, '$[0].data.spec.format') FROM commits WHERE run = id ORDER BY seq LIMIT 1) AS format
+			SELECT id, (SELECT iif(json_valid(events), json_extract(events, '$[0].data.spec.format'), 0) FROM commits WHERE run = id ORDER BY seq LIMIT 1) AS format
 			FROM runs WHERE ended = 0)
 		WHERE format > ? LIMIT 1`, orchestration.SpecFormat).Scan(&run, &format)
 	if errors.Is(err, sql.ErrNoRows) {

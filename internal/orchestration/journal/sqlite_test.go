@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -397,5 +398,30 @@ func TestListsUseIndexes(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"SCAN r USING INDEX runs_unfinished"}, plan); d != "" {
 		t.Errorf("unfinished (-want +got):\n%s", d)
+	}
+}
+
+// What SQLite itself cannot read of a run's JSON, since it is nested too deep for
+// that, keeps nobody from opening the journal.
+func TestOpenWithWhatSQLiteCannotRead(t *testing.T) {
+	dsn := newFile(t)
+	j, err := journal.Open(t.Context(), dsn, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deep := strings.Repeat("[", 2_000) + strings.Repeat("]", 2_000)
+	spec := &orchestration.Spec{Format: orchestration.SpecFormat, Tenant: "acme", Task: "t"}
+	events := []orchestration.Event{
+		{Seq: 1, Run: "run_1", Fact: &orchestration.RunCreated{Spec: spec}},
+		{Seq: 2, Run: "run_1", Subtask: "a", Fact: &orchestration.SubtaskStarted{Items: json.RawMessage(deep)}},
+	}
+	row := orchestration.Row{ID: "run_1", Tenant: "acme", Status: orchestration.StatusRunning, Seq: 2}
+	err = j.Append(t.Context(), orchestration.Commit{Events: events, Row: row})
+	if err := errors.Join(err, j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	j = open(t, dsn)
+	if got, err := j.Events(t.Context(), "run_1", 0, 0); err != nil || len(got) != 2 {
+		t.Errorf("%d events, error %v", len(got), err)
 	}
 }
