@@ -51,13 +51,11 @@ func (l *loop) init(d *Driver) {
 	l.calls, l.timers = map[string]context.CancelFunc{}, map[string]*time.Timer{}
 }
 
-// say puts an input into the inbox. It reports whether the loop may still hear it.
-func (l *loop) say(h heard) bool {
+// say puts an input into the inbox, as long as the loop may still hear it.
+func (l *loop) say(h heard) {
 	select {
 	case l.inbox <- h:
-		return true
 	case <-l.ended:
-		return false
 	}
 }
 
