@@ -53,6 +53,7 @@ type brittle struct{}
 func (brittle) Check(string, []string, []string) (orchestration.Reads, error) {
 	return orchestration.Reads{}, nil
 }
+
 func (brittle) Eval(string, *orchestration.Variables) (string, error) {
 	panic("a secret of the model's")
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type loop struct {
 	calls      map[string]context.CancelFunc // in flight, by the command's key
 	timers     map[string]*time.Timer        // set, by the command's key
 	stopping   bool                          // nothing new is started
+	unkept     bool                          // outcomes were refused for good, and nothing was kept since
 
 	waits bool // for a person, and so takes no place: under the driver's lock
 	done  bool // the run has ended: to be read once ended is closed
@@ -154,6 +156,7 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 	doubtful, err := l.append(commit)
 	switch {
 	case err == nil:
+		l.unkept = false
 		l.driver.options.Appended(l.run, s.events)
 		l.clear()
 		reply(s.heard, nil)
@@ -172,22 +175,42 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		err = nil // it was durable all the same
 	}
 	reply(s.heard, err)
+	if err != nil {
+		return l.notKept(s.heard, commands)
+	}
 	return commands, true
 }
 
-// giveUp ends a run that the core cannot decide on, from its last durable event
-// on. In one that is ending already, the outcome that it broke of is lost, once.
-// Where even that panics the run is left as it is: for another version of the
-// server, perhaps.
-func (l *loop) giveUp(panicked *heard) (commands []orchestration.Command, ok bool) {
-	_, again := panicked.said.(orchestration.Broken)
-	_, undone := panicked.said.(orchestration.Compensated)
+// notKept goes on after a commit that was refused for good. Where outcomes are refused
+// again the run is given up: the same calls would be made, and paid for, without end.
+func (l *loop) notKept(batch []heard, outstanding []orchestration.Command) (commands []orchestration.Command, ok bool) {
+	_, broken := batch[0].said.(orchestration.Broken)
+	outcome := slices.IndexFunc(batch, func(h heard) bool { return h.call != "" })
+	switch {
+	case broken, l.unkept && l.run.Ending != nil: // not even its end can be written
+		return nil, false
+	case outcome < 0:
+	case l.unkept:
+		return l.giveUp(&batch[outcome])
+	default:
+		l.unkept = true
+	}
+	return outstanding, true
+}
+
+// giveUp ends a run that the core cannot decide on, or whose events no journal takes,
+// from its last durable event on. In one that is ending already, the outcome that it
+// broke of is lost, once. Where even that fails the run is left as it is: for another
+// version of the server, perhaps.
+func (l *loop) giveUp(broken *heard) (commands []orchestration.Command, ok bool) {
+	_, again := broken.said.(orchestration.Broken)
+	_, undone := broken.said.(orchestration.Compensated)
 	switch {
 	case again || !l.load():
 		return nil, false
 	case l.run.Ending == nil:
 		return l.decide([]heard{{said: orchestration.Broken{}}})
-	case panicked.call == "" || undone:
+	case broken.call == "" || undone:
 		return nil, false
 	}
 	return l.run.Outstanding(), true
