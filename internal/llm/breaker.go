@@ -15,8 +15,8 @@ import (
 // After a while one call is let through: it closes the breaker, or opens it
 // again.
 //
-// While it is open a request is Unavailable, with no call and with the time
-// until the next one is let through as RetryAfter.
+// While it is open a request is Unavailable and Spared, with no call and with the
+// time until the next one is let through as RetryAfter.
 //
 // A call that its caller gave up counts as none. Nor does one that the caller's
 // own deadline cut short: else a caller with short ones could shut out all
@@ -81,7 +81,7 @@ func (b *Breaker) enter() (state int, open *Error) {
 	if b.circuit.IsHalfOpen() {
 		wait = breakerProbing
 	}
-	return 0, &Error{Outcome: Unavailable, RetryAfter: wait, Detail: "too many calls to the endpoint failed lately; it is asked again in a while"}
+	return 0, &Error{Outcome: Unavailable, Spared: true, RetryAfter: wait, Detail: "too many calls to the endpoint failed lately; it is asked again in a while"}
 }
 
 // leave counts how a call ended. One that began in an earlier state says

@@ -53,7 +53,7 @@ func broken(t *testing.T, err error) (wait time.Duration, yes bool) {
 		return 0, false
 	}
 	failed := asError(err)
-	if failed.Outcome != Unavailable || failed.RetryAfter <= 0 || failed.RetryAfter > 20*time.Second {
+	if failed.Outcome != Unavailable || !failed.Spared || failed.RetryAfter <= 0 || failed.RetryAfter > 20*time.Second {
 		t.Errorf("refused with %v and %v", failed, failed.RetryAfter)
 	}
 	return failed.RetryAfter, true

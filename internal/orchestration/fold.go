@@ -97,9 +97,15 @@ func (r *Run) settled(t *Tries) {
 
 // failed notes what follows a failed attempt: the same call again, or the
 // fallback.
-func (t *Tries) failed(again, fallback bool) {
+func (t *Tries) failed(f *Failure, again, fallback bool) {
 	if again {
 		t.Lost = t.Call
+	}
+	if again && f.Spared {
+		t.Tried--
+		t.Spared++
+	} else {
+		t.Spared = 0
 	}
 	if fallback {
 		t.FellBack, t.Tried = true, 0
@@ -158,7 +164,7 @@ func (r *Run) foldPlanInvalid(seq int64, f *PlanInvalid) {
 	switch {
 	case f.RetryAt != nil:
 		p.Status, p.RetryAt = StatusPending, *f.RetryAt
-		p.failed(f.Again, f.Fallback)
+		p.failed(&f.Failure, f.Again, f.Fallback)
 	case p.Version > 0: // the plan as it is stays in force
 		if p.Status != StatusRunning { // the planner could not be asked at all
 			p.Asked = len(p.Wanted)
@@ -237,7 +243,7 @@ func (r *Run) foldSynthesis(e Event) {
 		s.Status, s.Failure = StatusFailed, &f.Failure
 		if f.RetryAt != nil {
 			s.Status, s.RetryAt = StatusPending, *f.RetryAt
-			s.failed(f.Again, f.Fallback)
+			s.failed(&f.Failure, f.Again, f.Fallback)
 		}
 	}
 }

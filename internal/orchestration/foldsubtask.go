@@ -148,7 +148,7 @@ func longValue(output string) string {
 
 func (s *SubtaskState) foldRetrying(seq int64, f *SubtaskRetrying) {
 	s.Status, s.RetryAt, s.Failure = StatusPending, f.RetryAt, &f.Failure
-	s.failed(f.Again, f.Fallback)
+	s.failed(&f.Failure, f.Again, f.Fallback)
 	switch {
 	case f.Feedback != "":
 		s.Rework, s.Judge = &Rework{Output: textIn(seq, f.Output), Feedback: f.Feedback}, nil

@@ -168,6 +168,7 @@ func (w *world) drawFailure() *Failure {
 	return &Failure{
 		Code:       rapid.SampledFrom([]Code{CodeUpstreamError, CodeUpstreamRateLimited, CodeOutputInvalid, CodeToolFailed, CodeCanceled}).Draw(w.t, "code"),
 		Retryable:  rapid.Bool().Draw(w.t, "retryable"),
+		Spared:     rapid.Bool().Draw(w.t, "spared"),
 		RetryAfter: time.Duration(rapid.IntRange(0, 3).Draw(w.t, "after")) * time.Second,
 	}
 }

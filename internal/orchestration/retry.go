@@ -13,6 +13,7 @@ const (
 	lastRetry  = 30 * time.Second
 	retryMost  = 5 * time.Minute // of what a provider may ask for
 	jitter     = 0.5             // at most this share is added
+	mostSpared = 10              // attempts in a row that count for nothing: some five minutes
 )
 
 // retryDelay returns how long to wait after the attempt-th attempt failed. first is
@@ -34,7 +35,8 @@ type retry struct {
 // retry decides whether another attempt follows one that failed: as long as
 // there are attempts and the failure may pass, with the same model; then with
 // the fallback, if there is one. A call that this process cut short, because it
-// is about to stop, has not failed.
+// is about to stop, has not failed. Where there is nobody else to ask, one that was
+// not made, since the endpoint is left alone, has not failed either, for a while.
 func (d *decision) retry(t *Tries, f *Failure, own *Retry, fallback bool) (retry, bool) {
 	if own == nil {
 		own = new(Retry)
@@ -44,6 +46,8 @@ func (d *decision) retry(t *Tries, f *Failure, own *Retry, fallback bool) (retry
 		return retry{}, false
 	case d.stopping && f.Code == CodeCanceled:
 		return retry{at: d.now, again: true}, true
+	case f.Spared && t.Spared < mostSpared && (!fallback || t.FellBack):
+		return retry{at: d.now.Add(retryDelay(t.Spared+1, time.Duration(own.Backoff), f.RetryAfter, d.random)), again: true}, true
 	case f.Retryable && t.Tried < cmp.Or(own.MaxAttempts, d.run.Spec.Limits.MaxAttempts):
 		return retry{at: d.now.Add(retryDelay(t.Tried, time.Duration(own.Backoff), f.RetryAfter, d.random))}, true
 	case fallback && !t.FellBack:

@@ -540,14 +540,15 @@ func planOf(words []string) Plan {
 	return p
 }
 
-// failureOf reads a code, then "retryable" and "after=2s" where they apply.
+// failureOf reads a code, then "retryable", "spared" and "after=2s" where they apply.
 func failureOf(t *testing.T, words []string) *Failure {
 	f := &Failure{Code: Code(words[0]), Detail: "It went wrong."}
 	for _, word := range words[1:] {
 		if after, ok := strings.CutPrefix(word, "after="); ok {
 			f.RetryAfter = duration(t, after)
 		}
-		f.Retryable = f.Retryable || word == "retryable"
+		f.Spared = f.Spared || word == "spared"
+		f.Retryable = f.Retryable || f.Spared || word == "retryable"
 	}
 	return f
 }

@@ -88,7 +88,7 @@ func (d *dialog) turn(ctx context.Context) (*llm.Response, *orchestration.Failur
 		if outcomeOf(err) == llm.ContextTooLong {
 			d.p.learn(err, &request)
 		}
-		return nil, failureOf(ctx, d.p.role, err)
+		return nil, d.p.failed(ctx, err)
 	}
 	return resp, nil
 }
@@ -131,7 +131,7 @@ func (d *dialog) continued(ctx context.Context, part string) (string, *orchestra
 	case outcome == llm.ContextTooLong || outcome == llm.Truncated || err == nil && resp.Truncated:
 		return "", truncated("the answer was cut off at the model's token limit, and so was its continuation")
 	case err != nil:
-		return "", failureOf(ctx, d.p.role, err)
+		return "", d.p.failed(ctx, err)
 	}
 	return join(part, resp.Text), nil
 }

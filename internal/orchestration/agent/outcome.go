@@ -63,8 +63,18 @@ func failureOf(ctx context.Context, role llm.Role, err error) *orchestration.Fai
 		f.Detail = shortly(e.words+": "+failed.Detail, maxDetail)
 	}
 	if e.retryable {
-		f.RetryAfter = failed.RetryAfter
+		f.RetryAfter, f.Spared = failed.RetryAfter, failed.Spared
 	}
+	return f
+}
+
+// failed says what a failed call means to the attempt. One that made calls before has
+// cost something, and counts.
+func (p *performance) failed(ctx context.Context, err error) *orchestration.Failure {
+	f := failureOf(ctx, p.role, err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.Spared = f.Spared && len(p.calls) == 0
 	return f
 }
 

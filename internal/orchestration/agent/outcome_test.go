@@ -48,6 +48,28 @@ func TestFailuresOfCalls(t *testing.T) {
 	}
 }
 
+// Where nobody was asked at all the attempt counts for nothing; a call before that costs.
+func TestAnEndpointIsSpared(t *testing.T) {
+	for name, test := range map[string]struct {
+		before []llm.Call
+		want   bool
+	}{
+		"nobody was asked":             {nil, true},
+		"only the first call was made": {[]llm.Call{{Outcome: llm.Truncated}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spared := llm.Func(func(context.Context, *llm.Request) (*llm.Response, error) {
+				return nil, &llm.Error{Outcome: llm.Unavailable, Spared: true, RetryAfter: time.Second, Calls: test.before}
+			})
+			said := performWork(t, spared, testSpec(), orchestration.Work{Subtask: formal, Attempt: 1})
+			wantFailure(t, said.Failure, orchestration.CodeUpstreamError, true)
+			if said.Failure.Spared != test.want {
+				t.Errorf("spared: %v", said.Failure.Spared)
+			}
+		})
+	}
+}
+
 func TestARefusedPlan(t *testing.T) {
 	said := performPlan(t, model(fails(&llm.Error{Outcome: llm.Refused})), testSpec(), orchestration.MakePlan{Attempt: 1})
 	wantFailure(t, said.Failure, orchestration.CodePlanRefused, false)
