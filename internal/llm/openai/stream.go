@@ -82,7 +82,10 @@ func (g *gathering) read(from *body) error {
 			return errNoAnswer
 		}
 		if len(c.Error) > 0 && string(c.Error) != "null" {
-			return readFault(http.StatusOK, nil, data)
+			if told := readFault(http.StatusOK, nil, data); told != nil {
+				return told
+			}
+			return errNoAnswer // another member, of a name much like it, says that there is none
 		}
 		chunks++
 		if err := g.take(&c); err != nil {

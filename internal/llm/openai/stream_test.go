@@ -94,6 +94,11 @@ func TestStreams(t *testing.T) {
 		{name: "vLLM error midway", body: sse(delta("Hel"), `{"error":{"object":"error","message":"EngineCore died","type":"InternalServerError","param":null,"code":500}}`, "[DONE]"), want: llm.Unavailable, pieces: 1, detail: "EngineCore"},
 		{name: "Anthropic error midway", body: sse(delta("Hel")) + "event: error\n" + sse(`{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`), want: llm.Overloaded, pieces: 1},
 		{name: "llama.cpp error in a good stream", body: "error: x\n\n" + sse(`{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_prompt_tokens":14429,"n_ctx":8192}}`), want: llm.ContextTooLong},
+		{name: "an error, and a name much like it", body: sse(delta("Hel"), `{"error":{"message":"out of memory"},"Error":null}`), want: llm.Unavailable, pieces: 1, detail: "not a chat completion"},
+		{name: "DeepSeek, interrupted", body: sse(delta("Hel"), `{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}`, billed, "[DONE]"), want: llm.Overloaded, pieces: 1, usage: usage, detail: "broke off"},
+		{name: "Mistral, broken off", body: sse(delta("Hel"), `{"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}`, "[DONE]"), want: llm.Unavailable, pieces: 1, detail: "broke off"},
+		{name: "vLLM, broken off", body: sse(delta("Hel"), `{"choices":[{"index":0,"delta":{},"finish_reason":"abort"}]}`, "[DONE]"), want: llm.Unavailable, pieces: 1, detail: "broke off"},
+		{name: "Mistral, at the end of its window", body: sse(delta("Hello"), `{"choices":[{"index":0,"delta":{},"finish_reason":"model_length"}]}`, billed, "[DONE]"), text: "Hello", pieces: 1, truncated: true, usage: usage},
 		{name: "an error string midway", body: sse(delta("Hel"), `{"error":"unexpected EOF"}`), want: llm.Unavailable, pieces: 1, detail: "unexpected EOF"},
 	}
 	for _, test := range tests {
