@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	api "github.com/sashabaranov/go-openai"
 	"pgregory.net/rapid"
 
@@ -124,6 +125,22 @@ func TestAnswerThatIsNotClosed(t *testing.T) {
 			t.Errorf("got %+v, %v after %v", resp, err, took)
 		}
 	})
+}
+
+// A buffer that took a large answer, or the part of one, is not kept for small ones.
+func TestNoLargeBufferIsKept(t *testing.T) {
+	for _, answer := range []string{
+		`{"choices":[{"message":{"content":"` + strings.Repeat("x", 1<<20),
+		whole(strings.Repeat("x", 1<<20)),
+	} {
+		var said completion
+		_ = decode(strings.NewReader(answer), &said)
+		for range 10 { // whichever there are
+			if n := cap(decoders.Get().(*jsontext.Decoder).UnreadBuffer()); n > 2*keptBuffer {
+				t.Errorf("%d bytes are kept of an answer that begins with %.40q", n, answer)
+			}
+		}
+	}
 }
 
 // Nothing of one answer is seen in the next, though buffers are used again.

@@ -46,17 +46,18 @@ func (c *Client) stream(ctx context.Context, x *exchange, wire *request, onText 
 // A gathering is what has come of a streamed answer.
 type gathering struct {
 	answer
-	text   strings.Builder
-	calls  toolCalls
-	onText func(string)
-	watch  *watch
+	text    strings.Builder
+	refusal strings.Builder
+	calls   toolCalls
+	onText  func(string)
+	watch   *watch
 }
 
 // read reads a stream of server-sent events to its end.
 func read(from *body, onText func(string), watch *watch) (answer, error) {
 	g := gathering{onText: onText, watch: watch}
 	err := g.read(from)
-	g.answer.text, g.answer.calls = g.text.String(), g.calls.calls()
+	g.answer.text, g.answer.refusal, g.answer.calls = g.text.String(), g.refusal.String(), g.calls.calls()
 	return g.answer, err
 }
 
@@ -115,7 +116,7 @@ func (g *gathering) take(c *chunk) error {
 			continue
 		}
 		said := &choice.Delta
-		g.refusal += said.Refusal
+		g.refusal.WriteString(said.Refusal)
 		if choice.FinishReason != "" {
 			g.finish = choice.FinishReason
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +169,24 @@ func TestStreamInAnyPieces(t *testing.T) {
 			check(t, cuts)
 		})
 	})
+}
+
+// A refusal that goes on and on costs no more than its bytes.
+func TestLongRefusal(t *testing.T) {
+	const pieces = 20_000
+	piece := sse(`{"choices":[{"index":0,"delta":{"refusal":"No, no, no. "}}]}`)
+	s := &script{replies: []reply{{body: strings.Repeat(piece, pieces) + sse(stop, "[DONE]")}}}
+	client := dial(t, s.ServeHTTP)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := client.Chat(t.Context(), streamed())
+	runtime.ReadMemStats(&after)
+	if failed := failure(t, err); failed.Outcome != llm.Refused || !strings.Contains(failed.Detail, "No, no, no.") {
+		t.Errorf("got %v", failed)
+	}
+	if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 100 {
+		t.Errorf("%d MB for %d kB", mb, pieces*len(piece)>>10)
+	}
 }
 
 func TestStreamThatIsReset(t *testing.T) {
