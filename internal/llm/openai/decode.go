@@ -103,6 +103,6 @@ type something bool
 
 func (s *something) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	value, err := d.ReadValue()
-	*s = len(value) > len("null")
+	*s = value.Kind() != 'n' && len(value) > len(`""`)
 	return err
 }
