@@ -77,8 +77,8 @@ func (g *gathering) read(from *body) error {
 		}
 		c = chunk{Choices: c.Choices[:0]}
 		if err := json.Unmarshal(data, &c, lenient); err != nil {
-			if broken := lineError(lines); broken != nil {
-				return broken // it is the half of a line
+			if lineError(lines) != nil {
+				break // it is the half of a line
 			}
 			return errNoAnswer
 		}
@@ -94,6 +94,8 @@ func (g *gathering) read(from *body) error {
 		}
 	}
 	switch err := lineError(lines); {
+	case err != nil && g.finish != "" && !errors.Is(err, errTooLarge):
+		// All of the answer is there, if not what it took.
 	case err != nil:
 		return err
 	case chunks == 0 && !done:

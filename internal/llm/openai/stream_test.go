@@ -210,6 +210,22 @@ func TestStreamThatIsReset(t *testing.T) {
 
 // The limits in time, in virtual time. The endpoint opens the stream after
 // silence[0], sends a role, and then a token after each further silence.
+// What an endpoint does after the end of an answer does not unmake it: it is paid for.
+func TestStreamThatBreaksOffAfterItsEnd(t *testing.T) {
+	for name, then := range map[string]http.HandlerFunc{
+		"it is reset": reset, "it stands still": silence, "it is reset in a line": once(`data: {"choices":[],"us`, reset),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := dialPipe(t, once(sse(delta("Hel"), delta("lo"), stop), then))
+				if resp, err := client.Chat(t.Context(), streamed()); err != nil || resp.Text != "Hello" || len(resp.Calls) != 1 {
+					t.Errorf("got %+v, %v", resp, err)
+				}
+			})
+		})
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	second, forever := time.Second, 1000*time.Hour
 	tests := []struct {
