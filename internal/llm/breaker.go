@@ -12,8 +12,9 @@ import (
 // is down, so that requests fail at once instead of each one waiting for its
 // own timeout. It opens when at least half of the last calls were Unavailable
 // or timed out; any other end, a refusal too, shows that the endpoint is there.
-// After a while one call is let through: it closes the breaker, or opens it
-// again.
+// After a while one call is let through: it closes the breaker, with the first text
+// of a stream already, or opens it again. Where it takes its time another one is,
+// lest a call that hangs keeps all others out.
 //
 // While it is open a request is Unavailable and Spared, with no call and with the
 // time until the next one is let through as RetryAfter.
@@ -26,7 +27,8 @@ type Breaker struct {
 
 	mu      sync.Mutex
 	circuit circuitbreaker.CircuitBreaker[any]
-	state   int // how often the circuit has changed its state
+	state   int       // how often the circuit has changed its state
+	entered time.Time // when the last call was let through
 }
 
 const (
@@ -35,7 +37,7 @@ const (
 	breakerOpen     = 15 * time.Second
 	breakerJitter   = 0.1              // of it
 	breakerProbing  = 5 * time.Second  // what is told while the one call is under way
-	breakerPatience = 20 * time.Second // a caller's deadline after that is the endpoint's fault
+	breakerPatience = 20 * time.Second // what takes longer is the endpoint's fault, whoever set the deadline, and is not waited for alone
 )
 
 // NewBreaker returns a closed Breaker round next.
@@ -53,9 +55,12 @@ func NewBreaker(next Client) *Breaker {
 
 // Chat hands the request on unless the breaker is open.
 func (b *Breaker) Chat(ctx context.Context, req *Request) (*Response, error) {
-	state, open := b.enter()
+	state, alone, open := b.enter()
 	if open != nil {
 		return nil, open
+	}
+	if alone && req.Stream {
+		req = b.listening(req, state)
 	}
 	began := time.Now()
 	ended := Canceled // which a panic below amounts to
@@ -70,18 +75,35 @@ func (b *Breaker) Chat(ctx context.Context, req *Request) (*Response, error) {
 	return resp, err
 }
 
-// enter returns the state in which a call begins, or why it may not.
-func (b *Breaker) enter() (state int, open *Error) {
+// enter returns the state in which a call begins, and whether it is the one that
+// is to tell, or why it may not begin.
+func (b *Breaker) enter() (state int, alone bool, open *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.circuit.TryAcquirePermit() {
-		return b.state, nil
+	if b.circuit.TryAcquirePermit() || b.circuit.IsHalfOpen() && time.Since(b.entered) >= breakerPatience {
+		b.entered = time.Now()
+		return b.state, b.circuit.IsHalfOpen(), nil
 	}
 	wait := b.circuit.RemainingDelay()
 	if b.circuit.IsHalfOpen() {
 		wait = breakerProbing
 	}
-	return 0, &Error{Outcome: Unavailable, Spared: true, RetryAfter: wait, Detail: "too many calls to the endpoint failed lately; it is asked again in a while"}
+	return 0, false, &Error{Outcome: Unavailable, Spared: true, RetryAfter: wait, Detail: "too many calls to the endpoint failed lately; it is asked again in a while"}
+}
+
+// listening returns a request whose first text tells that the endpoint is there.
+func (b *Breaker) listening(req *Request, state int) *Request {
+	told, heard := false, *req
+	heard.OnText = func(text string) {
+		if !told {
+			told = true
+			b.leave(state, OK) // the state has changed, so how it ends does not count
+		}
+		if req.OnText != nil {
+			req.OnText(text)
+		}
+	}
+	return &heard
 }
 
 // leave counts how a call ended. One that began in an earlier state says

@@ -195,6 +195,76 @@ func TestBreakerIsNotWedged(t *testing.T) {
 	}
 }
 
+// One call that hangs, or that takes its time, does not keep all others out.
+func TestBreakerWaitsForNoSlowCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, b := open(t)
+		time.Sleep(20 * time.Second)
+		p.set(OK, 5*time.Minute)
+		var slow sync.WaitGroup
+		defer slow.Wait()
+		slow.Go(func() { _, _ = b.Chat(t.Context(), &Request{}) })
+		synctest.Wait()
+		p.set(OK, 0)
+		before := p.asked()
+		for range 19 {
+			time.Sleep(time.Second)
+			if _, yes := broken(t, second(b.Chat(t.Context(), &Request{}))); !yes {
+				t.Fatal("two calls at once, so soon")
+			}
+		}
+		time.Sleep(2 * time.Second)
+		for range 10 {
+			if _, err := b.Chat(t.Context(), &Request{}); err != nil {
+				t.Errorf("the first call is slow, and the endpoint is there: %v", err)
+			}
+		}
+		if n := p.asked() - before; n != 10 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// An endpoint is there when its answer begins, however long that takes to end.
+func TestBreakerClosesWhenAnAnswerBegins(t *testing.T) {
+	heard := ""
+	listeners := map[string]func(string){
+		"to a listener": func(text string) { heard += text },
+		"to nobody":     nil,
+	}
+	for name, listener := range listeners {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, b := open(t)
+				time.Sleep(20 * time.Second)
+				b.next = Func(func(_ context.Context, req *Request) (*Response, error) {
+					req.OnText("a")
+					time.Sleep(5 * time.Minute)
+					req.OnText("b")
+					return nil, Failure(Unavailable)
+				})
+				var slow sync.WaitGroup
+				slow.Go(func() { _, _ = b.Chat(t.Context(), &Request{Stream: true, OnText: listener}) })
+				synctest.Wait()
+				b.next = p
+				p.set(OK, 0)
+				for range 10 {
+					if _, err := b.Chat(t.Context(), &Request{}); err != nil {
+						t.Errorf("the endpoint is answering: %v", err)
+					}
+				}
+				slow.Wait()
+				if _, err := b.Chat(t.Context(), &Request{}); err != nil {
+					t.Errorf("opened by one call that broke off: %v", err)
+				}
+			})
+		})
+	}
+	if heard != "ab" {
+		t.Errorf("heard %q", heard)
+	}
+}
+
 // Calls that began before it opened do not close it, nor let more through.
 func TestBreakerIgnoresLateCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

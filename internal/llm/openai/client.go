@@ -183,6 +183,6 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire *request) (
 	}
 	return &llm.Response{
 		Text: got.text, ToolCalls: got.calls,
-		Truncated: got.finish == api.FinishReasonLength, Calls: []llm.Call{call},
+		Truncated: got.cut(), Calls: []llm.Call{call},
 	}, nil
 }

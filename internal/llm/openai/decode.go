@@ -58,7 +58,7 @@ func decode(from io.Reader, into any) error {
 	d := decoders.Get().(*jsontext.Decoder)
 	d.Reset(from, lenient)
 	err := json.UnmarshalDecode(d, into)
-	if d.InputOffset() <= keptBuffer {
+	if err == nil && d.InputOffset() <= keptBuffer { // where it broke off, it may hold far more than it has read
 		d.Reset(http.NoBody) // it would hold on to the answer
 		decoders.Put(d)
 	}
@@ -103,6 +103,6 @@ type something bool
 
 func (s *something) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	value, err := d.ReadValue()
-	*s = len(value) > len("null")
+	*s = value.Kind() != 'n' && len(value) > len(`""`)
 	return err
 }

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	api "github.com/sashabaranov/go-openai"
 	"pgregory.net/rapid"
 
@@ -124,6 +126,35 @@ func TestAnswerThatIsNotClosed(t *testing.T) {
 			t.Errorf("got %+v, %v after %v", resp, err, took)
 		}
 	})
+}
+
+// A model thinks as well when its thoughts come letter by letter.
+func TestSomething(t *testing.T) {
+	for value, want := range map[string]something{
+		`null`: false, `""`: false, `[]`: false, `{}`: false,
+		`"I"`: true, `"am"`: true, `" "`: true, `"thinking"`: true, `[{"text":"so"}]`: true,
+	} {
+		var c chunk
+		if err := jsonv2.Unmarshal([]byte(`{"choices":[{"delta":{"reasoning_content":`+value+`}}]}`), &c, lenient); err != nil || c.Choices[0].Delta.Thought != want {
+			t.Errorf("%s: %v, %v", value, c.Choices[0].Delta.Thought, err)
+		}
+	}
+}
+
+// A buffer that took a large answer, or the part of one, is not kept for small ones.
+func TestNoLargeBufferIsKept(t *testing.T) {
+	for _, answer := range []string{
+		`{"choices":[{"message":{"content":"` + strings.Repeat("x", 1<<20),
+		whole(strings.Repeat("x", 1<<20)),
+	} {
+		var said completion
+		_ = decode(strings.NewReader(answer), &said)
+		for range 10 { // whichever there are
+			if n := cap(decoders.Get().(*jsontext.Decoder).UnreadBuffer()); n > 2*keptBuffer {
+				t.Errorf("%d bytes are kept of an answer that begins with %.40q", n, answer)
+			}
+		}
+	}
 }
 
 // Nothing of one answer is seen in the next, though buffers are used again.

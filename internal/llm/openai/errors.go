@@ -84,6 +84,20 @@ func reason(err error) string {
 	return ""
 }
 
+// How answers end that OpenAI's do not. But for the first, what the model had said
+// until then is no answer, though it may look like one.
+const (
+	finishWindow     api.FinishReason = "model_length"                 // Mistral: a limit too, that of the model
+	finishNoCapacity api.FinishReason = "insufficient_system_resource" // DeepSeek
+	finishError      api.FinishReason = "error"                        // Mistral, OpenRouter
+	finishAbort      api.FinishReason = "abort"                        // vLLM, SGLang
+)
+
+// cut reports whether a limit of tokens ended the answer.
+func (a *answer) cut() bool {
+	return a.finish == api.FinishReasonLength || a.finish == finishWindow
+}
+
 // judge returns the Error of an answer that came whole but is none, nil if it
 // is good.
 func (c *Client) judge(got answer) *llm.Error {
@@ -92,11 +106,15 @@ func (c *Client) judge(got answer) *llm.Error {
 		return &llm.Error{Outcome: llm.Refused, Status: http.StatusOK, Detail: c.clean("the model refused: " + got.refusal)}
 	case got.finish == api.FinishReasonContentFilter:
 		return &llm.Error{Outcome: llm.Refused, Status: http.StatusOK, Detail: "a content filter stopped the answer"}
-	case len(got.calls) > 0 && got.finish == api.FinishReasonLength:
+	case got.finish == finishNoCapacity:
+		return &llm.Error{Outcome: llm.Overloaded, Status: http.StatusOK, Detail: errBrokeOff.Error() + ": the endpoint has no capacity"}
+	case got.finish == finishError, got.finish == finishAbort:
+		return &llm.Error{Outcome: llm.Unavailable, Status: http.StatusOK, Detail: errBrokeOff.Error()}
+	case len(got.calls) > 0 && got.cut():
 		return &llm.Error{Outcome: llm.Truncated, Status: http.StatusOK, Detail: "the token limit was reached within the calls of tools"}
 	case strings.TrimSpace(got.text) != "", len(got.calls) > 0:
 		return nil
-	case got.finish == api.FinishReasonLength:
+	case got.cut():
 		return &llm.Error{Outcome: llm.Truncated, Status: http.StatusOK, Detail: "the token limit was reached before any text came"}
 	}
 	return &llm.Error{Outcome: llm.Empty, Status: http.StatusOK, Detail: "the answer has no text"}

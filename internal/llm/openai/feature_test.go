@@ -109,6 +109,11 @@ func TestRefusedFeatures(t *testing.T) {
 			without(all, "prompt_cache_key"),
 		},
 		{
+			"two at once, with what was sent", 422, `{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"],"msg":"Extra inputs are not permitted","input":{"include_usage":true}},` +
+				`{"type":"extra_forbidden","loc":["body","prompt_cache_key"],"msg":"Extra inputs are not permitted","input":"temperature"}]}`,
+			without(all, "stream_options", "prompt_cache_key"),
+		},
+		{
 			"Mistral cache key", 422, `{"detail":[{"type":"extra_forbidden","loc":["body","prompt_cache_key"],"msg":"Extra inputs are not permitted","input":"run_1"}]}`,
 			without(all, "prompt_cache_key"),
 		},
@@ -179,6 +184,8 @@ func TestFaultsThatAreNoRefusal(t *testing.T) {
 		"a model":                     {404, nil, `{"error":{"message":"Unrecognized model: m"}}`},
 		"another fault":               {400, nil, `{"error":{"message":"messages: roles must alternate"}}`},
 		"context":                     {400, nil, `{"error":{"message":"'max_tokens' is too large. This model's maximum context length is 8192 tokens"}}`},
+		"vLLM, with what was sent":    {400, nil, `{"error":{"message":"[{'type': 'value_error', 'loc': ('body',), 'msg': 'Value error, bad image', 'input': {'model': 'm', 'messages': [], 'temperature': 0.5, 'stream_options': {}, 'response_format': {'type': 'json_schema'}}}]","type":"BadRequestError","param":null,"code":400}}`},
+		"FastAPI, with what was sent": {422, nil, `{"detail":[{"type":"value_error","loc":["body"],"msg":"bad image","input":{"model":"m","temperature":0.5,"stream_options":{},"response_format":{"type":"json_schema"}}}]}`},
 		"not a refusal":               {500, nil, `{"error":{"message":"max_tokens is not supported"}}`},
 		"midway in a stream":          {200, nil, sse(delta("x"), `{"error":{"message":"temperature is not supported","code":400}}`)},
 		"the key":                     {401, nil, `{"error":{"message":"temperature"}}`},

@@ -30,7 +30,7 @@ func (f features) refusesEffort(value string) bool {
 // endpoint that takes none has refused the request.
 func (f features) after(sent *request, told *fault) features {
 	known := f
-	named := strings.ToLower(strings.Join([]string{told.param, told.code, told.message}, " "))
+	named := strings.ToLower(strings.Join([]string{told.param, told.code, withoutEcho(told.message)}, " "))
 	names := func(words ...string) bool {
 		for _, word := range words {
 			if strings.Contains(named, word) {
@@ -77,6 +77,21 @@ func (f features) after(sent *request, told *fault) features {
 		f.noCacheKey = true // it is not named, but the one thing that nobody asked for
 	}
 	return f
+}
+
+// withoutEcho returns a message without what was sent to the endpoint, which pydantic
+// puts at the end of each fault: it names all features, and has texts of strangers.
+func withoutEcho(message string) string {
+	said, rest := "", strings.ReplaceAll(message, `"`, "'")
+	for {
+		before, echo, _ := strings.Cut(rest, "'input':")
+		said += before
+		next := strings.Index(echo, "'loc':")
+		if next < 0 {
+			return said
+		}
+		rest = echo[next:]
+	}
 }
 
 // lessons are the features that refusals taught, by model.

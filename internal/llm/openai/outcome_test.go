@@ -149,6 +149,12 @@ func TestFailures(t *testing.T) {
 		{name: "a filter stops the answer", want: llm.Refused, reply: reply{
 			200, nil, `{"id":"c","choices":[{"message":{"role":"assistant","content":"Well"},"finish_reason":"content_filter"}]}`,
 		}},
+		{name: "DeepSeek, interrupted", want: llm.Overloaded, detail: "no capacity", reply: reply{
+			200, nil, `{"id":"c","choices":[{"message":{"role":"assistant","content":"Well"},"finish_reason":"insufficient_system_resource"}]}`,
+		}},
+		{name: "OpenRouter, broken off", want: llm.Unavailable, detail: "broke off", reply: reply{
+			200, nil, `{"id":"c","choices":[{"message":{"role":"assistant","content":"Well"},"finish_reason":"error","error":{"code":502,"message":"Provider returned error"}}]}`,
+		}},
 		{name: "only blanks", want: llm.Empty, reply: reply{200, nil, whole(" \n\t")}},
 		{name: "no choice", want: llm.Empty, reply: reply{200, nil, `{"id":"c","object":"chat.completion","choices":[],"usage":{"prompt_tokens":9,"total_tokens":9}}`}},
 		{name: "all tokens went into reasoning", want: llm.Truncated, reply: reply{

@@ -46,17 +46,18 @@ func (c *Client) stream(ctx context.Context, x *exchange, wire *request, onText 
 // A gathering is what has come of a streamed answer.
 type gathering struct {
 	answer
-	text   strings.Builder
-	calls  toolCalls
-	onText func(string)
-	watch  *watch
+	text    strings.Builder
+	refusal strings.Builder
+	calls   toolCalls
+	onText  func(string)
+	watch   *watch
 }
 
 // read reads a stream of server-sent events to its end.
 func read(from *body, onText func(string), watch *watch) (answer, error) {
 	g := gathering{onText: onText, watch: watch}
 	err := g.read(from)
-	g.answer.text, g.answer.calls = g.text.String(), g.calls.calls()
+	g.answer.text, g.answer.refusal, g.answer.calls = g.text.String(), g.refusal.String(), g.calls.calls()
 	return g.answer, err
 }
 
@@ -76,13 +77,16 @@ func (g *gathering) read(from *body) error {
 		}
 		c = chunk{Choices: c.Choices[:0]}
 		if err := json.Unmarshal(data, &c, lenient); err != nil {
-			if broken := lineError(lines); broken != nil {
-				return broken // it is the half of a line
+			if lineError(lines) != nil {
+				break // it is the half of a line
 			}
 			return errNoAnswer
 		}
 		if len(c.Error) > 0 && string(c.Error) != "null" {
-			return readFault(http.StatusOK, nil, data)
+			if told := readFault(http.StatusOK, nil, data); told != nil {
+				return told
+			}
+			return errNoAnswer // another member, of a name much like it, says that there is none
 		}
 		chunks++
 		if err := g.take(&c); err != nil {
@@ -90,6 +94,8 @@ func (g *gathering) read(from *body) error {
 		}
 	}
 	switch err := lineError(lines); {
+	case err != nil && g.finish != "" && !errors.Is(err, errTooLarge):
+		// All of the answer is there, if not what it took.
 	case err != nil:
 		return err
 	case chunks == 0 && !done:
@@ -112,7 +118,7 @@ func (g *gathering) take(c *chunk) error {
 			continue
 		}
 		said := &choice.Delta
-		g.refusal += said.Refusal
+		g.refusal.WriteString(said.Refusal)
 		if choice.FinishReason != "" {
 			g.finish = choice.FinishReason
 		}

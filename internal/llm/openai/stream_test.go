@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,11 @@ func TestStreams(t *testing.T) {
 		{name: "vLLM error midway", body: sse(delta("Hel"), `{"error":{"object":"error","message":"EngineCore died","type":"InternalServerError","param":null,"code":500}}`, "[DONE]"), want: llm.Unavailable, pieces: 1, detail: "EngineCore"},
 		{name: "Anthropic error midway", body: sse(delta("Hel")) + "event: error\n" + sse(`{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`), want: llm.Overloaded, pieces: 1},
 		{name: "llama.cpp error in a good stream", body: "error: x\n\n" + sse(`{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_prompt_tokens":14429,"n_ctx":8192}}`), want: llm.ContextTooLong},
+		{name: "an error, and a name much like it", body: sse(delta("Hel"), `{"error":{"message":"out of memory"},"Error":null}`), want: llm.Unavailable, pieces: 1, detail: "not a chat completion"},
+		{name: "DeepSeek, interrupted", body: sse(delta("Hel"), `{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}`, billed, "[DONE]"), want: llm.Overloaded, pieces: 1, usage: usage, detail: "broke off"},
+		{name: "Mistral, broken off", body: sse(delta("Hel"), `{"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}`, "[DONE]"), want: llm.Unavailable, pieces: 1, detail: "broke off"},
+		{name: "vLLM, broken off", body: sse(delta("Hel"), `{"choices":[{"index":0,"delta":{},"finish_reason":"abort"}]}`, "[DONE]"), want: llm.Unavailable, pieces: 1, detail: "broke off"},
+		{name: "Mistral, at the end of its window", body: sse(delta("Hello"), `{"choices":[{"index":0,"delta":{},"finish_reason":"model_length"}]}`, billed, "[DONE]"), text: "Hello", pieces: 1, truncated: true, usage: usage},
 		{name: "an error string midway", body: sse(delta("Hel"), `{"error":"unexpected EOF"}`), want: llm.Unavailable, pieces: 1, detail: "unexpected EOF"},
 	}
 	for _, test := range tests {
@@ -165,6 +171,24 @@ func TestStreamInAnyPieces(t *testing.T) {
 	})
 }
 
+// A refusal that goes on and on costs no more than its bytes.
+func TestLongRefusal(t *testing.T) {
+	const pieces = 20_000
+	piece := sse(`{"choices":[{"index":0,"delta":{"refusal":"No, no, no. "}}]}`)
+	s := &script{replies: []reply{{body: strings.Repeat(piece, pieces) + sse(stop, "[DONE]")}}}
+	client := dial(t, s.ServeHTTP)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := client.Chat(t.Context(), streamed())
+	runtime.ReadMemStats(&after)
+	if failed := failure(t, err); failed.Outcome != llm.Refused || !strings.Contains(failed.Detail, "No, no, no.") {
+		t.Errorf("got %v", failed)
+	}
+	if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 100 {
+		t.Errorf("%d MB for %d kB", mb, pieces*len(piece)>>10)
+	}
+}
+
 func TestStreamThatIsReset(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		t.Run(fmt.Sprintf("whole=%v", whole), func(t *testing.T) {
@@ -186,6 +210,22 @@ func TestStreamThatIsReset(t *testing.T) {
 
 // The limits in time, in virtual time. The endpoint opens the stream after
 // silence[0], sends a role, and then a token after each further silence.
+// What an endpoint does after the end of an answer does not unmake it: it is paid for.
+func TestStreamThatBreaksOffAfterItsEnd(t *testing.T) {
+	for name, then := range map[string]http.HandlerFunc{
+		"it is reset": reset, "it stands still": silence, "it is reset in a line": once(`data: {"choices":[],"us`, reset),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := dialPipe(t, once(sse(delta("Hel"), delta("lo"), stop), then))
+				if resp, err := client.Chat(t.Context(), streamed()); err != nil || resp.Text != "Hello" || len(resp.Calls) != 1 {
+					t.Errorf("got %+v, %v", resp, err)
+				}
+			})
+		})
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	second, forever := time.Second, 1000*time.Hour
 	tests := []struct {

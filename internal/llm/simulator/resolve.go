@@ -56,6 +56,9 @@ func (b *builder) flatten(schema any, depth int) ([]flat, error) {
 // maxChoices bounds the ways to satisfy a schema that are tried.
 const maxChoices = 16
 
+// keysPerStep is how many keys of schemas are joined in a step.
+const keysPerStep = 16
+
 // and joins each choice with each of another schema.
 func (b *builder) and(choices []flat, other any, depth int) ([]flat, error) {
 	others, err := b.flatten(other, depth+1)
@@ -66,6 +69,7 @@ func (b *builder) and(choices []flat, other any, depth int) ([]flat, error) {
 	for _, c := range choices {
 		for _, o := range others {
 			if len(out) < maxChoices {
+				b.steps += (len(c) + len(o)) / keysPerStep
 				out = append(out, merge(c, o))
 			}
 		}
@@ -77,7 +81,13 @@ func (b *builder) and(choices []flat, other any, depth int) ([]flat, error) {
 func (b *builder) or(choices []flat, branches []any, depth int) ([]flat, error) {
 	var out []flat
 	var failed error
+	if depth > fewLevels {
+		branches = slices.SortedStableFunc(slices.Values(branches), nullFirst)
+	}
 	for _, branch := range branches {
+		if len(out) >= maxChoices {
+			break
+		}
 		joined, err := b.and(choices, branch, depth)
 		if err != nil {
 			failed = err
@@ -88,10 +98,16 @@ func (b *builder) or(choices []flat, branches []any, depth int) ([]flat, error) 
 	if len(out) == 0 {
 		return nil, errors.Join(errSchema, failed)
 	}
-	if depth > fewLevels {
+	if depth > fewLevels { // references are resolved now
 		slices.SortStableFunc(out, func(x, y flat) int { return nullness(y) - nullness(x) })
 	}
 	return out[:min(len(out), maxChoices)], nil
+}
+
+func nullFirst(x, y any) int {
+	a, _ := x.(map[string]any)
+	b, _ := y.(map[string]any)
+	return nullness(b) - nullness(a)
 }
 
 func nullness(s flat) int {

@@ -2,6 +2,8 @@ package simulator
 
 import (
 	"encoding/json"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -99,6 +101,30 @@ func TestSchemasWithoutAValue(t *testing.T) {
 	body := `{"model":"m","messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"$ref":"#"}}}}`
 	if got := post(t, New(Options{}), body); got.status != 400 || got.errorBody(t).param() != "response_format" {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// A small schema of many keys and many branches does not take all memory.
+func TestWideSchemas(t *testing.T) {
+	var wide strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&wide, `"k%d":1,`, i)
+	}
+	branches := strings.Repeat("{},", 9000)
+	for name, schema := range map[string]string{
+		"beside anyOf": `{` + wide.String() + `"anyOf":[` + branches + `{}]}`,
+		"beside allOf": `{` + wide.String() + `"allOf":[` + branches + `{}]}`,
+		"of items":     `{"type":"array","minItems":6000,"items":{` + wide.String() + `"$ref":"#/$defs/a"},"$defs":{"a":{` + wide.String() + `"const":1}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _ = valueFor([]byte(schema), aim{}) // there may be none that is found
+			runtime.ReadMemStats(&after)
+			if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 100 {
+				t.Errorf("%d MB for a schema of %d kB", mb, len(schema)>>10)
+			}
+		})
 	}
 }
 
