@@ -135,3 +135,29 @@ func TestForkRedoesWhatWasUndone(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestForkOfAReplannedRun begins with what the run had become, be it more than plans
+// may begin with.
+func TestForkOfAReplannedRun(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: l, kind: loop, loop: {max_iterations: 1, body: [{id: x, description: x}, {id: y, description: x}]}}",
+		"|   - {id: a, description: x, depends_on: [l]}",
+		"start max_attempts=1 synthesizer=none on_failure=replan max_replans=1 most_subtasks=4",
+		"worked l.1.x#1 X", "worked l.1.y#1 Y", "worked a#1 failed upstream_error",
+		"planned 1 b c", "worked b#1 B", "worked c#1 failed upstream_error",
+	)
+	forked, problems := run.Fork(nil, nil)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	spec := *run.Spec
+	spec.Plan, spec.Fork = &forked.Plan, &Fork{Run: run.ID}
+	for _, queue := range []bool{false, true} {
+		again := New(storyFuncs())
+		if _, _, err := again.Step(Input{Time: epoch, Said: Start{ID: "run_2", Spec: &spec, Queue: queue}}); err != nil {
+			t.Errorf("queued %v: %v", queue, err)
+		}
+	}
+}

@@ -471,6 +471,8 @@ func specOf(t *testing.T, settings []string) *Spec {
 			spec.Limits.MaxAttempts = number(t, value)
 		case "max_subtasks":
 			spec.Planner.MaxSubtasks = number(t, value)
+		case "most_subtasks":
+			spec.Limits.MaxSubtasks = number(t, value)
 		case "max_output_bytes":
 			spec.Limits.MaxOutputBytes = number(t, value)
 		case "timeout":
