@@ -168,7 +168,7 @@ func (s *SubtaskState) list() []string {
 // elements returns those of a list, each as JSON, and whether it is one.
 func elements(list []byte) ([]string, bool) {
 	var raw []json.RawMessage
-	if json.Unmarshal(list, &raw) != nil {
+	if json.Unmarshal(list, &raw) != nil || raw == nil { // null
 		return nil, false
 	}
 	all := make([]string, len(raw))
