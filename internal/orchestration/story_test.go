@@ -499,6 +499,8 @@ func specOf(t *testing.T, settings []string) *Spec {
 			spec.Cache = Duration(duration(t, value))
 		case "policy":
 			spec.Policy = append(spec.Policy, Check{Expr: value})
+		case "strict":
+			spec.Policy = append(spec.Policy, Check{Regex: value, MaxRevisions: new(int)})
 		case "context":
 			spec.Context = json.RawMessage(value)
 		case "tool":
