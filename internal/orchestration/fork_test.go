@@ -78,6 +78,23 @@ func TestFork(t *testing.T) {
 	}
 }
 
+// TestForkRefusesWhatNoPlanMayHave refuses a type where a subtask of its kind has none:
+// the fork's plan would be refused otherwise, which is nobody's to mend.
+func TestForkRefusesWhatNoPlanMayHave(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: a, description: x}",
+		"|   - {id: m, kind: merge, merge: concat, depends_on: [a]}",
+		"start synthesizer=none",
+		"worked a#1 A",
+	)
+	kind := "poet"
+	if _, problems := run.Fork(map[string]Edit{"a": {Type: &kind}, "m": {Type: &kind}}, nil); len(problems) != 1 || problems[0].Pointer != "/edits/m/type" {
+		t.Errorf("a type of a merge gives %v", problems)
+	}
+}
+
 // TestForkOfAStoppedRun keeps undone what a decision left undone, as long as it
 // stands, and what depends on that.
 func TestForkOfAStoppedRun(t *testing.T) {
