@@ -29,7 +29,8 @@ func (d *decision) due(timer string) {
 		switch {
 		case s == nil:
 		case kind == "subtask" && s.retrying() && timer == s.timer().Timer:
-			r.schedule().due(s.node)
+			n := r.node(s) // which makes the schedule, where there is none
+			r.schedule().due(n)
 			d.advance()
 		case kind == "decision" && s.Status == StatusWaiting && s.Waiting.Until != nil && timer == s.decisionTimer().Timer:
 			d.expire(s)

@@ -27,9 +27,10 @@ func (r *Run) Outstanding() []Command {
 	commands = r.timers()
 	for _, call := range r.inFlight() {
 		if r.gaveUp(call) {
-			call = Abort{Call: call}
+			commands = append(commands, Abort{Call: call})
+		} else {
+			commands = append(commands, r.whole(call))
 		}
-		commands = append(commands, call)
 	}
 	return commands
 }
@@ -72,23 +73,35 @@ func (r *Run) timers() []Command {
 	return timers
 }
 
-// inFlight returns the calls that are awaited.
+// inFlight returns the calls that are awaited. Of each only the parts of its key are
+// set: to work out what it was given may be dear.
 func (r *Run) inFlight() []Command {
 	var calls []Command
 	if r.Planning.Status == StatusRunning {
-		calls = append(calls, r.makePlan())
+		calls = append(calls, MakePlan{Attempt: r.Planning.Attempt})
 	}
 	if r.Calling > 0 {
 		for _, s := range r.Subtasks {
 			if s.Calling {
-				calls = append(calls, r.work(s))
+				calls = append(calls, Work{Subtask: Subtask{ID: s.ID}, Attempt: s.Attempts})
 			}
 		}
 	}
 	if r.Synthesis.Status == StatusRunning {
-		calls = append(calls, r.synthesize())
+		calls = append(calls, Synthesize{Attempt: r.Synthesis.Attempt})
 	}
 	return calls
+}
+
+// whole returns a call in flight as it was issued.
+func (r *Run) whole(call Command) Command {
+	switch c := call.(type) {
+	case MakePlan:
+		return r.makePlan()
+	case Work:
+		return r.work(r.Subtask(c.Subtask.ID))
+	}
+	return r.synthesize()
 }
 
 func (r *Run) makePlan() MakePlan {

@@ -64,6 +64,7 @@ func (r *Run) undoArguments(s *SubtaskState) (json.RawMessage, *Failure) {
 		return encoded(arguments), nil
 	}
 	v := r.variables(s).with("output", s.gave())
+	v.Spent = &r.spentUndoing
 	for _, name := range names(s.Compensate.Arguments) {
 		value, failure := r.eval("compensate.arguments."+name, s.Compensate.Arguments[name], v)
 		if failure != nil {

@@ -55,11 +55,11 @@ func (r *Run) option(s *SubtaskState) (string, *Failure) {
 			return "", &Failure{Code: CodeOutputInvalid, Detail: "decide.pattern cannot be used: " + err.Error() + "."}
 		}
 	} else {
-		var number float64
-		if json.Unmarshal([]byte(textOf(value)), &number) != nil {
+		var number *float64
+		if json.Unmarshal([]byte(textOf(value)), &number) != nil || number == nil { // null
 			return "", &Failure{Code: CodeOutputInvalid, Detail: "decide.value did not give a number."}
 		}
-		holds = number >= *decide.AtLeast
+		holds = *number >= *decide.AtLeast
 	}
 	if holds {
 		return decide.Options[0], nil

@@ -9,7 +9,7 @@ import (
 // expand adds a round of a composite subtask's body to the run. The bodies of
 // what is added were checked with the plan. It reports whether there was room.
 func (d *decision) expand(s *SubtaskState, round int, body []Subtask) bool {
-	if len(d.run.Subtasks)+len(body) > maxSubtasks {
+	if !d.run.holdsMore(len(body)) {
 		return false
 	}
 	here := make(map[string]bool, len(body))
@@ -31,6 +31,14 @@ func (d *decision) expand(s *SubtaskState, round int, body []Subtask) bool {
 		d.emitFor(child.ID, 0, &PlanSubtaskAdded{Subtask: child})
 	}
 	return true
+}
+
+// holdsMore reports whether there is room in the run for so many more subtasks.
+func (r *Run) holdsMore(n int) bool { return len(r.Subtasks)+n <= maxSubtasks }
+
+// tooMany is why a composite subtask cannot be expanded to so many more.
+func (r *Run) tooMany(n int) *Failure {
+	return &Failure{Code: CodePlanInvalid, Detail: fmt.Sprintf("The run has %d subtasks; %d more are too many.", len(r.Subtasks), n)}
 }
 
 func mapped(ids []string, name func(string) string) []string {
@@ -72,6 +80,9 @@ func (r *Run) composed(s *SubtaskState) (started *SubtaskStarted, items []string
 		}
 		if most := cmp.Or(s.ForEach.MaxItems, DefaultItems); len(items) > most {
 			return started, nil, &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("for_each.items gave %d items; max_items is %d.", len(items), most)}
+		}
+		if n := len(items) * len(s.ForEach.Body); !r.holdsMore(n) { // before any of it is paid for
+			return started, nil, r.tooMany(n)
 		}
 		started.Items = json.RawMessage(value)
 		return started, items, nil
@@ -120,7 +131,7 @@ func (d *decision) round(s *SubtaskState, body []Subtask) {
 	if d.expand(s, s.Rounds+1, body) {
 		return
 	}
-	d.subtaskFailed(s, Failure{Code: CodePlanInvalid, Detail: fmt.Sprintf("The run has %d subtasks; %d more are too many.", len(d.run.Subtasks), len(body))}, "", nil)
+	d.subtaskFailed(s, *d.run.tooMany(len(body)), "", nil)
 }
 
 // nextItems begins as many items as may be under way together.
@@ -128,6 +139,9 @@ func (d *decision) nextItems(s *SubtaskState, open int) {
 	items := s.list()
 	most := cmp.Or(s.ForEach.MaxConcurrency, len(items))
 	for ; open < most && s.Rounds < len(items) && s.Status == StatusRunning; open++ {
+		if open > 0 && !d.run.holdsMore(len(s.ForEach.Body)) {
+			return // it fails once what is under way has ended
+		}
 		d.round(s, s.ForEach.Body)
 	}
 	if open == 0 && s.Status == StatusRunning {

@@ -64,7 +64,7 @@ func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 }
 
 func (r *Run) foldStarted(s *SubtaskState, e Event, f *SubtaskStarted) {
-	s.Status, s.Attempts, s.RetryAt = StatusRunning, e.Attempt, zeroTime
+	s.Status, s.Attempts, s.RetryAt, s.due = StatusRunning, e.Attempt, zeroTime, false
 	s.Performer, s.Model, s.CacheKey = f.Worker, f.Model, f.CacheKey
 	s.Items, s.items, s.Context = f.Items, nil, f.Context
 	if s.StartedAt.IsZero() {

@@ -199,6 +199,9 @@ func (r *Run) unforkable(edits map[string]Edit, from []string) []Problem {
 	for _, id := range ids {
 		at := "/edits/" + escape(id)
 		refuse(id, at)
+		if s := r.Subtask(id); s != nil && edits[id].Type != nil && s.Kind != KindWorker {
+			problems = append(problems, Problem{at + "/type", ProblemWrongKey, fmt.Sprintf("A subtask of the kind %s has no type.", s.Kind)})
+		}
 		if output, s := edits[id].Output, r.Subtask(id); output != nil && s != nil {
 			if detail := r.ungivable(s, *output); detail != "" {
 				problems = append(problems, Problem{at + "/output", ProblemBadValue, detail})

@@ -78,6 +78,23 @@ func TestFork(t *testing.T) {
 	}
 }
 
+// TestForkRefusesWhatNoPlanMayHave refuses a type where a subtask of its kind has none:
+// the fork's plan would be refused otherwise, which is nobody's to mend.
+func TestForkRefusesWhatNoPlanMayHave(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: a, description: x}",
+		"|   - {id: m, kind: merge, merge: concat, depends_on: [a]}",
+		"start synthesizer=none",
+		"worked a#1 A",
+	)
+	kind := "poet"
+	if _, problems := run.Fork(map[string]Edit{"a": {Type: &kind}, "m": {Type: &kind}}, nil); len(problems) != 1 || problems[0].Pointer != "/edits/m/type" {
+		t.Errorf("a type of a merge gives %v", problems)
+	}
+}
+
 // TestForkOfAStoppedRun keeps undone what a decision left undone, as long as it
 // stands, and what depends on that.
 func TestForkOfAStoppedRun(t *testing.T) {
@@ -133,5 +150,31 @@ func TestForkRedoesWhatWasUndone(t *testing.T) {
 	}
 	if diff := cmp.Diff([][]string{{"each", "b", "c"}, {"a"}}, [][]string{forked.Redo, forked.Keep}); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestForkOfAReplannedRun begins with what the run had become, be it more than plans
+// may begin with.
+func TestForkOfAReplannedRun(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: l, kind: loop, loop: {max_iterations: 1, body: [{id: x, description: x}, {id: y, description: x}]}}",
+		"|   - {id: a, description: x, depends_on: [l]}",
+		"start max_attempts=1 synthesizer=none on_failure=replan max_replans=1 most_subtasks=4",
+		"worked l.1.x#1 X", "worked l.1.y#1 Y", "worked a#1 failed upstream_error",
+		"planned 1 b c", "worked b#1 B", "worked c#1 failed upstream_error",
+	)
+	forked, problems := run.Fork(nil, nil)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	spec := *run.Spec
+	spec.Plan, spec.Fork = &forked.Plan, &Fork{Run: run.ID}
+	for _, queue := range []bool{false, true} {
+		again := New(storyFuncs())
+		if _, _, err := again.Step(Input{Time: epoch, Said: Start{ID: "run_2", Spec: &spec, Queue: queue}}); err != nil {
+			t.Errorf("queued %v: %v", queue, err)
+		}
 	}
 }

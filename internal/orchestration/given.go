@@ -66,6 +66,9 @@ func jsonValue(name, value string) Value {
 // planTask returns what the planner of a part of the run is to plan.
 func (r *Run) planTask(s *SubtaskState) (string, *Failure) {
 	value, failure := r.eval("plan.task", s.Plan.Task, r.variables(s))
+	if failure == nil && value == "null" {
+		failure = &Failure{Code: CodeOutputInvalid, Detail: "plan.task gave null: there is nothing to plan."}
+	}
 	return textOf(value), failure
 }
 

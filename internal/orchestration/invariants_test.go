@@ -52,7 +52,13 @@ func TestInvariantsOfDrafts(t *testing.T) {
 
 // play has a run go on until it has ended.
 func (w *world) play(spec *Spec) {
-	w.say(Start{ID: "run_1", Spec: spec})
+	written := encoded(spec.Plan)
+	queue := oneIn(w.t, 6, "queue")
+	w.say(Start{ID: "run_1", Spec: spec, Queue: queue})
+	if queue {
+		w.run = w.again()
+		w.say(Begin{})
+	}
 	for inputs := 0; !w.run.Done(); inputs++ {
 		if inputs > 5000 {
 			w.t.Fatal("the run does not end")
@@ -62,6 +68,9 @@ func (w *world) play(spec *Spec) {
 	w.again()
 	w.ended()
 	w.forked()
+	if now := encoded(spec.Plan); string(now) != string(written) {
+		w.t.Fatalf("the plan was\n%s and is now\n%s", written, now)
+	}
 }
 
 func newWorld(t *rapid.T) *world {

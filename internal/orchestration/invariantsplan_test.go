@@ -56,6 +56,9 @@ func drawFork(t *rapid.T, spec *Spec) {
 	if len(problems) > 0 {
 		t.Fatalf("a plan with problems was drawn: %v", problems)
 	}
+	if rapid.Bool().Draw(t, "prepared") {
+		spec.Prepared = &plan
+	}
 	if !oneIn(t, 6, "fork") {
 		return
 	}

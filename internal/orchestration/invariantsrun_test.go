@@ -86,7 +86,7 @@ func (w *world) settled(said Said) {
 	held.add(r.Synthesis.Reserved)
 	w.afforded(held)
 	switch {
-	case r.Done() || w.stopping:
+	case r.Done() || w.stopping || r.Status == StatusQueued:
 	case r.Ending != nil && !busy:
 		w.t.Fatalf("after %T the run is %s, and nothing will be heard of", said, r.Status)
 	case r.Ending == nil && busy == (r.Status == StatusWaiting):

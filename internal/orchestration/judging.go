@@ -91,7 +91,7 @@ func (d *decision) verdict(s *SubtaskState, findings []Finding) (Verdict, *Failu
 	}
 	most := 0
 	if s.Kind == KindWorker {
-		most = d.run.mostRevisions(s, policy)
+		most = d.run.mostRevisions(s, findings, policy)
 	}
 	switch {
 	case most == 0 || d.run.over():
@@ -102,20 +102,35 @@ func (d *decision) verdict(s *SubtaskState, findings []Finding) (Verdict, *Failu
 	return VerdictNeedsRevision, failure
 }
 
-// mostRevisions returns how often an output may be revised: as often as any of
-// the checks allows that it failed by.
-func (r *Run) mostRevisions(s *SubtaskState, policy bool) int {
+// mostRevisions returns how often an output may be revised: as often as any of the
+// checks allows that it failed by, those of the policy if it failed by any of them.
+func (r *Run) mostRevisions(s *SubtaskState, findings []Finding, policy bool) int {
 	checks := r.Spec.Policy
 	if !policy {
 		checks = []Check{*s.Check}
 	}
 	most := 0
-	for _, c := range checks {
-		if c.MaxRevisions == nil {
+	for i := range checks {
+		switch c := &checks[i]; {
+		case !slices.ContainsFunc(findings, func(f Finding) bool { return !f.Passed && f.Policy == policy && c.makes(f.Check) }):
+		case c.MaxRevisions == nil:
 			most = max(most, DefaultRevisions)
-		} else {
+		default:
 			most = max(most, *c.MaxRevisions)
 		}
 	}
 	return most
+}
+
+// makes reports whether a finding of that name may be of the check.
+func (c *Check) makes(finding string) bool {
+	switch finding {
+	case "json_schema":
+		return len(c.JSONSchema) > 0
+	case "regex":
+		return c.Regex != ""
+	case "expr":
+		return c.Expr != ""
+	}
+	return c.Rubric != ""
 }

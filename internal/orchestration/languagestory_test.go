@@ -47,7 +47,8 @@ func (te *teller) decision(words []string) Said {
 }
 
 // outcome reads what else a worker's outcome may be: cached, unchecked (the
-// evaluator failed), checked regex=false, or the plan that stands before it.
+// evaluator failed), checked regex=false policy.rubric=true, or the plan that stands
+// before it.
 func (te *teller) outcome(w *Worked, words []string) {
 	if te.text != "" {
 		plan := te.plan()
@@ -69,8 +70,9 @@ func (te *teller) outcome(w *Worked, words []string) {
 		for _, word := range words[3:] {
 			check, passed, _ := strings.Cut(word, "=")
 			f := Finding{Check: check, Passed: passed == "true"}
+			f.Check, f.Policy = strings.CutPrefix(check, "policy.")
 			if !f.Passed {
-				f.Detail = "mend the " + check
+				f.Detail = "mend the " + f.Check
 			}
 			w.Findings = append(w.Findings, f)
 		}

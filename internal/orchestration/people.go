@@ -37,7 +37,7 @@ func (d *decision) escalate(s *SubtaskState, f Failure, output string, calls []C
 	if !s.Kind.Composite() {
 		w.Options = append(w.Options, ActionRetry)
 	}
-	if output != "" {
+	if output != "" && s.Kind != KindPlan { // of a plan it is the planner's answer
 		w.Options = append([]Action{ActionApprove}, w.Options...)
 	}
 	d.emitFor(s.ID, s.Attempts, &SubtaskWaiting{Waiting: w, Failure: &f, Output: output, Calls: calls})

@@ -69,7 +69,7 @@ func (d *decision) revised(p Planned) {
 	var rev revision
 	if len(problems) == 0 {
 		rev = d.run.revise(p.Plan)
-		problems = rev.check(d.run)
+		problems = append(p.Plan.contradictions(), rev.check(d.run)...)
 	}
 	if len(problems) > 0 {
 		if d.planInvalid(p, problems) {

@@ -1,5 +1,10 @@
 package orchestration
 
+import (
+	"slices"
+	"strings"
+)
+
 // A Reserve is the most that an attempt may spend. It is held back from the
 // run's budget from the attempt's start to its end, so that what runs in
 // parallel cannot overspend together.
@@ -46,7 +51,7 @@ func (r *Run) reserve(s *SubtaskState) *Reserve {
 		return s.Reserved // the one in flight is made again
 	}
 	by, role, model := r.whom(s)
-	prompt := r.commonTokens(role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System)
+	prompt := r.commonTokens(role) + r.funcs.Tokens(s.Description) + r.funcs.Tokens(by.System) + r.questionTokens(s) + r.toolsTokens(by)
 	for on := range r.shown(s) {
 		prompt += r.textTokens(on.Output)
 	}
@@ -64,21 +69,52 @@ func (r *Run) reserve(s *SubtaskState) *Reserve {
 	return r.withTools(by, r.withRubrics(s, r.worst(model, prompt, answer), answer))
 }
 
-// withRubrics adds what the evaluator may spend on an output.
-func (r *Run) withRubrics(s *SubtaskState, worst *Reserve, output int) *Reserve {
-	rubrics := 0
-	if s.Check != nil && s.Check.Rubric != "" {
-		rubrics++
+// questionTokens estimates what a subtask's next attempt is asked besides its description.
+func (r *Run) questionTokens(s *SubtaskState) int {
+	switch {
+	case s.Kind == KindPlan:
+		task, _ := r.planTask(s)
+		return r.funcs.Tokens(task) + r.workersTokens()
+	case s.Kind == KindDecide:
+		return r.funcs.Tokens(s.Decide.Prompt) + r.funcs.Tokens(strings.Join(s.Decide.Options, " "))
+	case s.FellBack && s.OnFailure.Fallback != nil:
+		return r.funcs.Tokens(s.OnFailure.Fallback.Prompt)
 	}
-	if s.Kind == KindWorker {
-		for _, c := range r.Spec.Policy {
-			if c.Rubric != "" {
-				rubrics++
-			}
+	return 0
+}
+
+// toolsTokens estimates what a worker is told of its tools, with every call.
+func (r *Run) toolsTokens(by Worker) int {
+	n := 0
+	for _, t := range r.Spec.Tools {
+		if slices.Contains(by.Tools, t.Name) {
+			n += len(t.Name) + r.funcs.Tokens(t.Description) + r.funcs.Tokens(string(t.Schema))
 		}
 	}
-	for range rubrics {
-		worst.add(r.worst(r.evaluatorModel(), r.commonTokens(&r.Spec.Evaluator)+output, leastAnswer))
+	return n
+}
+
+// workersTokens estimates what a planner is told of the configured workers.
+func (r *Run) workersTokens() int {
+	n := 0
+	for _, w := range r.Spec.Workers {
+		n += r.funcs.Tokens(w.Description) + len(w.Name)
+	}
+	return n
+}
+
+// withRubrics adds what the evaluator may spend on an output.
+func (r *Run) withRubrics(s *SubtaskState, worst *Reserve, output int) *Reserve {
+	add := func(c *Check) {
+		if c != nil && c.Rubric != "" {
+			worst.add(r.worst(r.evaluatorModel(), r.commonTokens(&r.Spec.Evaluator)+r.funcs.Tokens(c.Rubric)+output, leastAnswer))
+		}
+	}
+	add(s.Check)
+	if s.Kind == KindWorker {
+		for i := range r.Spec.Policy {
+			add(&r.Spec.Policy[i])
+		}
 	}
 	return worst
 }
@@ -106,10 +142,7 @@ func (r *Run) planReserve() *Reserve {
 	if !r.Spec.Limits.budgeted() {
 		return nil
 	}
-	prompt := r.commonTokens(&r.Spec.Planner.Role) + r.textTokens(r.Planning.Answer)
-	for _, w := range r.Spec.Workers {
-		prompt += r.funcs.Tokens(w.Description) + len(w.Name)
-	}
+	prompt := r.commonTokens(&r.Spec.Planner.Role) + r.textTokens(r.Planning.Answer) + r.workersTokens()
 	for _, s := range r.Subtasks { // of the plan that is to be revised, or given
 		prompt += r.funcs.Tokens(s.Description)
 		if r.Planning.Version > 0 {

@@ -42,6 +42,24 @@ func (r *Run) revise(p Plan) revision {
 	return rev
 }
 
+// contradictions tells of the ids that mean two things in a plan: only one of them
+// could be held against what the id means already.
+func (p Plan) contradictions() []Problem {
+	var problems []Problem
+	first := make(map[string]Subtask, len(p.Subtasks))
+	for _, s := range p.Subtasks {
+		was, named := first[s.ID]
+		switch {
+		case !named:
+			first[s.ID] = completed(s)
+		case !sameContent(was, completed(s)):
+			problems = append(problems, Problem{Code: ProblemDuplicateID, Detail: fmt.Sprintf(
+				"The id %q is that of two subtasks; each needs its own.", beginning(s.ID, 64))})
+		}
+	}
+	return problems
+}
+
 // renamed returns what of a plan is not the same as it was, under new ids where its
 // own mean something else, and the ids of the whole plan, in its order.
 func (r *Run) renamed(p Plan, same map[string]bool) (ids []string, added []Subtask) {

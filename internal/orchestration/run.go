@@ -52,12 +52,15 @@ type Run struct {
 
 	UpdatedAt time.Time `json:"updated_at"` // of the last event: time never goes back in a run
 
-	funcs     Funcs
-	spent     int            // on expressions, since the run was taken up
-	room      []SubtaskState // for those that are about to be added
-	index     map[string]int // place in Subtasks by id; made anew when nil
-	scheduled *schedule      // of the current plan; made anew when nil
-	scope     scope          // of the subtask that is being begun; empty between Steps
+	funcs Funcs
+	spent int // on expressions, since the run was taken up
+	// spentUndoing is that on those of compensations: what was done is undone whatever
+	// the others have cost.
+	spentUndoing int
+	room         []SubtaskState // for those that are about to be added
+	index        map[string]int // place in Subtasks by id; made anew when nil
+	scheduled    *schedule      // of the current plan; made anew when nil
+	scope        scope          // of the subtask that is being begun; empty between Steps
 }
 
 // Planning is how the plan comes to be.
@@ -146,6 +149,7 @@ type SubtaskState struct {
 	Superseded bool `json:"superseded,omitempty"` // it did not succeed, and a later version made up for that
 
 	node  *node    // in the run's schedule; nil until there is one
+	due   bool     // the timer of the next attempt has come; it is set again after a replay
 	items []string // of Items; read when they are first asked for
 }
 

@@ -204,9 +204,9 @@ func (sc *schedule) changed(s *SubtaskState) {
 func (sc *schedule) enqueue(n *node) {
 	switch {
 	case n.Status != StatusPending || n.awaits > 0:
-	case n.retrying():
+	case n.retrying() && !n.due:
 		heap.Push(&sc.retries, n)
-	case n.calls():
+	case n.retrying(), n.calls():
 		heap.Push(&sc.ready, n)
 	default:
 		heap.Push(&sc.instant, n)
@@ -216,6 +216,7 @@ func (sc *schedule) enqueue(n *node) {
 // due has a subtask whose timer has come wait for nothing but room, whatever clocks
 // say meanwhile.
 func (sc *schedule) due(n *node) {
+	n.due = true
 	if i := slices.Index(sc.retries.nodes, n); i >= 0 {
 		heap.Remove(&sc.retries, i)
 		sc.wait(n)

@@ -168,7 +168,7 @@ func (s *SubtaskState) list() []string {
 // elements returns those of a list, each as JSON, and whether it is one.
 func elements(list []byte) ([]string, bool) {
 	var raw []json.RawMessage
-	if json.Unmarshal(list, &raw) != nil {
+	if json.Unmarshal(list, &raw) != nil || raw == nil { // null
 		return nil, false
 	}
 	all := make([]string, len(raw))
@@ -196,7 +196,7 @@ func (r *Run) eval(key, expression string, v *Variables) (string, *Failure) {
 	if r.funcs.Expressions == nil {
 		return "", &Failure{Code: CodeInternal, Detail: "This server evaluates no expressions."}
 	}
-	if r.spent > maxSpent {
+	if *v.Spent > maxSpent {
 		return "", &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The expression in %s was not evaluated: those of the run cost too much together.", key)}
 	}
 	value, err := r.funcs.Expressions.Eval(expression, v)

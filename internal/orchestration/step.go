@@ -101,6 +101,9 @@ func (d *decision) start(s Start) error {
 	case s.Spec.Plan != nil:
 		var problems []Problem
 		rules := Rules{MaxSubtasks: s.Spec.Limits.MaxSubtasks, Workers: s.Spec.Workers, Tools: s.Spec.Tools, Expressions: d.run.funcs.Expressions}
+		if s.Spec.Fork != nil {
+			rules.MaxSubtasks = maxSubtasks // it is what the run that it was forked from had become
+		}
 		if plan, problems = s.Spec.Plan.Prepare(rules); len(problems) > 0 {
 			return fmt.Errorf("the plan is invalid: %s", problems[0].Detail)
 		}

@@ -471,6 +471,8 @@ func specOf(t *testing.T, settings []string) *Spec {
 			spec.Limits.MaxAttempts = number(t, value)
 		case "max_subtasks":
 			spec.Planner.MaxSubtasks = number(t, value)
+		case "most_subtasks":
+			spec.Limits.MaxSubtasks = number(t, value)
 		case "max_output_bytes":
 			spec.Limits.MaxOutputBytes = number(t, value)
 		case "timeout":
@@ -497,6 +499,8 @@ func specOf(t *testing.T, settings []string) *Spec {
 			spec.Cache = Duration(duration(t, value))
 		case "policy":
 			spec.Policy = append(spec.Policy, Check{Expr: value})
+		case "strict":
+			spec.Policy = append(spec.Policy, Check{Regex: value, MaxRevisions: new(int)})
 		case "context":
 			spec.Context = json.RawMessage(value)
 		case "tool":
