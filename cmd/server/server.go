@@ -20,10 +20,13 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration/workflow"
 )
 
-// How long parts of HTTP may take. Answers have no bound of their own, as
-// streams live long: package api bounds what each request may take.
+// How long parts of HTTP may take. A caller that stops sending, or takes no answer,
+// must not keep a connection and what was read or written for it. Package api moves
+// the bound of an answer where a request waits, and that of a stream with each frame.
 const (
 	headerTimeout  = 10 * time.Second
+	readTimeout    = time.Minute     // of a whole request: images may come with it
+	writeTimeout   = 3 * time.Minute // from a request's headers to the end of its answer
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 32 << 10
 	drainTimeout   = 15 * time.Second
@@ -162,6 +165,8 @@ func (s *server) serve(l net.Listener, h http.Handler, failed context.CancelCaus
 	web := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          errorLog,

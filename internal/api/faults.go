@@ -38,12 +38,16 @@ func check(schema *jsonschema.Schema, value any, prefix string) []Fault {
 // collect adds the faults at the leaves of the error: what lies between only
 // says by which path of the schema they were found.
 func collect(e *jsonschema.ValidationError, prefix string, faults *[]Fault) {
+	const most = 10 * maxFaults // a body may have one in every other byte
+	if len(*faults) >= most {
+		return
+	}
 	at := prefix
 	for _, key := range e.InstanceLocation {
 		at += "/" + escape(key)
 	}
 	add := func(pointer, code, detail string, args ...any) {
-		if len(*faults) < 10*maxFaults {
+		if len(*faults) < most {
 			*faults = append(*faults, Fault{Pointer: pointer, Code: code, Detail: fmt.Sprintf(detail, args...)})
 		}
 	}

@@ -3,10 +3,12 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -55,6 +57,9 @@ func (s *server) hold(next http.Handler) http.Handler {
 		if x.operation.body != nil && len(faults) == 0 {
 			var err error
 			if faults, err = x.readBody(w, r); err != nil {
+				if errors.Is(err, os.ErrDeadlineExceeded) { // of the server's ReadTimeout
+					err = problem(codeInvalidRequest, "The body did not come in time.").with(http.StatusRequestTimeout)
+				}
 				s.fail(w, r, err)
 				return
 			}

@@ -104,12 +104,13 @@ type follower struct {
 	control *http.ResponseController
 	buf     *bytes.Buffer // what is to be sent; nil where nothing is
 	known   atomic.Int64  // the last event that there is
+	over    atomic.Bool   // there will be none after it
 }
 
 func (f *follower) follow(ctx context.Context) error {
 	moved := make(chan struct{}, 1)
 	stop := f.server.Reader.Watch(f.run.ID, func(row orchestration.Row) {
-		f.learn(row.Seq)
+		f.learn(row)
 		select {
 		case moved <- struct{}{}:
 		default:
@@ -122,15 +123,19 @@ func (f *follower) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.learn(row.Seq)
+	f.learn(row)
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	if err := f.flush(); err != nil { // the head: a reader wants to know at once
 		return err
 	}
 	for {
+		over := f.over.Load() // before what is known is looked at
 		if ended, err := f.catchUp(ctx, deltas); ended || err != nil {
 			return err
+		}
+		if over { // and the reader began beyond its end
+			return nil
 		}
 		select {
 		case <-moved:
@@ -151,12 +156,15 @@ func (f *follower) follow(ctx context.Context) error {
 }
 
 // learn takes note of the last event that there is. The news may be old.
-func (f *follower) learn(seq int64) {
+func (f *follower) learn(row orchestration.Row) {
 	for {
 		known := f.known.Load()
-		if seq <= known || f.known.CompareAndSwap(known, seq) {
-			return
+		if row.Seq <= known || f.known.CompareAndSwap(known, row.Seq) {
+			break
 		}
+	}
+	if row.Status.Ended() {
+		f.over.Store(true)
 	}
 }
 

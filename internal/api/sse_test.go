@@ -132,6 +132,23 @@ func TestStreamResumes(t *testing.T) {
 	c.do("HEAD", "/v1/runs/"+id+"/events", "", "Accept", "text/event-stream").is(http.StatusOK)
 }
 
+// A reader may come with an id that is not of this run, or was never given: there is
+// nothing to show it, but its stream ends with the run all the same.
+func TestStreamFromBeyondTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serve(t, func(_ *Options, w *world) { w.held = true })
+		id := c.start(`{"task":"t"}`)
+		answer := c.follow("/v1/runs/"+id+"/events", "Last-Event-ID", "9999")
+		defer answer.Body.Close()
+		synctest.Wait()
+		c.world.release(id)
+		synctest.Wait()
+		if n := c.world.followers(); n != 0 {
+			t.Errorf("%d still follow a run that has ended", n)
+		}
+	})
+}
+
 func TestStreamIsKeptAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serve(t, func(_ *Options, w *world) { w.held = true })

@@ -194,6 +194,6 @@ func (c *contract) operationFor(method, pattern string) *operation {
 }
 
 // escape makes a key a part of a JSON Pointer.
-func escape(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
-}
+func escape(key string) string { return escapes.Replace(key) }
+
+var escapes = strings.NewReplacer("~", "~0", "/", "~1") // one takes 10 kB to build

@@ -159,6 +159,20 @@ func TestTheRestOfAPlan(t *testing.T) {
 	}
 }
 
+// What stands already keeps its id, also where that is a number: the second subtask
+// of the rest, which has none, is not what is meant by 2.
+func TestTheRestOfAPlanWithNumbers(t *testing.T) {
+	r := NewPlanReader(10, orchestration.Subtask{ID: "2"})
+	told := r.Write(`[{"id": "A", "description": "On.", "depends_on": [2]}, {"description": "And on.", "depends_on": ["A"]}]`)
+	plan, problems := r.Close()
+	if len(problems) > 0 || len(told) != 1 || len(plan.Subtasks) != 2 {
+		t.Fatalf("told %+v, planned %+v, problems %v", told, plan, problems)
+	}
+	if diff := cmp.Diff(told[0], plan.Subtasks[0]); diff != "" || told[0].DependsOn[0] != "2" {
+		t.Errorf("told and planned otherwise:\n%s", diff)
+	}
+}
+
 // Who listens may fail: the plan is read all the same.
 func TestDraftingIsContained(t *testing.T) {
 	p := orchestration.Performance{Run: "run_1", Spec: testSpec(), Command: orchestration.MakePlan{Attempt: 1}}

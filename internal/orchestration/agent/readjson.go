@@ -18,7 +18,8 @@ const (
 // answer is the text as it is, where that begins with a value that can be read,
 // and else what [ReadAnswer] makes of it. Faults that leave no doubt are mended:
 // trailing and missing commas, single quotes, bare keys, raw newlines and bare
-// quotes in strings, comments, True and None. A value that is cut off is refused.
+// quotes in strings, comments, True and None. A value that is cut off is refused,
+// and counts for as long as it is.
 func ReadJSON(text string) (json.RawMessage, error) {
 	if len(text) > maxJSONAnswer {
 		return nil, fmt.Errorf("the answer has %d bytes; at most %d are read as JSON", len(text), maxJSONAnswer)
@@ -53,7 +54,7 @@ func findJSON(text string) (found string, leads bool, err error) {
 		switch {
 		case verdict == scanMore:
 			continue
-		case verdict == scanDone && len(found) <= i-start:
+		case verdict == scanDone && len(found) <= i+1-start:
 			found = text[start : i+1]
 		case verdict == scanNot && leads:
 			return "", true, errors.New("the answer begins with JSON that could not be read to its end")
@@ -69,7 +70,7 @@ func findJSON(text string) (found string, leads bool, err error) {
 		}
 	}
 	switch {
-	case open && (leads || found == ""):
+	case open && (leads || len(text)-start > len(found)):
 		return "", leads, errors.New("the answer ends within its JSON: it was cut off, or a bracket is missing")
 	case found == "":
 		return "", false, errors.New("the answer has no JSON object or array that could be read")

@@ -186,7 +186,8 @@ func (l *planList) plan() (orchestration.Plan, []orchestration.Problem) {
 // the plan language, is kept; others
 // become T and their place or, where that is taken, by a subtask that stands already
 // too, the next free number. A
-// subtask without an id may be depended on by the number of its place, too.
+// subtask without an id may be depended on by the number of its place, too, unless
+// that is the id of one that stands already.
 func (l *planList) rename() (ids []string, final map[string]string, clashes map[int][]orchestration.Problem) {
 	ids, final, clashes = make([]string, len(l.items)), map[string]string{}, map[int][]orchestration.Problem{}
 	for i, item := range l.items {
@@ -214,7 +215,7 @@ func (l *planList) rename() (ids []string, final map[string]string, clashes map[
 		}
 	}
 	for i, item := range l.items {
-		if place := strconv.Itoa(i + 1); item.id == "" && final[place] == "" {
+		if place := strconv.Itoa(i + 1); item.id == "" && final[place] == "" && !l.known[place] {
 			final[place] = ids[i]
 		}
 	}

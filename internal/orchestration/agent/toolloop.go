@@ -155,8 +155,8 @@ func readArguments(text string, compiled *schema.Schema) (arguments json.RawMess
 // choke on their own models' slips.
 func (box *toolbox) presentable(call llm.ToolCall) llm.ToolCall {
 	const mostID, mostName = 256, 64
-	if call.ID == "" || len(call.ID) > mostID || box.ids[call.ID] {
-		call.ID = fmt.Sprintf("call_%d", len(box.ids)+1)
+	for n := len(box.ids) + 1; call.ID == "" || len(call.ID) > mostID || box.ids[call.ID]; n++ {
+		call.ID = fmt.Sprintf("call_%d", n)
 	}
 	box.ids[call.ID] = true
 	call.Name = strings.Map(func(r rune) rune {

@@ -143,6 +143,25 @@ func TestWhatAModelMayNotAskFor(t *testing.T) {
 	}
 }
 
+// A result answers one call: no two may have the same id, whatever a model gave them.
+func TestCallsAreToldApart(t *testing.T) {
+	const good = `{"id":"x"}`
+	m := model(calls(look("call_2", good), look("", good)), calls(look("call_2", good), look("call_1", good)), says("done"))
+	performWithTools(t, m, &bench{result: "result"}, atWork)
+	seen := map[string]bool{}
+	for _, message := range m.sent[2].Messages {
+		for _, call := range message.ToolCalls {
+			if seen[call.ID] {
+				t.Errorf("two calls are %s", call.ID)
+			}
+			seen[call.ID] = true
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("calls %v", seen)
+	}
+}
+
 func TestAToolThatFails(t *testing.T) {
 	m := model(calls(look("a", `{"id":"x"}`)), says("done without"))
 	said := performWithTools(t, m, &bench{failure: &orchestration.Failure{Code: orchestration.CodeToolFailed, Detail: "no such item"}}, atWork)

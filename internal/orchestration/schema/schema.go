@@ -23,14 +23,10 @@ import (
 	"golang.org/x/text/message"
 )
 
-// Bounds of a schema, and of the work that checking one value may be: a few
-// hundred bytes of nested anyOf could keep a processor busy for years. The
-// effort is in evaluations of a schema, each some microseconds.
+// Bounds of a schema.
 const (
-	maxBytes      = 64 << 10
-	maxDepth      = 64
-	leastEffort   = 100_000
-	effortPerByte = 2
+	maxBytes = 64 << 10
+	maxDepth = 64
 )
 
 // Bounds of what is said about it, in faults and in bytes.
@@ -151,87 +147,6 @@ func (noLoader) Load(string) (any, error) {
 	return nil, errors.New("references out of the schema are not followed")
 }
 
-// errEffort is what a check is broken off with.
-var errEffort = errors.New("too much work")
-
-// meter has every schema pay for its evaluation, by way of its format: the
-// library checks that before it goes on to other schemas.
-func (s *Schema) meter(schema *jsonschema.Schema, seen map[*jsonschema.Schema]bool) error {
-	if schema == nil || seen[schema] {
-		return nil
-	}
-	seen[schema] = true
-	if schema.DynamicRef != nil || schema.RecursiveRef != nil {
-		return errors.New("the JSON Schema has dynamic references, which are not supported")
-	}
-	format := schema.Format
-	schema.Format = &jsonschema.Format{Validate: func(v any) error {
-		s.pay(v)
-		if format == nil {
-			return nil
-		}
-		return format.Validate(v)
-	}}
-	if format != nil {
-		schema.Format.Name = format.Name
-	}
-	for _, sub := range subschemas(schema) {
-		if err := s.meter(sub, seen); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Schema) pay(v any) {
-	s.effort--
-	switch v := v.(type) {
-	case map[string]any:
-		s.effort -= len(v)
-	case []any:
-		s.effort -= len(v)
-	case string:
-		s.effort -= len(v) / 32
-	}
-	if s.effort < 0 {
-		panic(errEffort)
-	}
-}
-
-// subschemas returns the schemas that evaluating s may lead to.
-func subschemas(s *jsonschema.Schema) []*jsonschema.Schema {
-	subs := []*jsonschema.Schema{
-		s.Ref, s.Not, s.If, s.Then, s.Else, s.PropertyNames, s.UnevaluatedProperties,
-		s.Contains, s.Items2020, s.UnevaluatedItems, s.ContentSchema,
-	}
-	for _, list := range [][]*jsonschema.Schema{s.AllOf, s.AnyOf, s.OneOf, s.PrefixItems} {
-		subs = append(subs, list...)
-	}
-	for _, sub := range s.Properties {
-		subs = append(subs, sub)
-	}
-	for _, sub := range s.PatternProperties {
-		subs = append(subs, sub)
-	}
-	for _, sub := range s.DependentSchemas {
-		subs = append(subs, sub)
-	}
-	for _, either := range s.Dependencies {
-		if sub, ok := either.(*jsonschema.Schema); ok {
-			subs = append(subs, sub)
-		}
-	}
-	for _, either := range []any{s.AdditionalProperties, s.Items, s.AdditionalItems} {
-		switch sub := either.(type) {
-		case *jsonschema.Schema:
-			subs = append(subs, sub)
-		case []*jsonschema.Schema:
-			subs = append(subs, sub...)
-		}
-	}
-	return subs
-}
-
 // Bounds of a number: its characters and its power of ten. The library writes
 // numbers out in full, so that a few bytes like 1e999999 keep it busy for long.
 const (
@@ -294,6 +209,7 @@ func (s *Schema) Validate(value json.RawMessage) (violations []Violation) {
 		return []Violation{plainly("it has a number that is too large")}
 	}
 	s.effort = leastEffort + effortPerByte*len(value)
+	s.pay(entry(s.schema))
 	var failed *jsonschema.ValidationError
 	switch err := s.schema.Validate(instance); {
 	case err == nil:

@@ -62,6 +62,62 @@ func TestCheckingIsBounded(t *testing.T) {
 	}
 }
 
+// What a schema has to do before it has looked at its value is work, too: comparing it
+// with each value of an enum, or being refused for its type, often. So is what it must
+// remember of every fault.
+func TestWideSchemasAreBounded(t *testing.T) {
+	list := func(n int, item string) string { return "[" + strings.Repeat(item+",", n-1) + item + "]" }
+	numbers := make([]string, 10_000)
+	for i := range numbers {
+		numbers[i] = fmt.Sprint(i + 1)
+	}
+	many := strings.Join(numbers, ",")
+	few := strings.Join(numbers[:5000], ",")
+	names := `"n` + strings.Join(numbers[:5000], `","n`) + `"`
+	for in, value := range map[string]string{
+		`{"items":{"enum":[` + many + `]}}`:                                                          list(1000, "0"),
+		`{"items":{"not":{"enum":[` + many + `]}}}`:                                                  list(1000, "0"),
+		`{"items":{"anyOf":` + list(3000, `{"type":"null"}`) + `}}`:                                  list(1000, "0"),
+		`{"items":{"required":[` + names + `]}}`:                                                     list(1000, "{}"),
+		`{"items":{"dependentRequired":{"a":[` + names + `]}}}`:                                      list(1000, `{"a":0}`),
+		`{"allOf":` + list(2000, `{"uniqueItems":true}`) + `}`:                                       "[" + list(1000, "0") + "," + list(1000, "1") + "]",
+		`{"allOf":` + list(1000, `{"$ref":"#/$defs/a"}`) + `,"$defs":{"a":{"const":[` + few + `]}}}`: `[` + few + `]`,
+	} {
+		s, err := Compile(json.RawMessage(in))
+		if err != nil {
+			t.Fatalf("%.60s: %v", in, err)
+		}
+		violations := s.Validate(json.RawMessage(value))
+		if len(violations) != 1 || !strings.Contains(violations[0].Detail, "too involved") {
+			t.Errorf("%.60s: %d violations: %.200v", in, len(violations), violations)
+		}
+	}
+}
+
+// What people write is not too involved, however much of it there is.
+func TestPlainSchemasAreNotBounded(t *testing.T) {
+	const record = `{"type":"object","properties":{"id":{"type":["integer","null"]},"code":{"enum":[200,201,204,301,400,401,403,404,500,503]},` +
+		`"kind":{"enum":["a","b","c","d","e","f","g","h"]},"note":{"anyOf":[{"type":"string","maxLength":100},{"type":"null"}]}},` +
+		`"required":["id","code","kind"],"additionalProperties":false}`
+	for in, item := range map[string]string{
+		`{"type":"array","items":` + record + `}`:                                `{"id":1,"code":503,"kind":"h","note":null}`,
+		`{"type":"array","items":{"type":"number"}}`:                             `0`,
+		`{"type":"array","items":{"anyOf":[{"type":"number"},{"type":"null"}]}}`: `0`,
+		`{"type":"array","items":{"enum":[1,2]}}`:                                `2`,
+		`{"type":"array","items":{"enum":["a","b","c"]}}`:                        `"c"`,
+		`{"items":{"properties":{"a":{"type":"integer"}},"required":["a"]}}`:     `{"a":1}`,
+	} {
+		s, err := Compile(json.RawMessage(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := (1 << 18) / (len(item) + 1)
+		if violations := s.Validate(json.RawMessage("[" + strings.Repeat(item+",", n-1) + item + "]")); len(violations) > 0 {
+			t.Errorf("%.60s: %+v", in, violations[0])
+		}
+	}
+}
+
 // Nor must a pattern, or very many matches of one.
 func TestPatternsAreBounded(t *testing.T) {
 	for _, in := range []string{

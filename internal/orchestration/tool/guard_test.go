@@ -146,7 +146,7 @@ func TestRedirects(t *testing.T) {
 		c.HTTP.Headers["X-Api-Key"] = Value{Secret: secretText}
 		headers = nil
 		s, _ := open(t, c)
-		got, failure := s.Call(t.Context(), "web", nil, "")
+		got, failure := s.Call(t.Context(), "web", nil, "run_1/subtask/T1")
 		if tt.want != "" {
 			want(t, failure, orchestration.CodeToolFailed, false, tt.want)
 			continue
@@ -155,7 +155,7 @@ func TestRedirects(t *testing.T) {
 			t.Errorf("%s: got %q, %+v", tt.path, got, failure)
 		}
 		for name := range headers {
-			if name == "Authorization" || name == "X-Api-Key" || name == "Referer" {
+			if name == "Authorization" || name == "X-Api-Key" || name == "Idempotency-Key" || name == "Referer" {
 				t.Errorf("%s went to another host", name)
 			}
 		}

@@ -53,6 +53,7 @@ func (r *request) redirected(next *http.Request, via []*http.Request) error {
 	for name := range r.HTTP.Headers {
 		next.Header.Del(name)
 	}
+	next.Header.Del(r.HTTP.IdempotencyHeader)
 	next.Header.Del("Referer") // the first address, arguments and all
 	return nil
 }
@@ -99,7 +100,7 @@ func (r *request) request(ctx context.Context, arguments map[string]json.RawMess
 			return nil, argumentFault{"", "they are no JSON"}
 		}
 		body = bytes.NewReader(text)
-	} else if err := addQuery(u, rest); err != nil {
+	} else if err := r.target.addQuery(u, rest); err != nil {
 		return nil, err
 	}
 	q, err := http.NewRequestWithContext(ctx, r.HTTP.Method, u.String(), body)

@@ -52,6 +52,24 @@ func TestWhereArgumentsGo(t *testing.T) {
 	}
 }
 
+// What the operator has written into the query stands: no argument can be beside it.
+func TestTheQueryThatStands(t *testing.T) {
+	url := website(t, echo)
+	c := here(url + "/a?role=guest&q={q}&a%20b=1")
+	c.Schema = json.RawMessage(`{"type":"object","properties":{"q":{}}}`)
+	s, seen := open(t, c)
+	for _, arguments := range []string{`{"role":"admin"}`, `{"role":["admin"]}`, `{"a b":2}`} {
+		_, failure := s.Call(t.Context(), "web", json.RawMessage(arguments), "")
+		want(t, failure, orchestration.CodeOutputInvalid, false, "it stands in the address")
+		if seen.last() != "web invalid_arguments" {
+			t.Error(seen.last())
+		}
+	}
+	if got, failure := s.Call(t.Context(), "web", json.RawMessage(`{"q":"x","n":1,"role":null}`), ""); failure != nil || !strings.HasPrefix(got, "GET /a?role=guest&q=x&a%20b=1&n=1 ") {
+		t.Errorf("got %q, %+v", got, failure)
+	}
+}
+
 func TestArgumentsThatDoNotSuit(t *testing.T) {
 	url := website(t, func(http.ResponseWriter, *http.Request) { t.Error("it was asked") })
 	c := here(url + "/{city}/x")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,9 @@ func newMCPServer() *mcp.Server {
 	})
 	mcp.AddTool(s, &mcp.Tool{Name: "structured"}, func(context.Context, *mcp.CallToolRequest, in) (*mcp.CallToolResult, map[string]any, error) {
 		return nil, map[string]any{"b": "<1>", "a": []int{1, 2}}, nil
+	})
+	mcp.AddTool(s, &mcp.Tool{Name: "rows"}, func(_ context.Context, _ *mcp.CallToolRequest, a in) (*mcp.CallToolResult, map[string]any, error) {
+		return nil, map[string]any{"rows": slices.Repeat([]map[string]string{{"a": "b"}}, a.N)}, nil
 	})
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -68,7 +70,7 @@ func TestMCP(t *testing.T) {
 				tools[strings.TrimPrefix(tool.Name, c.Name+"_")] = tool
 			}
 			e := tools["echo"]
-			if len(tools) != 11 || e.Description != "does echo" || !e.ReadOnly || tools["die"].ReadOnly || !strings.Contains(string(e.Schema), `"properties":{`) {
+			if len(tools) != 12 || e.Description != "does echo" || !e.ReadOnly || tools["die"].ReadOnly || !strings.Contains(string(e.Schema), `"properties":{`) {
 				t.Fatalf("got %d tools, %+v", len(tools), e)
 			}
 			for _, tt := range []struct {
@@ -82,6 +84,7 @@ func TestMCP(t *testing.T) {
 				{"files_read_all", `{}`, "of a file", "", OK},
 				{"many", `{"n":1000}`, strings.Repeat("x", 1000), "", OK},
 				{"many", `{"n":1001}`, "more than 1000 bytes", orchestration.CodeOutputTooLarge, TooLarge},
+				{"many", `{"n":5000000}`, "more than 1000 bytes", orchestration.CodeOutputTooLarge, TooLarge},
 				{"picture", `{}`, "no text", orchestration.CodeToolFailed, Unreadable},
 				{"fail", `{"text":"a\nb"}`, "the tool failed: no luck with a b", orchestration.CodeToolFailed, Refused},
 				{"echo", `{"text":7}`, "/text: ", orchestration.CodeOutputInvalid, InvalidArguments},
@@ -109,6 +112,69 @@ func TestMCP(t *testing.T) {
 				t.Errorf("after a call that was given up: %q, %+v", got, failure)
 			}
 		})
+	}
+}
+
+// An answer that is much too long ends its call, and neither the server nor the other
+// calls that it is at work on.
+func TestAnswersThatAreMuchTooLong(t *testing.T) {
+	local, remote := stdio("well"), overHTTP(t, nil)
+	local.MaxBytes, remote.MaxBytes = 1000, 1000
+	s, _ := open(t, local, remote)
+	ctx, cancel := context.WithCancel(t.Context())
+	var given sync.WaitGroup
+	given.Go(func() {
+		_, failure := s.Call(ctx, "local_hang", nil, "")
+		want(t, failure, orchestration.CodeCanceled, false, "given up")
+	})
+	for _, name := range []string{"local", "remote"} {
+		for range restartsAtOnce + 2 {
+			_, failure := s.Call(t.Context(), name+"_many", json.RawMessage(`{"n":5000000}`), "")
+			want(t, failure, orchestration.CodeOutputTooLarge, false, "more than 1000 bytes")
+		}
+		if got, failure := s.Call(t.Context(), name+"_echo", json.RawMessage(`{"text":"x"}`), ""); failure != nil {
+			t.Errorf("%s afterwards: %q, %+v", name, got, failure)
+		}
+	}
+	cancel()
+	given.Wait()
+}
+
+// Servers send a structured answer twice: as it is, and as a text.
+func TestAStructuredAnswerAsLargeAsMayBe(t *testing.T) {
+	for name, c := range map[string]Config{"local": stdio("well"), "remote": overHTTP(t, nil)} {
+		s, _ := open(t, c)
+		got, failure := s.Call(t.Context(), name+"_rows", json.RawMessage(`{"n":100000}`), "")
+		if failure != nil || len(got) < 1_000_000 {
+			t.Errorf("%s: %d bytes, %+v", name, len(got), failure)
+		}
+	}
+}
+
+func TestWhatALineAnswers(t *testing.T) {
+	const most = 2000
+	long := strings.Repeat(`{"id":9},`, 500)
+	for line, want := range map[string]string{
+		`{"jsonrpc":"2.0","id":3,"result":[` + long + `0]}`:                          `{"jsonrpc":"2.0","id":3,"error":`,
+		`{"id": 4, "jsonrpc": "2.0", "result": [` + long + `{"id":9}]}`:              `{"jsonrpc":"2.0","id":4,"error":`,
+		`{"result":{"a":[` + long + `0]},"jsonrpc":"2.0","id":5}`:                    `{"jsonrpc":"2.0","id":5,"error":`,
+		`{"jsonrpc":"2.0","result":{"a":[` + long + `0]} , "id" : 6 }` + "\r":        `{"jsonrpc":"2.0","id":6,"error":`,
+		`{"jsonrpc":"2.0","method":"notifications/message","params":"` + long + `"}`: "",
+		strings.Repeat("x", 1<<20):                                                   "",
+		strings.Repeat("x", most-1):                                                  strings.Repeat("x", most-1),
+		`{"jsonrpc":"2.0","id":3,"result":1}`:                                        `{"jsonrpc":"2.0","id":3,"result":1}`,
+	} {
+		pieces := iotest.OneByteReader(strings.NewReader("{}\n" + line + "\n{}"))
+		got, err := io.ReadAll(newLines(io.NopCloser(pieces), most))
+		if want == "" {
+			if !errors.Is(err, errTooLong) {
+				t.Errorf("%.60s: %.60s, %v", line, got, err)
+			}
+			continue
+		}
+		if all := strings.Split(string(got), "\n"); err != nil || len(all) != 3 || !strings.HasPrefix(all[1], want) || all[2] != "{}" {
+			t.Errorf("%.60s: %.200s, %v", line, got, err)
+		}
 	}
 }
 

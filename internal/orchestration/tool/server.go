@@ -24,10 +24,11 @@ const (
 	maxTools    = 128
 	maxToolName = 64
 	maxOverhead = 1 << 20 // bytes of a message beside an answer: names, schemas, escapes
+	copies      = 3       // of an answer in a message: structured, and as text whose quotes are escaped
 )
 
-// A server that dies is started again by the calls that come: at once for a few
-// times, and then this often.
+// A process that dies is started again by the calls that come: at once for a few
+// times, and then this often. A session over HTTP costs no more than a call.
 const (
 	restartsAtOnce = 3
 	restartEvery   = 20 * time.Second
@@ -160,7 +161,7 @@ func (s *server) session(ctx, patient context.Context) (*session, *ending) {
 	}
 	current.close()
 	current = nil
-	if !s.restarts.Allow() {
+	if s.MCP.URL == "" && !s.restarts.Allow() {
 		e := failed(Unavailable, true, "the tool's server has ended too often; it is started again later")
 		e.failure.RetryAfter = restartEvery
 		return nil, &e
@@ -185,7 +186,7 @@ func (s *server) broke(patient context.Context, below *trace, err error) ending 
 	switch {
 	case patient.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, mcp.ErrSessionMissing):
 		return broke(patient, err, s.Timeout)
-	case below.tooLong.Load():
+	case below.tooLong.Load(), errors.As(err, &said) && said.Code == codeTooLong:
 		return tooLarge(s.MaxBytes)
 	case errors.As(err, &said) && said.Code != codeRejected:
 		return failed(Refused, false, "the tool's server refused the call: %s", words(s.censor.Replace(said.Message)))

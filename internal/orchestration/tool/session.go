@@ -75,14 +75,14 @@ func (s *session) start(ctx context.Context, transport mcp.Transport) (err error
 
 // transport also says how the session ends.
 func (s *session) transport(c Config) (mcp.Transport, error) {
-	most := c.MaxBytes + maxOverhead
+	most := copies*c.MaxBytes + maxOverhead
 	if c.MCP.URL == "" {
 		p, err := startProcess(c.MCP)
 		if err != nil {
 			return nil, err
 		}
 		s.abandon, s.end = p.abandon, p.end
-		return &mcp.IOTransport{Reader: p.out, Writer: p.in, MaxLineLength: most}, nil
+		return &mcp.IOTransport{Reader: newLines(p.out, most), Writer: p.in, MaxLineLength: most + maxOverhead}, nil
 	}
 	u, err := url.Parse(c.MCP.URL)
 	if err != nil {

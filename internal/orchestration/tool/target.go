@@ -171,8 +171,10 @@ func (t *target) fill(arguments map[string]json.RawMessage) (*url.URL, map[strin
 	return u, rest, nil
 }
 
-// addQuery puts arguments into a query: an array as several of a name.
-func addQuery(u *url.URL, arguments map[string]json.RawMessage) error {
+// addQuery puts arguments into a query: an array as several of a name. What the
+// template has written there is not theirs to say again, as some servers would take
+// the last of a name.
+func (t *target) addQuery(u *url.URL, arguments map[string]json.RawMessage) error {
 	query := strings.Builder{}
 	query.WriteString(u.RawQuery)
 	for _, name := range slices.Sorted(maps.Keys(arguments)) {
@@ -183,6 +185,9 @@ func addQuery(u *url.URL, arguments map[string]json.RawMessage) error {
 		for _, v := range values {
 			if absent(v) {
 				continue
+			}
+			if t.says(name) {
+				return argumentFault{name, "it stands in the address already"}
 			}
 			text, err := scalar(name, v)
 			if err != nil {
@@ -197,6 +202,14 @@ func addQuery(u *url.URL, arguments map[string]json.RawMessage) error {
 	}
 	u.RawQuery = query.String()
 	return nil
+}
+
+// says reports whether the template's query has a pair of that name.
+func (t *target) says(name string) bool {
+	return slices.ContainsFunc(t.query, func(p pair) bool {
+		key, err := url.QueryUnescape(p.key)
+		return err == nil && key == name
+	})
 }
 
 func separate(query *strings.Builder) {

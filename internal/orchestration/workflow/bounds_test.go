@@ -133,3 +133,22 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+// All of a template may be in one line, of a million characters and 50,000 values:
+// where each of them stands is known without counting them anew.
+func TestColumnsOfALongLine(t *testing.T) {
+	const item = `"é😀",`
+	list := strings.Repeat(item, 40_000)
+	text := `{"name":"x","version":"1","task":"t","labels":{"a":[` + list + `0]},` + "\n" + `"é":1,"plan":{"subtasks":[],"x":2}}`
+	_, faults := ParseJSON("", []byte(text))
+	places := map[string][2]int{}
+	for _, f := range faults {
+		places[f.Pointer] = [2]int{f.Line, f.Column}
+	}
+	if want := [2]int{1, strings.Index(text, "[") + 1}; places["/labels/a"] != want {
+		t.Errorf("the list stands at %v, want %v", places["/labels/a"], want)
+	}
+	if want := [2]int{2, 29}; places["/plan/x"] != want {
+		t.Errorf("the key after it stands at %v, want %v", places["/plan/x"], want)
+	}
+}

@@ -40,20 +40,23 @@ func readJSONTree(file string, data []byte) *tree {
 type jsonReader struct {
 	d     *jsontext.Decoder
 	data  []byte
-	at    int // the place up to which lines are counted
+	at    int // the place up to which lines and characters are counted
 	line  int
-	start int // of the line
+	chars int // of the line: all of a template may be in one
 }
 
 func (r *jsonReader) move(to int) {
 	for ; r.at < min(to, len(r.data)); r.at++ {
-		if r.data[r.at] == '\n' {
-			r.line, r.start = r.line+1, r.at+1
+		switch c := r.data[r.at]; {
+		case c == '\n':
+			r.line, r.chars = r.line+1, 0
+		case utf8.RuneStart(c):
+			r.chars++
 		}
 	}
 }
 
-func (r *jsonReader) column() int { return utf8.RuneCount(r.data[r.start:r.at]) + 1 }
+func (r *jsonReader) column() int { return r.chars + 1 }
 
 var tags = map[jsontext.Kind]string{'"': "!!str", '0': "!!float", 't': "!!bool", 'f': "!!bool", 'n': "!!null"}
 

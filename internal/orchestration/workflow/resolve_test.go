@@ -260,3 +260,33 @@ func TestStore(t *testing.T) {
 		t.Error("a bad folder makes a store")
 	}
 }
+
+// A plan that is put together while the folder is read anew has all of its templates
+// from the same reading.
+func TestReloadInTheMiddleOfAPlan(t *testing.T) {
+	const template = "name: a\nversion: %q\ntask: x\nparameters: {n: {required: true, schema: {type: integer}}}\n"
+	folder := fstest.MapFS{"a.yaml": {Data: fmt.Appendf(nil, template, "1")}}
+	hangup := func() {}
+	r := rules()
+	r.Conforms = func(json.RawMessage, json.RawMessage) error {
+		hangup()
+		return nil
+	}
+	s, faults := NewStore(folder, r)
+	if len(faults) > 0 {
+		t.Fatalf("%s", lines(faults))
+	}
+	hangup = func() {
+		folder["a.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil, template, "2")}
+		if faults := s.Reload(); len(faults) > 0 {
+			t.Errorf("%s", lines(faults))
+		}
+	}
+	plan, problems := s.Resolve(planOf(t, strings.Repeat("    - {kind: workflow, workflow: {name: a, context: {n: '1'}}}\n", 2)))
+	if len(problems) > 0 || plan.Subtasks[0].Workflow.Name != "a@1" || plan.Subtasks[1].Workflow.Name != "a@1" {
+		t.Errorf("made of %s and %s: %v", plan.Subtasks[0].Workflow.Name, plan.Subtasks[1].Workflow.Name, problems)
+	}
+	if now, _ := s.Get("a"); now.Version != "2" {
+		t.Error("the reload changed nothing")
+	}
+}

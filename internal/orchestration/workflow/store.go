@@ -44,11 +44,11 @@ func (s *Store) List() []*Template { return s.now.Load().List() }
 func (s *Store) Get(name string) (*Template, bool) { return s.now.Load().Get(name) }
 
 // Rules returns what templates and plans from elsewhere are checked by: the
-// store's rules, with its templates to be found.
+// store's rules, with its templates to be found. A reload does not change them: no
+// plan is made of templates from before it and after it.
 func (s *Store) Rules() Rules {
-	r := s.rules
-	r.Lookup = s.Get
-	r.Names = func() []string { return s.now.Load().names() }
+	r, now := s.rules, s.now.Load()
+	r.Lookup, r.Names = now.Get, now.names
 	return r
 }
 
