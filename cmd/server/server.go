@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,8 +50,9 @@ type server struct {
 	scraped  net.Listener // of /metrics, if it has an address of its own
 
 	handler  atomic.Pointer[http.Handler] // standing by at first
-	draining chan struct{}                // closed when streams and waits must end
-	ready    chan struct{}                // closed when runs are taken
+	hangups  chan os.Signal
+	draining chan struct{} // closed when streams and waits must end
+	ready    chan struct{} // closed when runs are taken
 }
 
 // newServer returns a server that listens. Its Run must be called.
@@ -63,6 +66,7 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 			s.release()
 		}
 	}()
+	s.heedHangups()
 	if s.models, err = newModels(&c); err != nil {
 		return nil, err
 	}
@@ -226,6 +230,7 @@ func (s *server) openJournal(ctx context.Context) (journal.Journal, error) {
 
 // release gives back what newServer took, whatever of it there is.
 func (s *server) release() {
+	defer signal.Stop(s.hangups)
 	for _, l := range []net.Listener{s.listener, s.scraped} {
 		if l != nil {
 			_ = l.Close() // closed already after a drain

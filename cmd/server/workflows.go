@@ -79,16 +79,22 @@ func checkPrompts(spec *orchestration.Spec) []orchestration.Problem {
 	return problems
 }
 
+// heedHangups has SIGHUPs wait from now on: they would end the process otherwise, also
+// while it starts.
+func (s *server) heedHangups() {
+	s.hangups = make(chan os.Signal, 1)
+	signal.Notify(s.hangups, syscall.SIGHUP)
+}
+
 // reloadWorkflows has the templates read again at each SIGHUP, until stop is
 // called.
 func (s *server) reloadWorkflows() (stop func()) {
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP) // which would end the process otherwise
+	done := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		for {
 			select {
-			case <-hangups:
+			case <-s.hangups:
 				s.reload()
 			case <-done:
 				return
@@ -96,7 +102,6 @@ func (s *server) reloadWorkflows() (stop func()) {
 		}
 	})
 	return func() {
-		signal.Stop(hangups)
 		close(done)
 		watch.Wait()
 	}
