@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"regexp"
 	"slices"
@@ -123,8 +124,8 @@ func (c *Config) checkTenants(bad *faults) {
 		if len(t.Keys) == 0 {
 			bad.add(c.file.where("tenants", name), "it has no keys")
 		}
-		if t.Limits.CostUSDPerDay < 0 {
-			bad.add(c.file.where("tenants", name, "limits", "cost_usd_per_day"), "it is negative")
+		if !amount(t.Limits.CostUSDPerDay) {
+			bad.add(c.file.where("tenants", name, "limits", "cost_usd_per_day"), "it is no amount: 0 or more")
 		}
 		if t.Limits.MaxRuns < 0 {
 			bad.add(c.file.where("tenants", name, "limits", "max_runs"), "it is negative")
@@ -145,3 +146,6 @@ func (c *Config) checkTenants(bad *faults) {
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// amount reports whether it is an amount of money: YAML also has .nan and .inf.
+func amount(usd float64) bool { return usd >= 0 && !math.IsInf(usd, 1) }

@@ -115,8 +115,8 @@ func (c *Config) checkModels(bad *faults) {
 		if m.ContextWindow < 0 {
 			bad.add(where, "context_window is negative")
 		}
-		if p := m.Price; p != nil && (p.Input < 0 || p.Output < 0 || p.Cached != nil && *p.Cached < 0) {
-			bad.add(where, "a price is negative")
+		if p := m.Price; p != nil && (!amount(p.Input) || !amount(p.Output) || p.Cached != nil && !amount(*p.Cached)) {
+			bad.add(where, "a price is no amount: 0 or more")
 		}
 		if m.Stagger && m.Stream != nil && m.Stream.Streaming == orchestration.StreamNever {
 			bad.add(c.file.where("models", name, "stagger"), "it waits for a first token, and stream is never")

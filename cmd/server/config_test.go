@@ -244,10 +244,10 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 			want: []string{"models: which of the providers [a b] has which model? List the models"},
 		},
 		"models": {
-			file:    "providers: {a: {base_url: https://a/v1}}\nmodels:\n  m: {provider: c, context_window: -1, price: {input: -1}}\n  n: {}",
+			file:    "providers: {a: {base_url: https://a/v1}}\nmodels:\n  m: {provider: c, context_window: -1, price: {input: .nan}}\n  n: {}",
 			environ: map[string]string{"TUTTI_PLANNER_MODEL": "p"},
 			want: []string{
-				"line 3: models.m: its provider must be one of [a]", "line 3: models.m: context_window is negative", "line 3: models.m: a price is negative",
+				"line 3: models.m: its provider must be one of [a]", "line 3: models.m: context_window is negative", "line 3: models.m: a price is no amount",
 				`TUTTI_MODEL: "gpt-5-mini" is none of the models [m n]`, `TUTTI_PLANNER_MODEL: "p" is none of the models [m n]`,
 			},
 		},

@@ -90,7 +90,7 @@ func (c *Config) checkWorkers(bad *faults) {
 		if w.MaxTokens < 0 {
 			bad.add(c.file.where("workers", name, "max_tokens"), "it is negative")
 		}
-		if t := w.Temperature; t != nil && (*t < 0 || *t > 2) {
+		if t := w.Temperature; t != nil && !(*t >= 0 && *t <= 2) {
 			bad.add(c.file.where("workers", name, "temperature"), "it is not between 0 and 2")
 		}
 		if w.SystemFirst && w.System == "" {

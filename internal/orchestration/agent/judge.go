@@ -147,12 +147,33 @@ func rubricsOf(checks []orchestration.Check) int {
 	return n
 }
 
-// readVerdict reads an evaluator's verdict.
+// mostVerdicts is how many verdicts of an answer are looked at.
+const mostVerdicts = 8
+
+// readVerdict reads an evaluator's verdict. There is none where an answer has several
+// that do not agree: the one that it quotes may be what the output wanted to be judged.
 func readVerdict(text string) (satisfied bool, feedback string, ok bool) {
-	object, err := ReadJSON(text)
-	if err != nil || len(object) == 0 || object[0] != '{' {
-		return false, "", false
+	for n := range mostVerdicts {
+		object, err := ReadJSON(text)
+		if err != nil || len(object) == 0 || object[0] != '{' {
+			break
+		}
+		yes, words, is := verdictIn(object)
+		switch {
+		case n == 0:
+			satisfied, feedback, ok = yes, words, is
+		case is && yes != satisfied:
+			return false, "", false
+		}
+		text = strings.Replace(text, string(object), " ", 1)
+		if !ok || !strings.Contains(text, `"satisfied"`) {
+			return satisfied, feedback, ok
+		}
 	}
+	return false, "", false
+}
+
+func verdictIn(object json.RawMessage) (satisfied bool, feedback string, ok bool) {
 	eachMember(object, func(key string, value json.RawMessage) {
 		word, isText := jsonText(value)
 		switch plainName(key) {
