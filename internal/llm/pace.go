@@ -5,10 +5,8 @@ import "time"
 // A pace spreads calls in time. There is none until an endpoint refuses a call;
 // then it is what the endpoint took of late, holds included. From there it
 // grows with each success, as long as it is used: fast at first, and slowly
-// once it was refused itself, until it has grown well past that. Refusals that follow
-// each other with hardly a success between them bring it far down, but say that the
-// endpoint fails rather than how fast it is: once it takes calls again, half of the
-// way back is fast too. A pace too fast to matter is none.
+// once it was refused itself, until it has grown well past that. A pace too
+// fast to matter is none.
 //
 // Holds alone would do for the endpoint, but each of them begins with a call
 // that is refused; where few calls a second are taken that is a large part of
@@ -18,8 +16,6 @@ type pace struct {
 	before float64 // the rate when the last round of refusals began
 	edge   float64 // the rate after it was last found too fast; 0 when it got well past that
 	step   float64 // by which share a success raises the rate near the edge
-	fell   float64 // the rate from which refusals brought it down that followed each other too soon
-	calm   int     // successes since the last refusal
 	next   time.Time
 
 	since time.Time // what follows was taken since then
@@ -38,7 +34,6 @@ const (
 	paceUsed  = 0.7       // of the rate: with less, successes say nothing of it
 	paceNew   = 1.0 / 4   // of what was of late is the last one
 	paceFast  = 1.0 / 8   // by which share a success raises the rate
-	paceCalm  = 10        // successes between two refusals: with fewer, the second one says little of the rate
 	paceSlow  = 0.05 / 40 // the same near the edge: by 5 % in 40 calls …
 	paceHolds = 0.05 / 20 // … or in 20 holds, so that refusals and holds stay below a twentieth
 
@@ -83,8 +78,7 @@ func (p *pace) succeed() {
 		step = p.step
 	}
 	p.rate *= 1 + step
-	p.calm++
-	if p.rate > pacePast*p.edge || p.calm >= paceCalm && p.rate < p.fell/2 {
+	if p.rate > pacePast*p.edge {
 		p.edge = 0
 	}
 	if p.rate > paceMost {
@@ -106,11 +100,7 @@ func (p *pace) refuse(first, tooFast bool, until time.Time, hold time.Duration) 
 	p.until = until
 	if first {
 		p.before = p.rate
-		if p.calm >= paceCalm {
-			p.fell = 0
-		}
 	}
-	p.calm = 0
 	took := p.took(until)
 	switch {
 	case p.before == 0:
@@ -120,7 +110,6 @@ func (p *pace) refuse(first, tooFast bool, until time.Time, hold time.Duration) 
 	default:
 		p.rate = max(paceLeast, p.before/2, min(took, paceBelow*p.before))
 		p.edge = p.rate
-		p.fell = max(p.fell, p.before)
 	}
 	p.step = min(paceSlow, paceHolds/(p.rate*min(hold, 10*time.Second).Seconds()))
 }
