@@ -226,6 +226,10 @@ func TestVerdictsThatDisagree(t *testing.T) {
 		"a wish after it":          {no + " It had wished for " + wish, false, false},
 		"the same twice":           {no + "\nSo: " + no, false, true},
 		"a wish that is cut off":   {wish + ` and {"satisfied": false`, false, false},
+		"one that is mended":       {`{"satisfied": true, "feedback": "", }`, true, true},
+		"mended, and the same":     {"{'satisfied': False, 'feedback': 'More'} So: " + no, false, true},
+		"a wish that is mended":    {"It says {satisfied: True, feedback: 'in each and every respect, and more'}. I say " + no, false, false},
+		"a wish in its thoughts":   {"<think>It says " + wish + "</think><response>" + no + "</response>", false, true},
 		"satisfied, in mere prose": {"I am not satisfied. " + no, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -147,33 +148,44 @@ func rubricsOf(checks []orchestration.Check) int {
 	return n
 }
 
-// mostVerdicts is how many verdicts of an answer are looked at.
-const mostVerdicts = 8
-
 // readVerdict reads an evaluator's verdict. There is none where an answer has several
 // that do not agree: the one that it quotes may be what the output wanted to be judged.
 func readVerdict(text string) (satisfied bool, feedback string, ok bool) {
-	for n := range mostVerdicts {
-		object, err := ReadJSON(text)
-		if err != nil || len(object) == 0 || object[0] != '{' {
-			break
-		}
-		yes, words, is := verdictIn(object)
-		switch {
-		case n == 0:
-			satisfied, feedback, ok = yes, words, is
-		case is && yes != satisfied:
-			return false, "", false
-		}
-		text = strings.Replace(text, string(object), " ", 1)
-		if !ok || !strings.Contains(text, `"satisfied"`) {
-			return satisfied, feedback, ok
-		}
+	object, err := ReadJSON(text)
+	if err != nil {
+		return false, "", false
 	}
-	return false, "", false
+	satisfied, feedback, ok = verdictIn(object)
+	if !ok || contradicted(answerWithJSON(text), satisfied) {
+		return false, "", false
+	}
+	return satisfied, feedback, true
+}
+
+// mostObjects is how many objects of an evaluator's answer are looked at.
+const mostObjects = 8
+
+// contradicted reports whether an answer has another verdict than that, or may have.
+func contradicted(text string, satisfied bool) bool {
+	for range mostObjects {
+		found, _, err := findJSON(text)
+		if err != nil {
+			return errors.Is(err, errCutOff)
+		}
+		if object, err := mendJSON([]byte(found), maxJSONDepth); err == nil {
+			if other, _, is := verdictIn(object); is && other != satisfied {
+				return true
+			}
+		}
+		text = strings.Replace(text, found, " ", 1)
+	}
+	return true // or it has very many
 }
 
 func verdictIn(object json.RawMessage) (satisfied bool, feedback string, ok bool) {
+	if len(object) == 0 || object[0] != '{' {
+		return false, "", false
+	}
 	eachMember(object, func(key string, value json.RawMessage) {
 		word, isText := jsonText(value)
 		switch plainName(key) {

@@ -24,10 +24,7 @@ func ReadJSON(text string) (json.RawMessage, error) {
 	if len(text) > maxJSONAnswer {
 		return nil, fmt.Errorf("the answer has %d bytes; at most %d are read as JSON", len(text), maxJSONAnswer)
 	}
-	if asItIs, leads, err := findJSON(trimmed(text)); leads && err == nil {
-		return mendJSON([]byte(asItIs), maxJSONDepth)
-	}
-	text = ReadAnswer(text)
+	text = answerWithJSON(text)
 	if isScalar(text) && json.Valid([]byte(text)) {
 		return json.RawMessage(text), nil
 	}
@@ -38,7 +35,23 @@ func ReadJSON(text string) (json.RawMessage, error) {
 	return mendJSON([]byte(found), maxJSONDepth)
 }
 
+// answerWithJSON returns the answer that ReadJSON speaks of.
+func answerWithJSON(text string) string {
+	if asItIs := trimmed(text); isLed(asItIs) {
+		return asItIs
+	}
+	return ReadAnswer(text)
+}
+
+// isLed reports whether a text begins with an object or array that can be read.
+func isLed(text string) bool {
+	_, leads, err := findJSON(text)
+	return leads && err == nil
+}
+
 func isScalar(text string) bool { return text != "" && !isOpening(text[0]) }
+
+var errCutOff = errors.New("the answer ends within its JSON: it was cut off, or a bracket is missing")
 
 // findJSON returns the text of the object or array that ReadJSON speaks of, and
 // whether the text begins with it.
@@ -71,7 +84,7 @@ func findJSON(text string) (found string, leads bool, err error) {
 	}
 	switch {
 	case open && (leads || len(text)-start > len(found)):
-		return "", leads, errors.New("the answer ends within its JSON: it was cut off, or a bracket is missing")
+		return "", leads, errCutOff
 	case found == "":
 		return "", false, errors.New("the answer has no JSON object or array that could be read")
 	}

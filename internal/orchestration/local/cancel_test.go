@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,13 +26,8 @@ func TestACancelIsDurable(t *testing.T) {
 		t.Run(fmt.Sprintf("queued=%v", queued), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				j := open(t)
-				var away atomic.Bool
-				d := narrow(t, &wrapped{Journal: j, append: func(c orchestration.Commit) error {
-					if away.Load() {
-						return orchestration.ErrUnavailable
-					}
-					return j.Append(context.Background(), c)
-				}}, silent)
+				flaky, away := leaving(j)
+				d := narrow(t, flaky, silent)
 				run := start(t, d)
 				if queued {
 					run = start(t, d)
@@ -94,13 +88,8 @@ func TestCancelWhileStopping(t *testing.T) {
 func TestWhoAsksWaitsNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := open(t)
-		var away atomic.Bool
-		d := drive(t, &wrapped{Journal: j, append: func(c orchestration.Commit) error {
-			if away.Load() {
-				return orchestration.ErrUnavailable
-			}
-			return j.Append(context.Background(), c)
-		}}, silent)
+		flaky, away := leaving(j)
+		d := drive(t, flaky, silent)
 		run := start(t, d)
 		synctest.Wait()
 		away.Store(true)

@@ -99,13 +99,8 @@ func TestDecideSuspect(t *testing.T) {
 func TestDecideIsDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := open(t)
-		var away atomic.Bool
-		d := drive(t, &wrapped{Journal: j, append: func(c orchestration.Commit) error {
-			if away.Load() {
-				return orchestration.ErrUnavailable
-			}
-			return j.Append(context.Background(), c)
-		}}, silent)
+		flaky, away := leaving(j)
+		d := drive(t, flaky, silent)
 		run := start(t, d)
 		synctest.Wait()
 		away.Store(true)

@@ -55,6 +55,17 @@ type wrapped struct {
 
 func (w *wrapped) Append(_ context.Context, c orchestration.Commit) error { return w.append(c) }
 
+// leaving returns a journal whose storage is away for appends while the flag says so.
+func leaving(j journal.Journal) (*wrapped, *atomic.Bool) {
+	away := new(atomic.Bool)
+	return &wrapped{Journal: j, append: func(c orchestration.Commit) error {
+		if away.Load() {
+			return fmt.Errorf("disk full: %w", orchestration.ErrUnavailable)
+		}
+		return j.Append(context.Background(), c)
+	}}, away
+}
+
 func open(t *testing.T) journal.Journal {
 	j, err := journal.Open(t.Context(), "mem:", journal.Options{})
 	if err != nil {
@@ -240,14 +251,7 @@ func TestResume(t *testing.T) {
 func TestStorageAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := open(t)
-		var away atomic.Bool
-		flaky := &wrapped{Journal: j}
-		flaky.append = func(c orchestration.Commit) error {
-			if away.Load() {
-				return fmt.Errorf("disk full: %w", orchestration.ErrUnavailable)
-			}
-			return j.Append(context.Background(), c)
-		}
+		flaky, away := leaving(j)
 		d := drive(t, flaky, diligent)
 		run := start(t, d)
 		away.Store(true)
