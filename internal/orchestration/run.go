@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // A Run is the state of one execution of a task: the fold of its events.
@@ -254,14 +255,10 @@ func beginning(text string, max int) string {
 	if len(text) <= max {
 		return text
 	}
-	cut := 0
-	for i := range text {
-		if i > max {
-			break
-		}
-		cut = i
+	for max > 0 && !utf8.RuneStart(text[max]) {
+		max--
 	}
-	return text[:cut]
+	return text[:max]
 }
 
 func (t *Totals) add(calls []Call) {

@@ -31,6 +31,7 @@ type program struct {
 	mentioned []string // names that mean something of a plan's, or of the language's
 	subtasks  []string // of these; locals are others
 	ast       *cel.Ast
+	path      *path // where it is nothing more than one
 	program   cel.Program
 	constant  cel.Program // the same within constCost, where it reads nothing
 }
@@ -196,7 +197,7 @@ func (l *language) program(s *source, subtasks, locals []string) (*program, erro
 		text: s.text, mentioned: s.found.free, subtasks: subtasks, ast: checked,
 		findings: find(s.parsed.NativeRep(), func(name string) bool { return slices.Contains(subtasks, name) }),
 	}
-	p.locals = locals
+	p.locals, p.path = locals, pathOf(s.parsed.NativeRep().Expr())
 	if p.program, err = l.plan(env, checked, maxCost); err != nil {
 		return nil, err
 	}

@@ -111,6 +111,9 @@ func (e *Expressions) Eval(expression string, v *orchestration.Variables) (strin
 	if err != nil {
 		return "", err
 	}
+	if value, found := p.path.follow(bound, v.Spent); found {
+		return written(value)
+	}
 	return p.run(p.program, bound, v.Spent)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -118,20 +119,36 @@ type decoder struct {
 	jsontext.Decoder
 	text bytes.Buffer
 	keys map[string]ref.Val
+
+	elements []ref.Val // of the lists that are open
+	members  []member  // of the objects that are open
 }
 
 const (
-	mostKeys   = 256 // that a decoder remembers
-	longestKey = 64  // bytes, of these
+	mostKeys   = 256   // that a decoder remembers
+	longestKey = 64    // bytes, of these
+	mostOpen   = 1_000 // elements and members that it keeps room for
 )
 
 var decoders = sync.Pool{New: func() any { return &decoder{keys: map[string]ref.Val{}} }}
 
 func (d *decoder) release() {
-	if d.text.Cap() <= maxRoom {
+	if d.text.Cap() <= maxRoom && cap(d.elements) <= mostOpen && cap(d.members) <= mostOpen {
 		d.text.Reset()
+		clear(d.elements) // some are left where the text was no JSON
+		clear(d.members)
+		d.elements, d.members = d.elements[:0], d.members[:0]
 		decoders.Put(d)
 	}
+}
+
+// taken takes what is on a stack from there on.
+func taken[T any](stack *[]T, from int) []T {
+	top := (*stack)[from:]
+	own := slices.Clone(top)
+	clear(top)
+	*stack = (*stack)[:from]
+	return own
 }
 
 // key reads the key of a member.
@@ -155,6 +172,10 @@ func (r *reader) value(d *decoder) (ref.Val, error) {
 	if r.values++; r.values > maxValues {
 		return nil, errNoJSON
 	}
+	if d.PeekKind() == '0' {
+		raw, err := d.ReadValue()
+		return number(raw), err
+	}
 	token, err := d.ReadToken()
 	if err != nil {
 		return nil, err
@@ -166,8 +187,6 @@ func (r *reader) value(d *decoder) (ref.Val, error) {
 		return types.Bool(token.Bool()), nil
 	case '"':
 		return types.String(token.String()), nil
-	case '0':
-		return number(token.String()), nil
 	case '[':
 		return r.list(d)
 	case '{':
@@ -177,20 +196,20 @@ func (r *reader) value(d *decoder) (ref.Val, error) {
 }
 
 func (r *reader) list(d *decoder) (ref.Val, error) {
-	var elements []ref.Val
+	first := len(d.elements)
 	for d.PeekKind() != ']' {
 		element, err := r.value(d)
 		if err != nil {
 			return nil, err
 		}
-		elements = append(elements, element)
+		d.elements = append(d.elements, element)
 	}
 	_, err := d.ReadToken()
-	return types.NewRefValList(types.DefaultTypeAdapter, elements), err
+	return types.NewRefValList(types.DefaultTypeAdapter, taken(&d.elements, first)), err
 }
 
 func (r *reader) members(d *decoder) (ref.Val, error) {
-	var members []member
+	first := len(d.members)
 	for d.PeekKind() != '}' {
 		key, err := d.key()
 		if err != nil {
@@ -201,17 +220,17 @@ func (r *reader) members(d *decoder) (ref.Val, error) {
 		if err != nil {
 			return nil, err
 		}
-		members = append(members, member{key, value})
+		d.members = append(d.members, member{key, value})
 	}
 	_, err := d.ReadToken()
-	return newObject(members), err
+	return newObject(taken(&d.members, first)), err
 }
 
 // number is an int where the text is one that fits, and else a double.
-func number(text string) ref.Val {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+func number(raw []byte) ref.Val {
+	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
 		return types.Int(n)
 	}
-	f, _ := strconv.ParseFloat(text, 64) // out of range: an infinity
+	f, _ := strconv.ParseFloat(string(raw), 64) // out of range: an infinity
 	return types.Double(f)
 }

@@ -37,7 +37,9 @@ func lookup(all []binding, name string) *binding {
 }
 
 // ResolveName implements interpreter.Activation.
-func (s *scope) ResolveName(name string) (any, bool) {
+func (s *scope) ResolveName(name string) (any, bool) { return s.lookup(name) }
+
+func (s *scope) lookup(name string) (ref.Val, bool) {
 	if b := lookup(s.names, name); b != nil {
 		return b.value, true
 	}
@@ -60,7 +62,7 @@ func (p *program) bind(v *orchestration.Variables, lately *cache[read]) (*scope,
 	}
 	s, known := v.Read.(*scope)
 	if !known {
-		s = new(scope)
+		s = &scope{names: make([]binding, 0, len(p.fixed)+len(v.Locals))}
 		v.Read = s
 	}
 	values := 0
