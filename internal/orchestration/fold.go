@@ -13,11 +13,13 @@ func (r *Run) Replay(e Event) { r.fold(e) }
 // fold is the only place that changes a Run.
 func (r *Run) fold(e Event) {
 	r.Seq, r.UpdatedAt = e.Seq, e.Time
-	r.Totals.add(e.Calls())
+	calls := e.Calls()
+	r.Totals.add(calls)
 	if e.outcome() {
 		r.Starts = 0
 	}
 	if s := r.Subtask(e.Subtask); s != nil {
+		s.Totals.add(calls)
 		r.foldSubtask(s, e)
 		return
 	}

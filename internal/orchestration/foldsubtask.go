@@ -7,13 +7,13 @@ import (
 
 // addSubtask takes a subtask into the run.
 func (r *Run) addSubtask(s Subtask) {
-	r.index[s.ID] = len(r.Subtasks)
-	if len(r.room) == 0 {
-		r.room = make([]SubtaskState, 1)
+	if len(r.room) == 0 { // nobody knows how many more there will be
+		r.makeRoom(1 + min(len(r.Subtasks), 100))
 	}
 	state := &r.room[0]
 	r.room = r.room[1:]
 	state.Subtask, state.Status = s, StatusPending
+	r.index[s.ID] = len(r.Subtasks)
 	r.Subtasks = append(r.Subtasks, state)
 	r.Progress.Total++
 	r.Caching = r.Caching || s.caching()
@@ -31,7 +31,6 @@ func (r *Run) addSubtask(s Subtask) {
 
 func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 	was := s.Status
-	s.Totals.add(e.Calls())
 	switch f := e.Fact.(type) {
 	case *SubtaskStarted:
 		r.foldStarted(s, e, f)

@@ -128,7 +128,10 @@ func (r *Run) contextOf(s *SubtaskState) json.RawMessage {
 // locals returns what a subtask of a body knows of the round that it is in. Where
 // bodies stand in bodies the inner names go first.
 func (r *Run) locals(s *SubtaskState) []Variable {
-	var locals []Variable
+	if s.Parent == "" {
+		return nil
+	}
+	locals := make([]Variable, 0, 2)
 	set := func(name string, value *string) {
 		if !slices.ContainsFunc(locals, func(v Variable) bool { return v.ID == name }) {
 			locals = append(locals, Variable{ID: name, Output: value})
