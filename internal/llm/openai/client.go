@@ -161,7 +161,7 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire *request) (
 		got, err = c.complete(ctx, x, wire)
 	}
 	call.Ended = time.Now()
-	call.FirstToken, call.Usage = got.firstToken, usage(got.usage)
+	call.FirstToken, call.Usage = got.firstToken, got.usage.usage()
 
 	var failed *llm.Error
 	switch {

@@ -23,7 +23,7 @@ type completion struct {
 		} `json:"message"`
 		FinishReason api.FinishReason `json:"finish_reason"`
 	} `json:"choices"`
-	Usage api.Usage `json:"usage"`
+	Usage billing `json:"usage"`
 }
 
 // A chunk is a piece of a streamed answer.
@@ -39,7 +39,7 @@ type chunk struct {
 		} `json:"delta"`
 		FinishReason api.FinishReason `json:"finish_reason"`
 	} `json:"choices"`
-	Usage *api.Usage     `json:"usage"`
+	Usage billing        `json:"usage"`
 	Error jsontext.Value `json:"error"`
 }
 

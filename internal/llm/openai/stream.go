@@ -21,7 +21,7 @@ type answer struct {
 	refusal    string
 	calls      []llm.ToolCall
 	finish     api.FinishReason
-	usage      api.Usage
+	usage      billing
 	firstToken time.Time
 }
 
@@ -109,8 +109,8 @@ func (g *gathering) read(from *body) error {
 // take takes in a chunk.
 func (g *gathering) take(c *chunk) error {
 	g.watch.chunk()
-	if c.Usage != nil {
-		g.usage = *c.Usage
+	if c.Usage != (billing{}) {
+		g.usage = c.Usage
 	}
 	for i := range c.Choices {
 		choice := &c.Choices[i]
