@@ -49,6 +49,7 @@ type gathering struct {
 	text    strings.Builder
 	refusal strings.Builder
 	calls   toolCalls
+	halves  halves
 	onText  func(string)
 	watch   *watch
 }
@@ -76,7 +77,7 @@ func (g *gathering) read(from *body) error {
 			break
 		}
 		c = chunk{Choices: c.Choices[:0]}
-		if err := json.Unmarshal(data, &c, lenient); err != nil {
+		if err := json.Unmarshal(g.halves.join(data), &c, lenient); err != nil {
 			if lineError(lines) != nil {
 				break // it is the half of a line
 			}
