@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/tutti-run/tutti/internal/llm"
@@ -46,12 +47,22 @@ func (w *windows) lower(model string, named, sent int) {
 	w.learnt[model] = named
 }
 
-// learn takes a provider's complaint that a request was too long.
-func (p *performance) learn(err error, request *llm.Request) {
-	named := 0
+// learn takes a provider's complaint that a request was too long, and reports whether
+// the next one will be shorter for it. Images may be more than a proxy lets through, or
+// than we reckon them at: where they may be the reason, nothing is learned about texts.
+func (p *performance) learn(err error, request *llm.Request) bool {
+	named, sent := 0, spentOn(request)+request.MaxTokens
 	var failed *llm.Error
 	if errors.As(err, &failed) {
 		named = failed.Window
 	}
-	p.windows.lower(p.model.Name, named, spentOn(request)+request.MaxTokens)
+	if explained := named > 0 && named < sent; !explained && pictured(request.Messages) {
+		return false
+	}
+	p.windows.lower(p.model.Name, named, sent)
+	return true
+}
+
+func pictured(messages []llm.Message) bool {
+	return slices.ContainsFunc(messages, func(m llm.Message) bool { return len(m.Images) > 0 })
 }
