@@ -22,7 +22,7 @@ func (c *Client) complete(ctx context.Context, x *exchange, wire *request) (answ
 		if told := readFault(http.StatusOK, nil, x.body.start); told != nil {
 			return got, told
 		}
-		if said.Object == "" && said.ID == "" && said.Usage.Total == 0 {
+		if !said.Object && !said.ID && said.Usage.Total == 0 {
 			return got, errNoAnswer
 		}
 		return got, nil // an answer without a choice is an empty one
