@@ -51,6 +51,7 @@ func TestStreams(t *testing.T) {
 		name      string
 		body      string
 		text      string
+		whole     bool // not streamed, though it was asked for
 		pieces    int
 		truncated bool
 		usage     llm.Usage
@@ -90,7 +91,10 @@ func TestStreams(t *testing.T) {
 		{name: "a page", body: "<html>\nhello\n</html>", want: llm.Unavailable, detail: "not a chat completion"},
 		{name: "not JSON", body: sse("hello"), want: llm.Unavailable},
 		{name: "another shape", body: sse(`{"choices":[{"delta":{"content":5}}]}`), want: llm.Unavailable},
-		{name: "a whole answer", body: whole("Hello"), want: llm.Unavailable},
+		{name: "a whole answer", body: whole("Hello"), text: "Hello", pieces: 1, whole: true, usage: llm.Usage{Prompt: 3, Completion: 2}},
+		{name: "a whole answer, blank lines first", body: "\n\r\n  " + whole("Hello"), text: "Hello", pieces: 1, whole: true, usage: llm.Usage{Prompt: 3, Completion: 2}},
+		{name: "the half of a whole answer", body: whole("Hello")[:60], want: llm.Unavailable},
+		{name: "no choice", body: `{"id":"c","choices":[]}`, want: llm.Empty},
 		{name: "an error instead", body: `{"error":{"message":"out of memory"}}`, want: llm.Unavailable, detail: "out of memory"},
 		{name: "vLLM error midway", body: sse(delta("Hel"), `{"error":{"object":"error","message":"EngineCore died","type":"InternalServerError","param":null,"code":500}}`, "[DONE]"), want: llm.Unavailable, pieces: 1, detail: "EngineCore"},
 		{name: "Anthropic error midway", body: sse(delta("Hel")) + "event: error\n" + sse(`{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`), want: llm.Overloaded, pieces: 1},
@@ -117,7 +121,7 @@ func TestStreams(t *testing.T) {
 			if len(calls) != 1 || calls[0].Usage != test.usage {
 				t.Errorf("calls %+v, want usage %+v", calls, test.usage)
 			}
-			if calls[0].FirstToken.IsZero() != (test.pieces == 0) {
+			if calls[0].FirstToken.IsZero() != (test.pieces == 0 || test.whole) {
 				t.Errorf("first token %v with %d pieces", calls[0].FirstToken, test.pieces)
 			}
 			if test.want != "" {
