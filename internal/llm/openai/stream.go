@@ -97,6 +97,9 @@ func (g *gathering) read(from io.Reader) error {
 			done = true
 			break
 		}
+		if !bytes.HasPrefix(data, []byte("{")) {
+			continue // a null, or nothing at all: another way to keep the connection
+		}
 		c = chunk{Choices: c.Choices[:0]}
 		if err := json.Unmarshal(g.halves.join(data), &c, lenient); err != nil {
 			if lineError(lines) != nil {

@@ -73,6 +73,8 @@ func TestStreams(t *testing.T) {
 		), text: "Hello", pieces: 2},
 		{name: "a think block is left", body: sse(delta("<think>Hmm</think>Hi"), stop, "[DONE]"), text: "<think>Hmm</think>Hi", pieces: 1},
 		{name: "OpenRouter, 1000 keep-alives", body: strings.Repeat(": OPENROUTER PROCESSING\n\n", 1000) + sse(delta("Hello"), stop, "[DONE]"), text: "Hello", pieces: 1},
+		{name: "lines that say nothing", body: sse("", "null", delta("Hel"), `""`, "ping", "[]", delta("lo"), stop, "", "[DONE]"), text: "Hello", pieces: 2},
+		{name: "nothing but lines that say nothing", body: sse("", "null", "ping"), want: llm.Unavailable, detail: "not a chat completion"},
 		{name: "carriage returns, no blanks, names", body: "event: message\r\ndata:" + delta("Hello") + "\r\n\r\ndata:" + stop + "\r\n\r\ndata:[DONE]\r\n\r\n", text: "Hello", pieces: 1},
 		{name: "no blank lines", body: "data: " + delta("Hel") + "\ndata: " + delta("lo") + "\ndata: [DONE]\n", text: "Hello", pieces: 2},
 		{name: "no end mark", body: sse(delta("Hello"), stop), text: "Hello", pieces: 1},
