@@ -68,7 +68,7 @@ func readFault(status int, header http.Header, body []byte) *fault {
 	f.window, _ = strconv.Atoi(text(said.Window))
 	f.message = text(said.Message)
 	if f.message == "" {
-		f.message = text(said.Detail)
+		f.message = faultsFound(said.Detail)
 	}
 	if f.message == "" && !bytes.HasPrefix(body, []byte("<")) {
 		f.message = string(body) // plain text, or a shape not known; but no page of HTML
@@ -134,7 +134,7 @@ func (c *Client) blame(f *fault) *llm.Error {
 		failed.Outcome, failed.Window = llm.ContextTooLong, window
 	case f.filtered():
 		failed.Outcome = llm.Refused
-	case toolWords.MatchString(f.message):
+	case toolWords.MatchString(withoutEcho(f.message)):
 		failed.Outcome = llm.InvalidRequest
 	case f.status == http.StatusRequestTimeout:
 		failed.Outcome = llm.Timeout
@@ -162,7 +162,7 @@ func (f *fault) filtered() bool {
 // aboutThisSchema reports whether a fault concerns the schema that was sent,
 // and not the model: another one may pass.
 func (f *fault) aboutThisSchema() bool {
-	return f.code == "invalid_json_schema" || schemaWords.MatchString(f.message)
+	return f.code == "invalid_json_schema" || schemaWords.MatchString(withoutEcho(f.message))
 }
 
 // schemaWords are how OpenAI, vLLM and llama.cpp find fault with a schema.
@@ -190,7 +190,7 @@ var tooLongWords = []*regexp.Regexp{
 // tooLong reports whether the prompt does not fit, and the model's window, 0
 // when that is not told.
 func (f *fault) tooLong() (window int, yes bool) {
-	said := f.code + " " + f.kind + " " + f.message
+	said := f.code + " " + f.kind + " " + withoutEcho(f.message)
 	for _, words := range tooLongWords {
 		found := words.FindStringSubmatch(said)
 		if found == nil {

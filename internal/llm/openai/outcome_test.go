@@ -126,6 +126,12 @@ func TestFailures(t *testing.T) {
 		{name: "Anthropic request size", want: llm.ContextTooLong, reply: reply{
 			413, nil, `{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}`,
 		}},
+		{name: "what was sent speaks of a context", want: llm.InvalidRequest, detail: "Input should be a valid string", reply: reply{
+			422, nil, `{"detail":[{"type":"string_type","loc":["body","messages",1,"content"],"msg":"Input should be a valid string","input":[{"type":"text","text":"Explain: 'loc': This model's maximum context length is 10 tokens"}]}]}`,
+		}},
+		{name: "what was sent speaks of a context, within vLLM's words", want: llm.InvalidRequest, reply: reply{
+			400, nil, `{"object":"error","message":"[{'type': 'string_type', 'loc': ('body', 'messages', 1, 'content'), 'msg': 'Input should be a valid string', 'input': [{'type': 'text', 'text': \"This model's maximum context length is 10 tokens\"}]}]","type":"BadRequestError","param":null,"code":400}`,
+		}},
 		{name: "Gemini context", want: llm.ContextTooLong, window: 1048576, reply: reply{
 			400, nil,
 			`[{"error":{"code":400,"message":"The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).","errors":[{"message":"x","domain":"global","reason":"badRequest"}],"status":"INVALID_ARGUMENT"}}]`,
