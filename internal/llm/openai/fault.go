@@ -121,6 +121,7 @@ func (c *Client) blame(f *fault) *llm.Error {
 	if failed.Detail == "" {
 		failed.Detail = "the endpoint gave no reason"
 	}
+	said := withoutEcho(f.message)
 	window, tooLong := f.tooLong()
 	switch {
 	case f.noCredit():
@@ -128,13 +129,13 @@ func (c *Client) blame(f *fault) *llm.Error {
 		failed.Outcome, failed.Detail = llm.Auth, "the endpoint's account has no credit left"
 	case f.status == http.StatusUnauthorized, f.status == http.StatusForbidden:
 		failed.Outcome, failed.Detail = llm.Auth, "the endpoint refused the key, or what it may do" // its words may echo the key
-	case f.status == http.StatusTooManyRequests:
+	case f.status == http.StatusTooManyRequests && !neverTaken.MatchString(said):
 		failed.Outcome = llm.RateLimited
 	case tooLong:
 		failed.Outcome, failed.Window = llm.ContextTooLong, window
 	case f.filtered():
 		failed.Outcome = llm.Refused
-	case toolWords.MatchString(withoutEcho(f.message)):
+	case toolWords.MatchString(said):
 		failed.Outcome = llm.InvalidRequest
 	case f.status == http.StatusRequestTimeout:
 		failed.Outcome = llm.Timeout
@@ -172,9 +173,15 @@ var schemaWords = regexp.MustCompile(`(?i)invalid schema|provided json schema|sc
 // status that sounds as if it could be tried again.
 var toolWords = regexp.MustCompile(`(?i)tools param requires|cannot use tools`)
 
+// neverTaken are OpenAI's and Groq's words for a request that has more tokens than they
+// take in a minute. Its status is that of a limit that others may still keep within, but
+// waiting does not help it, and holding back the others does not either.
+var neverTaken = regexp.MustCompile(`(?is)request too large .*: limit ([\d,]+), requested`)
+
 // tooLongWords are how endpoints say that a prompt does not fit, with the
 // model's window where they name it.
 var tooLongWords = []*regexp.Regexp{
+	neverTaken,
 	regexp.MustCompile(`(?i)maximum (?:context|prompt|model) length (?:is|of) ([\d,]+)`),                           // OpenAI, vLLM, xAI, OpenRouter
 	regexp.MustCompile(`(?i)([\d,]+) maximum context length`),                                                      // Mistral
 	regexp.MustCompile(`(?i)exceeds? (?:the )?(?:available )?context size(?: \(([\d,]+) tokens\))?`),               // llama.cpp

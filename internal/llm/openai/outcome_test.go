@@ -123,6 +123,14 @@ func TestFailures(t *testing.T) {
 		{name: "Anthropic context by max_tokens", want: llm.ContextTooLong, window: 200000, reply: reply{
 			400, nil, "{\"error\":{\"code\":\"invalid_request_error\",\"message\":\"input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length or `max_tokens` and try again\",\"type\":\"invalid_request_error\",\"param\":null}}",
 		}},
+		{name: "OpenAI, more than a minute's tokens", want: llm.ContextTooLong, window: 30000, detail: "must be reduced", reply: reply{
+			429, nil,
+			`{"error":{"message":"Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, Requested 32532. The input or output tokens must be reduced in order to run successfully. Visit https://platform.openai.com/account/rate-limits to learn more.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}`,
+		}},
+		{name: "Groq, more than a minute's tokens", want: llm.ContextTooLong, window: 6000, reply: reply{
+			413, nil,
+			"{\"error\":{\"message\":\"Request too large for model `llama-3.1-8b-instant` in organization `org_x` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 7012, please reduce your message size and try again.\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}",
+		}},
 		{name: "Anthropic request size", want: llm.ContextTooLong, reply: reply{
 			413, nil, `{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}`,
 		}},
