@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -209,6 +211,26 @@ func TestWindowsOnlyShrink(t *testing.T) {
 	if w.of(orchestration.Model{Name: "other", ContextWindow: 5}) != 5 {
 		t.Error("another model was lowered")
 	}
+}
+
+// What was guessed from one odd text does not bind all others for good; what a provider
+// has named does.
+func TestAGuessOfAWindowIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w windows
+		m := orchestration.Model{Name: "m", ContextWindow: 8000}
+		w.lower("m", 6000, 7000)
+		w.lower("m", 0, 4000)
+		time.Sleep(guessKept - time.Second)
+		if got := w.of(m); got != 3000 {
+			t.Errorf("%d at first", got)
+		}
+		w.lower("m", 0, 7900) // says nothing new
+		time.Sleep(time.Second)
+		if got := w.of(m); got != 6000 {
+			t.Errorf("%d in the end", got)
+		}
+	})
 }
 
 func TestFits(t *testing.T) {
