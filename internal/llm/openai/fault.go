@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,13 +142,17 @@ func (c *Client) blame(f *fault) *llm.Error {
 		failed.Outcome = llm.Timeout
 	case f.status == http.StatusServiceUnavailable, f.status == 529, f.status == 498:
 		failed.Outcome = llm.Overloaded
-	case f.status == http.StatusConflict, f.status == http.StatusTooEarly:
+	case slices.Contains(passing, f.status):
 		failed.Outcome = llm.Unavailable
 	case f.status >= 300 && f.status < 500:
 		failed.Outcome = llm.InvalidRequest
 	}
 	return failed
 }
+
+// passing are statuses of a client's fault that are none: TGI's model broke (424), or
+// Gemini gave up by itself (499).
+var passing = []int{http.StatusConflict, http.StatusFailedDependency, http.StatusTooEarly, 499}
 
 // noCredit tells a spent account (OpenAI's insufficient_quota, a 402) from a
 // rate limit. Gemini calls its rate limits a quota too, but only in words.

@@ -51,6 +51,12 @@ func TestFailures(t *testing.T) {
 			200, nil, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`,
 		}},
 		{name: "OpenAI broken", want: llm.Unavailable, reply: reply{500, nil, `{"error":{"message":"The server had an error","type":"server_error"}}`}},
+		{name: "TGI, broken at its work", want: llm.Unavailable, detail: "out of bounds", reply: reply{
+			424, nil, `{"error":"Request failed during generation: Server error: index 1 is out of bounds for dimension 0 with size 1","error_type":"generation"}`,
+		}},
+		{name: "Gemini, canceled by its own side", want: llm.Unavailable, reply: reply{
+			499, nil, `[{"error":{"code":499,"message":"x","errors":[{"message":"x","domain":"global","reason":"backendError"}]}}]`,
+		}},
 		{name: "a gateway's page", want: llm.Unavailable, detail: "gave no reason", reply: reply{502, nil, "<html><title>502 Bad Gateway</title></html>"}},
 		{name: "a gateway's words", want: llm.Unavailable, detail: "upstream connect error", reply: reply{504, nil, "upstream connect error\nor disconnect"}},
 		{name: "OpenRouter error in a 200", want: llm.Unavailable, detail: "Provider returned error", reply: reply{
