@@ -19,6 +19,11 @@ type billing struct {
 	Total      number  `json:"total_tokens"`
 	OfPrompt   details `json:"prompt_tokens_details"`
 	OfAnswer   details `json:"completion_tokens_details"`
+
+	// The same, as some have it beside the others.
+	Cached    number `json:"cached_tokens"`           // Moonshot
+	CacheHit  number `json:"prompt_cache_hit_tokens"` // DeepSeek
+	Reasoning number `json:"reasoning_tokens"`        // SGLang
 }
 
 // details are parts of a billing's tokens.
@@ -50,7 +55,7 @@ func (b *billing) usage() llm.Usage {
 	prompt, answer := bounded(b.Prompt, maxTokens), bounded(b.Completion, maxTokens)
 	answer = max(answer, bounded(b.Total, maxTokens)-prompt)
 	return llm.Usage{
-		Prompt: int(prompt), Cached: int(bounded(b.OfPrompt.Cached, prompt)),
-		Completion: int(answer), Reasoning: int(bounded(b.OfAnswer.Reasoning, answer)),
+		Prompt: int(prompt), Cached: int(bounded(max(b.OfPrompt.Cached, b.Cached, b.CacheHit), prompt)),
+		Completion: int(answer), Reasoning: int(bounded(max(b.OfAnswer.Reasoning, b.Reasoning), answer)),
 	}
 }
