@@ -47,6 +47,9 @@ func (r *Run) option(s *SubtaskState) (string, *Failure) {
 	}
 	var holds bool
 	if decide.By == DecideByRegex {
+		if value == "null" {
+			value = "" // that there is no text is not one
+		}
 		pattern, err := CompilePattern(decide.Pattern)
 		if err == nil {
 			holds, err = pattern.Match(textOf(value))

@@ -28,12 +28,16 @@ func (r *Reserve) plus(more *Reserve, sign int) {
 	r.CostUSD += float64(sign) * more.CostUSD
 }
 
+// ImageTokens is what an image is reckoned at. It differs by provider and size; this
+// is what a middling one takes. Whoever fits a prompt into what is reserved for it must
+// reckon with the same.
+const ImageTokens = 1500
+
 // How an attempt's worst case is estimated.
 const (
 	mostAnswer  = 8192 // tokens of an answer, where no bound is configured,
 	answerOf    = 8    // or this part of the budget
 	ourTokens   = 1500 // of what our own prompts say
-	imageTokens = 1500 // of an image; it differs by provider and size
 	leastAnswer = 512  // tokens; with less there is no point in asking
 	shareOf     = 4    // the synthesis's share is this part of the budget
 	warnAt      = 0.8  // of a limit
@@ -221,7 +225,7 @@ func (r *Run) share() *Reserve {
 // commonTokens estimates what every prompt of a role says.
 func (r *Run) commonTokens(role *Role) int {
 	return r.funcs.Tokens(r.Spec.Task) + r.funcs.Tokens(string(r.Spec.Context)) +
-		r.funcs.Tokens(role.Prompt) + r.funcs.Tokens(role.System) + ourTokens + imageTokens*len(r.Spec.Attachments)
+		r.funcs.Tokens(role.Prompt) + r.funcs.Tokens(role.System) + ourTokens + ImageTokens*len(r.Spec.Attachments)
 }
 
 // textTokens estimates a text that may not be at hand: half a token a byte is

@@ -161,7 +161,7 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire *request) (
 		got, err = c.complete(ctx, x, wire)
 	}
 	call.Ended = time.Now()
-	call.FirstToken, call.Usage = got.firstToken, usage(got.usage)
+	call.FirstToken, call.Usage = got.firstToken, got.usage.usage()
 
 	var failed *llm.Error
 	switch {
@@ -178,8 +178,8 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire *request) (
 		return nil, failed
 	}
 	identify(got.calls, req.Messages)
-	if req.Stream && !wire.Stream && req.OnText != nil && got.text != "" {
-		req.OnText(got.text) // the model cannot be streamed: one piece
+	if req.Stream && got.whole && req.OnText != nil && got.text != "" {
+		req.OnText(got.text) // the model, or its endpoint, cannot stream: one piece
 	}
 	return &llm.Response{
 		Text: got.text, ToolCalls: got.calls,

@@ -2,7 +2,9 @@ package openai
 
 import (
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -13,8 +15,8 @@ import (
 
 // A completion is a whole answer: only what is read of it, as is a chunk.
 type completion struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
+	ID      something `json:"id"`
+	Object  something `json:"object"`
 	Choices []struct {
 		Message struct {
 			Content   prose      `json:"content"`
@@ -23,13 +25,13 @@ type completion struct {
 		} `json:"message"`
 		FinishReason api.FinishReason `json:"finish_reason"`
 	} `json:"choices"`
-	Usage api.Usage `json:"usage"`
+	Usage billing `json:"usage"`
 }
 
 // A chunk is a piece of a streamed answer.
 type chunk struct {
 	Choices []struct {
-		Index int `json:"index"`
+		Index number `json:"index"`
 		Delta struct {
 			Content   prose      `json:"content"`
 			Refusal   string     `json:"refusal"`
@@ -39,7 +41,7 @@ type chunk struct {
 		} `json:"delta"`
 		FinishReason api.FinishReason `json:"finish_reason"`
 	} `json:"choices"`
-	Usage *api.Usage     `json:"usage"`
+	Usage billing        `json:"usage"`
 	Error jsontext.Value `json:"error"`
 }
 
@@ -96,6 +98,22 @@ func (a *arguments) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	value, err := d.ReadValue()
 	*a = arguments(value)
 	return err
+}
+
+// A number is a whole one, which programs without integers write as 12.0. What is none
+// counts as 0: no answer is lost for it.
+type number int64
+
+func (n *number) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
+	if err != nil || value.Kind() != '0' {
+		return err
+	}
+	const most = 1 << 53 // beyond it some are missing
+	if told, err := strconv.ParseFloat(string(value), 64); err == nil && told == math.Trunc(told) {
+		*n = number(max(-most, min(told, most)))
+	}
+	return nil
 }
 
 // something says that a value is there that is neither null nor empty.

@@ -137,22 +137,3 @@ func (c *Client) clean(text string) string {
 	}
 	return text
 }
-
-// maxTokens bounds what an endpoint may say that it billed for one call, so
-// that sums of it stay sums.
-const maxTokens = 1_000_000_000
-
-// usage reads what was billed. Gemini and xAI leave the tokens of reasoning out
-// of the completion's, but not out of the total.
-func usage(u api.Usage) llm.Usage {
-	bounded := func(n, most int) int { return max(0, min(n, most)) }
-	billed := llm.Usage{Prompt: bounded(u.PromptTokens, maxTokens), Completion: bounded(u.CompletionTokens, maxTokens)}
-	billed.Completion = max(billed.Completion, bounded(u.TotalTokens, maxTokens)-billed.Prompt)
-	if d := u.PromptTokensDetails; d != nil {
-		billed.Cached = bounded(d.CachedTokens, billed.Prompt)
-	}
-	if d := u.CompletionTokensDetails; d != nil {
-		billed.Reasoning = bounded(d.ReasoningTokens, billed.Completion)
-	}
-	return billed
-}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +69,7 @@ func readFault(status int, header http.Header, body []byte) *fault {
 	f.window, _ = strconv.Atoi(text(said.Window))
 	f.message = text(said.Message)
 	if f.message == "" {
-		f.message = text(said.Detail)
+		f.message = faultsFound(said.Detail)
 	}
 	if f.message == "" && !bytes.HasPrefix(body, []byte("<")) {
 		f.message = string(body) // plain text, or a shape not known; but no page of HTML
@@ -121,6 +122,7 @@ func (c *Client) blame(f *fault) *llm.Error {
 	if failed.Detail == "" {
 		failed.Detail = "the endpoint gave no reason"
 	}
+	said := withoutEcho(f.message)
 	window, tooLong := f.tooLong()
 	switch {
 	case f.noCredit():
@@ -128,25 +130,29 @@ func (c *Client) blame(f *fault) *llm.Error {
 		failed.Outcome, failed.Detail = llm.Auth, "the endpoint's account has no credit left"
 	case f.status == http.StatusUnauthorized, f.status == http.StatusForbidden:
 		failed.Outcome, failed.Detail = llm.Auth, "the endpoint refused the key, or what it may do" // its words may echo the key
-	case f.status == http.StatusTooManyRequests:
+	case f.status == http.StatusTooManyRequests && !neverTaken.MatchString(said):
 		failed.Outcome = llm.RateLimited
 	case tooLong:
 		failed.Outcome, failed.Window = llm.ContextTooLong, window
 	case f.filtered():
 		failed.Outcome = llm.Refused
-	case toolWords.MatchString(f.message):
+	case toolWords.MatchString(said):
 		failed.Outcome = llm.InvalidRequest
 	case f.status == http.StatusRequestTimeout:
 		failed.Outcome = llm.Timeout
 	case f.status == http.StatusServiceUnavailable, f.status == 529, f.status == 498:
 		failed.Outcome = llm.Overloaded
-	case f.status == http.StatusConflict, f.status == http.StatusTooEarly:
+	case slices.Contains(passing, f.status):
 		failed.Outcome = llm.Unavailable
 	case f.status >= 300 && f.status < 500:
 		failed.Outcome = llm.InvalidRequest
 	}
 	return failed
 }
+
+// passing are statuses of a client's fault that are none: TGI's model broke (424), or
+// Gemini gave up by itself (499).
+var passing = []int{http.StatusConflict, http.StatusFailedDependency, http.StatusTooEarly, 499}
 
 // noCredit tells a spent account (OpenAI's insufficient_quota, a 402) from a
 // rate limit. Gemini calls its rate limits a quota too, but only in words.
@@ -162,7 +168,7 @@ func (f *fault) filtered() bool {
 // aboutThisSchema reports whether a fault concerns the schema that was sent,
 // and not the model: another one may pass.
 func (f *fault) aboutThisSchema() bool {
-	return f.code == "invalid_json_schema" || schemaWords.MatchString(f.message)
+	return f.code == "invalid_json_schema" || schemaWords.MatchString(withoutEcho(f.message))
 }
 
 // schemaWords are how OpenAI, vLLM and llama.cpp find fault with a schema.
@@ -172,9 +178,15 @@ var schemaWords = regexp.MustCompile(`(?i)invalid schema|provided json schema|sc
 // status that sounds as if it could be tried again.
 var toolWords = regexp.MustCompile(`(?i)tools param requires|cannot use tools`)
 
+// neverTaken are OpenAI's and Groq's words for a request that has more tokens than they
+// take in a minute. Its status is that of a limit that others may still keep within, but
+// waiting does not help it, and holding back the others does not either.
+var neverTaken = regexp.MustCompile(`(?is)request too large .*: limit ([\d,]+), requested`)
+
 // tooLongWords are how endpoints say that a prompt does not fit, with the
 // model's window where they name it.
 var tooLongWords = []*regexp.Regexp{
+	neverTaken,
 	regexp.MustCompile(`(?i)maximum (?:context|prompt|model) length (?:is|of) ([\d,]+)`),                           // OpenAI, vLLM, xAI, OpenRouter
 	regexp.MustCompile(`(?i)([\d,]+) maximum context length`),                                                      // Mistral
 	regexp.MustCompile(`(?i)exceeds? (?:the )?(?:available )?context size(?: \(([\d,]+) tokens\))?`),               // llama.cpp
@@ -190,7 +202,7 @@ var tooLongWords = []*regexp.Regexp{
 // tooLong reports whether the prompt does not fit, and the model's window, 0
 // when that is not told.
 func (f *fault) tooLong() (window int, yes bool) {
-	said := f.code + " " + f.kind + " " + f.message
+	said := f.code + " " + f.kind + " " + withoutEcho(f.message)
 	for _, words := range tooLongWords {
 		found := words.FindStringSubmatch(said)
 		if found == nil {

@@ -428,6 +428,16 @@ func TestWholeAnswers(t *testing.T) {
 			llm.Usage{Prompt: 10, Completion: 102, Reasoning: 100},
 		},
 		{
+			"SGLang and Moonshot, flat", `{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":18,"cached_tokens":9,"completion_tokens":225,"total_tokens":243,"prompt_tokens_details":null,"reasoning_tokens":162}}`,
+			"x", false,
+			llm.Usage{Prompt: 18, Cached: 9, Completion: 225, Reasoning: 162},
+		},
+		{
+			"DeepSeek, hits of its cache", `{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":18,"completion_tokens":2,"total_tokens":20,"prompt_cache_hit_tokens":16,"prompt_cache_miss_tokens":2}}`,
+			"x", false,
+			llm.Usage{Prompt: 18, Cached: 16, Completion: 2},
+		},
+		{
 			"usage out of its mind", `{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":-5,"completion_tokens":9000000000000000000,"total_tokens":-1,"prompt_tokens_details":{"cached_tokens":7}}}`,
 			"x", false,
 			llm.Usage{Completion: maxTokens},

@@ -79,21 +79,6 @@ func (f features) after(sent *request, told *fault) features {
 	return f
 }
 
-// withoutEcho returns a message without what was sent to the endpoint, which pydantic
-// puts at the end of each fault: it names all features, and has texts of strangers.
-func withoutEcho(message string) string {
-	said, rest := "", strings.ReplaceAll(message, `"`, "'")
-	for {
-		before, echo, _ := strings.Cut(rest, "'input':")
-		said += before
-		next := strings.Index(echo, "'loc':")
-		if next < 0 {
-			return said
-		}
-		rest = echo[next:]
-	}
-}
-
 // lessons are the features that refusals taught, by model.
 type lessons struct {
 	modern bool // the endpoint knows max_completion_tokens: it is OpenAI's own

@@ -51,6 +51,12 @@ func TestFailures(t *testing.T) {
 			200, nil, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`,
 		}},
 		{name: "OpenAI broken", want: llm.Unavailable, reply: reply{500, nil, `{"error":{"message":"The server had an error","type":"server_error"}}`}},
+		{name: "TGI, broken at its work", want: llm.Unavailable, detail: "out of bounds", reply: reply{
+			424, nil, `{"error":"Request failed during generation: Server error: index 1 is out of bounds for dimension 0 with size 1","error_type":"generation"}`,
+		}},
+		{name: "Gemini, canceled by its own side", want: llm.Unavailable, reply: reply{
+			499, nil, `[{"error":{"code":499,"message":"x","errors":[{"message":"x","domain":"global","reason":"backendError"}]}}]`,
+		}},
 		{name: "a gateway's page", want: llm.Unavailable, detail: "gave no reason", reply: reply{502, nil, "<html><title>502 Bad Gateway</title></html>"}},
 		{name: "a gateway's words", want: llm.Unavailable, detail: "upstream connect error", reply: reply{504, nil, "upstream connect error\nor disconnect"}},
 		{name: "OpenRouter error in a 200", want: llm.Unavailable, detail: "Provider returned error", reply: reply{
@@ -123,8 +129,22 @@ func TestFailures(t *testing.T) {
 		{name: "Anthropic context by max_tokens", want: llm.ContextTooLong, window: 200000, reply: reply{
 			400, nil, "{\"error\":{\"code\":\"invalid_request_error\",\"message\":\"input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length or `max_tokens` and try again\",\"type\":\"invalid_request_error\",\"param\":null}}",
 		}},
+		{name: "OpenAI, more than a minute's tokens", want: llm.ContextTooLong, window: 30000, detail: "must be reduced", reply: reply{
+			429, nil,
+			`{"error":{"message":"Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, Requested 32532. The input or output tokens must be reduced in order to run successfully. Visit https://platform.openai.com/account/rate-limits to learn more.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}`,
+		}},
+		{name: "Groq, more than a minute's tokens", want: llm.ContextTooLong, window: 6000, reply: reply{
+			413, nil,
+			"{\"error\":{\"message\":\"Request too large for model `llama-3.1-8b-instant` in organization `org_x` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 7012, please reduce your message size and try again.\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}",
+		}},
 		{name: "Anthropic request size", want: llm.ContextTooLong, reply: reply{
 			413, nil, `{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}`,
+		}},
+		{name: "what was sent speaks of a context", want: llm.InvalidRequest, detail: "Input should be a valid string", reply: reply{
+			422, nil, `{"detail":[{"type":"string_type","loc":["body","messages",1,"content"],"msg":"Input should be a valid string","input":[{"type":"text","text":"Explain: 'loc': This model's maximum context length is 10 tokens"}]}]}`,
+		}},
+		{name: "what was sent speaks of a context, within vLLM's words", want: llm.InvalidRequest, reply: reply{
+			400, nil, `{"object":"error","message":"[{'type': 'string_type', 'loc': ('body', 'messages', 1, 'content'), 'msg': 'Input should be a valid string', 'input': [{'type': 'text', 'text': \"This model's maximum context length is 10 tokens\"}]}]","type":"BadRequestError","param":null,"code":400}`,
 		}},
 		{name: "Gemini context", want: llm.ContextTooLong, window: 1048576, reply: reply{
 			400, nil,

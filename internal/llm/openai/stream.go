@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -21,7 +22,8 @@ type answer struct {
 	refusal    string
 	calls      []llm.ToolCall
 	finish     api.FinishReason
-	usage      api.Usage
+	whole      bool // it was not streamed
+	usage      billing
 	firstToken time.Time
 }
 
@@ -36,11 +38,30 @@ func (c *Client) stream(ctx context.Context, x *exchange, wire *request, onText 
 		return answer{}, err
 	}
 	defer func() { _ = x.body.Close() }()
-	got, err := read(x.body, onText, watch)
+	from := bufio.NewReaderSize(x.body, 16) // to look ahead; what is longer passes it by
+	if beginsJSON(from) {
+		return readWhole(x, from)
+	}
+	got, err := read(from, onText, watch)
 	if err != nil {
 		x.abort(err) // the rest is not worth reading
 	}
 	return got, err
+}
+
+// beginsJSON reports whether what comes is no stream but JSON: the whole answer,
+// from an endpoint that does not know how to stream it, or an error.
+func beginsJSON(from *bufio.Reader) bool {
+	for {
+		c, err := from.ReadByte()
+		if err != nil {
+			return false
+		}
+		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			_ = from.UnreadByte()
+			return c == '{'
+		}
+	}
 }
 
 // A gathering is what has come of a streamed answer.
@@ -49,19 +70,20 @@ type gathering struct {
 	text    strings.Builder
 	refusal strings.Builder
 	calls   toolCalls
+	halves  halves
 	onText  func(string)
 	watch   *watch
 }
 
 // read reads a stream of server-sent events to its end.
-func read(from *body, onText func(string), watch *watch) (answer, error) {
+func read(from io.Reader, onText func(string), watch *watch) (answer, error) {
 	g := gathering{onText: onText, watch: watch}
 	err := g.read(from)
 	g.answer.text, g.answer.refusal, g.answer.calls = g.text.String(), g.refusal.String(), g.calls.calls()
 	return g.answer, err
 }
 
-func (g *gathering) read(from *body) error {
+func (g *gathering) read(from io.Reader) error {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, maxLine)
 	var c chunk
@@ -75,8 +97,11 @@ func (g *gathering) read(from *body) error {
 			done = true
 			break
 		}
+		if !bytes.HasPrefix(data, []byte("{")) {
+			continue // a null, or nothing at all: another way to keep the connection
+		}
 		c = chunk{Choices: c.Choices[:0]}
-		if err := json.Unmarshal(data, &c, lenient); err != nil {
+		if err := json.Unmarshal(g.halves.join(data), &c, lenient); err != nil {
 			if lineError(lines) != nil {
 				break // it is the half of a line
 			}
@@ -109,8 +134,8 @@ func (g *gathering) read(from *body) error {
 // take takes in a chunk.
 func (g *gathering) take(c *chunk) error {
 	g.watch.chunk()
-	if c.Usage != nil {
-		g.usage = *c.Usage
+	if c.Usage != (billing{}) {
+		g.usage = c.Usage
 	}
 	for i := range c.Choices {
 		choice := &c.Choices[i]

@@ -51,6 +51,7 @@ func TestStreams(t *testing.T) {
 		name      string
 		body      string
 		text      string
+		whole     bool // not streamed, though it was asked for
 		pieces    int
 		truncated bool
 		usage     llm.Usage
@@ -72,6 +73,8 @@ func TestStreams(t *testing.T) {
 		), text: "Hello", pieces: 2},
 		{name: "a think block is left", body: sse(delta("<think>Hmm</think>Hi"), stop, "[DONE]"), text: "<think>Hmm</think>Hi", pieces: 1},
 		{name: "OpenRouter, 1000 keep-alives", body: strings.Repeat(": OPENROUTER PROCESSING\n\n", 1000) + sse(delta("Hello"), stop, "[DONE]"), text: "Hello", pieces: 1},
+		{name: "lines that say nothing", body: sse("", "null", delta("Hel"), `""`, "ping", "[]", delta("lo"), stop, "", "[DONE]"), text: "Hello", pieces: 2},
+		{name: "nothing but lines that say nothing", body: sse("", "null", "ping"), want: llm.Unavailable, detail: "not a chat completion"},
 		{name: "carriage returns, no blanks, names", body: "event: message\r\ndata:" + delta("Hello") + "\r\n\r\ndata:" + stop + "\r\n\r\ndata:[DONE]\r\n\r\n", text: "Hello", pieces: 1},
 		{name: "no blank lines", body: "data: " + delta("Hel") + "\ndata: " + delta("lo") + "\ndata: [DONE]\n", text: "Hello", pieces: 2},
 		{name: "no end mark", body: sse(delta("Hello"), stop), text: "Hello", pieces: 1},
@@ -90,7 +93,10 @@ func TestStreams(t *testing.T) {
 		{name: "a page", body: "<html>\nhello\n</html>", want: llm.Unavailable, detail: "not a chat completion"},
 		{name: "not JSON", body: sse("hello"), want: llm.Unavailable},
 		{name: "another shape", body: sse(`{"choices":[{"delta":{"content":5}}]}`), want: llm.Unavailable},
-		{name: "a whole answer", body: whole("Hello"), want: llm.Unavailable},
+		{name: "a whole answer", body: whole("Hello"), text: "Hello", pieces: 1, whole: true, usage: llm.Usage{Prompt: 3, Completion: 2}},
+		{name: "a whole answer, blank lines first", body: "\n\r\n  " + whole("Hello"), text: "Hello", pieces: 1, whole: true, usage: llm.Usage{Prompt: 3, Completion: 2}},
+		{name: "the half of a whole answer", body: whole("Hello")[:60], want: llm.Unavailable},
+		{name: "no choice", body: `{"id":"c","choices":[]}`, want: llm.Empty},
 		{name: "an error instead", body: `{"error":{"message":"out of memory"}}`, want: llm.Unavailable, detail: "out of memory"},
 		{name: "vLLM error midway", body: sse(delta("Hel"), `{"error":{"object":"error","message":"EngineCore died","type":"InternalServerError","param":null,"code":500}}`, "[DONE]"), want: llm.Unavailable, pieces: 1, detail: "EngineCore"},
 		{name: "Anthropic error midway", body: sse(delta("Hel")) + "event: error\n" + sse(`{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`), want: llm.Overloaded, pieces: 1},
@@ -117,7 +123,7 @@ func TestStreams(t *testing.T) {
 			if len(calls) != 1 || calls[0].Usage != test.usage {
 				t.Errorf("calls %+v, want usage %+v", calls, test.usage)
 			}
-			if calls[0].FirstToken.IsZero() != (test.pieces == 0) {
+			if calls[0].FirstToken.IsZero() != (test.pieces == 0 || test.whole) {
 				t.Errorf("first token %v with %d pieces", calls[0].FirstToken, test.pieces)
 			}
 			if test.want != "" {

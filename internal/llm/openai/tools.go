@@ -54,8 +54,8 @@ func asked(calls []llm.ToolCall) []api.ToolCall {
 
 // A toolCall is a call of a tool as endpoints send it: whole, or a piece of one.
 type toolCall struct {
-	Index    *int   `json:"index"` // Gemini leaves it out, or has 0 for all
-	ID       string `json:"id"`
+	Index    *number `json:"index"` // Gemini leaves it out, or has 0 for all
+	ID       string  `json:"id"`
 	Function struct {
 		Name      string    `json:"name"`
 		Arguments arguments `json:"arguments"`
@@ -65,7 +65,7 @@ type toolCall struct {
 // toolCalls are put together from what comes.
 type toolCalls struct {
 	list []*partCall
-	at   map[int]*partCall // the latest of each index
+	at   map[number]*partCall // the latest of each index
 }
 
 type partCall struct {
@@ -84,7 +84,7 @@ func (t *toolCalls) add(piece *toolCall) error {
 	}
 	if piece.Index != nil {
 		if t.at == nil {
-			t.at = make(map[int]*partCall)
+			t.at = make(map[number]*partCall)
 		}
 		t.at[*piece.Index] = c
 	}

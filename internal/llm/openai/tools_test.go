@@ -179,7 +179,8 @@ func TestToolCallsInAnyPieces(t *testing.T) {
 		}
 		var calls toolCalls
 		add := func(i int, id, name, said string) {
-			c := toolCall{Index: &i, ID: id}
+			index := number(i)
+			c := toolCall{Index: &index, ID: id}
 			c.Function.Name, c.Function.Arguments = name, arguments(said)
 			if err := calls.add(&c); err != nil {
 				t.Fatal(err)

@@ -208,12 +208,19 @@ func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 // What an endpoint says that it billed may be anything. The answer is good, and
 // the numbers stay such that sums of them are sums.
 func TestTortureOfUsage(t *testing.T) {
-	for _, told := range []string{
-		`null`, `{}`,
-		`{"prompt_tokens":-5,"completion_tokens":-1,"total_tokens":-6}`,
-		`{"prompt_tokens":9223372036854775807,"completion_tokens":9223372036854775807,"total_tokens":9223372036854775807}`,
-		`{"prompt_tokens":1,"completion_tokens":1,"total_tokens":1,"prompt_tokens_details":{"cached_tokens":99},"completion_tokens_details":{"reasoning_tokens":-9}}`,
-		`{"prompt_tokens":1,"prompt_tokens_details":null,"completion_tokens_details":null}`,
+	for told, want := range map[string]llm.Usage{
+		`null`: {}, `{}`: {}, `"none"`: {}, `[]`: {}, `7`: {}, `[{"prompt_tokens":1}]`: {},
+		`{"prompt_tokens":-5,"completion_tokens":-1,"total_tokens":-6}`:                                                                                               {},
+		`{"prompt_tokens":9223372036854775807,"completion_tokens":9223372036854775807,"total_tokens":9223372036854775807}`:                                            {Prompt: maxTokens, Completion: maxTokens},
+		`{"prompt_tokens":1,"completion_tokens":1,"total_tokens":1,"prompt_tokens_details":{"cached_tokens":99},"completion_tokens_details":{"reasoning_tokens":-9}}`: {Prompt: 1, Cached: 1, Completion: 1},
+		`{"prompt_tokens":1,"prompt_tokens_details":null,"completion_tokens_details":null}`:                                                                           {Prompt: 1},
+
+		`{"prompt_tokens":12.0,"completion_tokens":1.2e1,"total_tokens":24.0,"prompt_tokens_details":{"cached_tokens":3.0},"completion_tokens_details":{"reasoning_tokens":2E0}}`: {Prompt: 12, Cached: 3, Completion: 12, Reasoning: 2},
+		`{"prompt_tokens":12.5,"completion_tokens":7}`:                                                                                 {Completion: 7},
+		`{"prompt_tokens":1e99,"completion_tokens":1e999,"total_tokens":99999999999999999999}`:                                         {Prompt: maxTokens},
+		`{"prompt_tokens":"12","completion_tokens":[7],"total_tokens":{"n":true}}`:                                                     {},
+		`{"prompt_tokens":12,"prompt_tokens_details":[],"completion_tokens_details":"none","completion_tokens":null}`:                  {Prompt: 12},
+		`{"prompt_tokens":12,"prompt_tokens_details":{"cached_tokens":null,"audio_tokens":0.5},"cost":0.0012,"completion_tokens":7.0}`: {Prompt: 12, Completion: 7},
 	} {
 		for _, stream := range []bool{false, true} {
 			body := `{"id":"c","choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}],"usage":` + told + `}`
@@ -228,9 +235,7 @@ func TestTortureOfUsage(t *testing.T) {
 				t.Errorf("%s: got %+v, %v", told, resp, err)
 				continue
 			}
-			u := resp.Calls[0].Usage
-			if u.Prompt < 0 || u.Prompt > maxTokens || u.Completion < 0 || u.Completion > maxTokens ||
-				u.Cached < 0 || u.Cached > u.Prompt || u.Reasoning < 0 || u.Reasoning > u.Completion {
+			if u := resp.Calls[0].Usage; u != want {
 				t.Errorf("%s: read as %+v", told, u)
 			}
 		}

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"context"
+	"io"
 	"net/http"
 
 	"github.com/tutti-run/tutti/internal/llm"
@@ -13,16 +14,21 @@ func (c *Client) complete(ctx context.Context, x *exchange, wire *request) (answ
 		return answer{}, err
 	}
 	defer func() { _ = x.body.Close() }()
+	return readWhole(x, x.body)
+}
+
+// readWhole reads a whole answer.
+func readWhole(x *exchange, from io.Reader) (answer, error) {
 	var said completion
-	if err := decode(x.body, &said); err != nil {
+	if err := decode(from, &said); err != nil {
 		return answer{}, err
 	}
-	got := answer{usage: said.Usage}
+	got := answer{usage: said.Usage, whole: true}
 	if len(said.Choices) == 0 {
 		if told := readFault(http.StatusOK, nil, x.body.start); told != nil {
 			return got, told
 		}
-		if said.Object == "" && said.ID == "" && said.Usage.TotalTokens == 0 {
+		if !said.Object && !said.ID && said.Usage.Total == 0 {
 			return got, errNoAnswer
 		}
 		return got, nil // an answer without a choice is an empty one

@@ -55,11 +55,16 @@ func (f *flights) leave(key flightKey, under *flight) {
 	close(under.done)
 }
 
+// mostFlights bounds how many identical calls one waits for: where two of them came
+// to nothing good, the rest go out side by side, not one after the other.
+const mostFlights = 2
+
 // once makes the call of that key unless its output is at hand, from the cache or
 // from an identical call that is under way, which is waited for: use is then told
 // it, and refuses what it cannot read. Where such a call fails, or gives what is
-// not good for others, the next of those who wait makes its own. An empty key has
-// the call made. It fails only when ctx ends while it waits.
+// not good for others, one of those who wait makes its own, and the others wait
+// for that, once. An empty key has the call made. It fails only when ctx ends while
+// it waits.
 //
 // Between the end of a call and the commit that puts its output into the cache,
 // the same call may be made again.
@@ -69,7 +74,7 @@ func (p *performance) once(ctx context.Context, key string, use func(output stri
 		return nil
 	}
 	at := flightKey{p.Spec.Tenant, key}
-	for {
+	for range mostFlights {
 		f, leads := p.flights.join(at)
 		if leads {
 			p.lead(ctx, at, f, use, call)
@@ -84,18 +89,24 @@ func (p *performance) once(ctx context.Context, key string, use func(output stri
 			return canceled()
 		}
 	}
+	p.find(ctx, key, use, call)
+	return nil
 }
 
 // lead finds or makes the output that others may be waiting for.
 func (p *performance) lead(ctx context.Context, at flightKey, f *flight, use func(output string) bool, call func() (output string, good bool)) {
 	defer p.flights.leave(at, f)
+	f.output, f.good = p.find(ctx, at.key, use, call)
+}
+
+// find takes the output from the cache, or makes it.
+func (p *performance) find(ctx context.Context, key string, use func(output string) bool, call func() (output string, good bool)) (output string, good bool) {
 	if p.cache != nil {
-		if output, ok, err := p.cache.Cached(ctx, at.tenant, at.key, time.Now()); err == nil && ok && use(output) {
-			f.output, f.good = output, true
-			return
+		if output, ok, err := p.cache.Cached(ctx, p.Spec.Tenant, key, time.Now()); err == nil && ok && use(output) {
+			return output, true
 		}
 	}
-	f.output, f.good = call()
+	return call()
 }
 
 // showWhole shows an output that nobody has to write any more.

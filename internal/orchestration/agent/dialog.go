@@ -85,10 +85,11 @@ func (d *dialog) turn(ctx context.Context) (*llm.Response, *orchestration.Failur
 	}
 	resp, err := d.call(ctx, &request)
 	if err != nil {
-		if outcomeOf(err) == llm.ContextTooLong {
-			d.p.learn(err, &request)
+		failure := d.p.failed(ctx, err)
+		if failure.Code == orchestration.CodeContextTooLong {
+			failure.Retryable = d.p.learn(err, &request)
 		}
-		return nil, d.p.failed(ctx, err)
+		return nil, failure
 	}
 	return resp, nil
 }

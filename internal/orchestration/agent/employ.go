@@ -31,7 +31,7 @@ func (p *performance) employ(ctx context.Context, c *orchestration.Work, said *o
 	text, failure := d.askWith(ctx, box)
 	if failure == nil {
 		said.Output = ReadAnswer(text)
-	} else if failure.Code == orchestration.CodeContextTooLong {
+	} else if failure.Code == orchestration.CodeContextTooLong && failure.Retryable {
 		_, tooLong := p.workOrder(ctx, c, w, images, box)
 		failure.Retryable = tooLong == nil
 	}

@@ -7,14 +7,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/tutti-run/tutti/internal/llm"
+	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// What is counted in tokens beside text. An image's share differs by provider
-// and size; this is what a middling one takes.
-const (
-	imageTokens   = 1500
-	messageTokens = 8 // the marks round a message
-)
+// messageTokens are the marks round a message.
+const messageTokens = 8
 
 // maxReserve is the most that is kept free of a window for an answer of no set length.
 const maxReserve = 4096
@@ -23,7 +20,7 @@ const maxReserve = 4096
 func spent(messages []llm.Message) int {
 	n := 0
 	for _, m := range messages {
-		n += tokens(m.Text) + messageTokens + len(m.Images)*imageTokens
+		n += tokens(m.Text) + messageTokens + len(m.Images)*orchestration.ImageTokens
 		for _, call := range m.ToolCalls {
 			n += tokens(call.Name) + tokens(call.Arguments) + messageTokens
 		}
@@ -52,7 +49,7 @@ func within(messages []llm.Message, budget int) bool {
 		if len(m.ToolCalls) > 0 {
 			return spent(messages) <= budget
 		}
-		size += len(m.Text) + messageTokens + len(m.Images)*imageTokens
+		size += len(m.Text) + messageTokens + len(m.Images)*orchestration.ImageTokens
 	}
 	return size <= budget || spent(messages) <= budget
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -161,6 +163,27 @@ func TestAWindowIsLearnt(t *testing.T) {
 	}
 }
 
+// A request that is too long with its images says nothing of how long texts may be,
+// unless the provider names its window: a proxy may count bytes, and others' prompts
+// would be cut for it.
+func TestNoWindowIsLearntFromImages(t *testing.T) {
+	for name, named := range map[string]int{"named": 1600, "not named": 0, "named but no explanation": 100_000} {
+		t.Run(name, func(t *testing.T) {
+			m := model(fails(&llm.Error{Outcome: llm.ContextTooLong, Window: named}), says("done"))
+			a := New(Options{Client: m, Texts: &shelf{attachments: [][]byte{make([]byte, 5<<20)}}})
+			spec := testSpec()
+			spec.Attachments = []orchestration.Attachment{{MediaType: "image/png"}}
+			said := a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: orchestration.Work{Subtask: formal, Attempt: 1}}).(orchestration.Worked)
+			wantFailure(t, said.Failure, orchestration.CodeContextTooLong, false) // the images are not made smaller
+			said = a.Perform(t.Context(), orchestration.Performance{Run: "run_2", Spec: testSpec(), Command: bigDependency(5000)}).(orchestration.Worked)
+			wantFailure(t, said.Failure, "", false)
+			if said.Shortened != (name == "named") {
+				t.Errorf("shortened: %v", said.Shortened)
+			}
+		})
+	}
+}
+
 func TestWhatCannotBeShortenedIsNotTriedAgain(t *testing.T) {
 	tooLong := fails(&llm.Error{Outcome: llm.ContextTooLong, Window: 100})
 	work := performWork(t, model(tooLong), testSpec(), orchestration.Work{Subtask: formal, Attempt: 1})
@@ -188,6 +211,26 @@ func TestWindowsOnlyShrink(t *testing.T) {
 	if w.of(orchestration.Model{Name: "other", ContextWindow: 5}) != 5 {
 		t.Error("another model was lowered")
 	}
+}
+
+// What was guessed from one odd text does not bind all others for good; what a provider
+// has named does.
+func TestAGuessOfAWindowIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w windows
+		m := orchestration.Model{Name: "m", ContextWindow: 8000}
+		w.lower("m", 6000, 7000)
+		w.lower("m", 0, 4000)
+		time.Sleep(guessKept - time.Second)
+		if got := w.of(m); got != 3000 {
+			t.Errorf("%d at first", got)
+		}
+		w.lower("m", 0, 7900) // says nothing new
+		time.Sleep(time.Second)
+		if got := w.of(m); got != 6000 {
+			t.Errorf("%d in the end", got)
+		}
+	})
 }
 
 func TestFits(t *testing.T) {

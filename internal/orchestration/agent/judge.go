@@ -106,7 +106,7 @@ func (p *performance) evaluate(ctx context.Context, c *orchestration.Work, promp
 	d.request.MaxTokens, d.request.Schema = answer, schema
 	d.request.Place.Priority = c.Priority
 	text, failure := d.ask(ctx)
-	if failure != nil && failure.Code == orchestration.CodeContextTooLong {
+	if failure != nil && failure.Code == orchestration.CodeContextTooLong && failure.Retryable {
 		budget, _ = p.room(0)
 		_, _, failure.Retryable = prompt.fit(budget)
 	}

@@ -33,7 +33,7 @@ func (p *performance) planPart(ctx context.Context, c *orchestration.Work, said 
 	d.request.Place.Priority = c.Priority
 	text, failure := d.ask(ctx)
 	if failure != nil {
-		if failure.Code == orchestration.CodeContextTooLong {
+		if failure.Code == orchestration.CodeContextTooLong && failure.Retryable {
 			_, _, tooLong := p.partMessages(ctx, c, images)
 			failure.Retryable = tooLong == nil
 		}

@@ -17,7 +17,7 @@ type ending struct {
 }
 
 // endings is the whole table. ContextTooLong is retryable where a next attempt
-// can be made smaller, which only the caller knows.
+// will be smaller, which only the caller knows.
 var endings = map[llm.Outcome]ending{
 	llm.RateLimited:    {orchestration.CodeUpstreamRateLimited, true, "the model's provider limits our rate"},
 	llm.Overloaded:     {orchestration.CodeUpstreamError, true, "the model's provider has no capacity"},

@@ -65,7 +65,7 @@ func (p *performance) plan(ctx context.Context, c orchestration.MakePlan, said *
 	}
 	text, failure := d.ask(ctx)
 	if failure != nil {
-		if failure.Code == orchestration.CodeContextTooLong {
+		if failure.Code == orchestration.CodeContextTooLong && failure.Retryable {
 			_, tooLong := p.planMessages(ctx, c, images)
 			failure.Retryable = tooLong == nil
 		}

@@ -191,7 +191,7 @@ func (f *finale) spare() int {
 
 // judged says of a call that was too long whether it can be made smaller.
 func (f *finale) judged(failure *orchestration.Failure) *orchestration.Failure {
-	if failure != nil && failure.Code == orchestration.CodeContextTooLong {
+	if failure != nil && failure.Code == orchestration.CodeContextTooLong && failure.Retryable {
 		failure.Retryable = f.spare() >= minShare
 	}
 	return failure

@@ -19,12 +19,18 @@ func (p *performance) worked(ctx context.Context, c *orchestration.Work, said *o
 }
 
 // shared takes an output that was made before, or makes one that others may take.
+// For one that is still to be finished nobody waits: it would be of no use to others.
 func (p *performance) shared(ctx context.Context, c *orchestration.Work, said *orchestration.Worked) *orchestration.Failure {
-	return p.once(ctx, c.CacheKey, func(output string) bool { return p.reuse(c, output, said) }, func() (string, bool) {
+	reuse := func(output string) bool { return p.reuse(c, output, said) }
+	call := func() (string, bool) {
 		p.try(ctx, c, said)
-		good := said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings) && !unfinished(c)
-		return said.Output, good
-	})
+		return said.Output, said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings)
+	}
+	if unfinished(c) {
+		p.find(ctx, c.CacheKey, reuse, call)
+		return nil
+	}
+	return p.once(ctx, c.CacheKey, reuse, call)
 }
 
 func (p *performance) try(ctx context.Context, c *orchestration.Work, said *orchestration.Worked) {

@@ -158,12 +158,3 @@ func shortly(text string, most int) string {
 	}
 	return text[:most] + "…"
 }
-
-// newCensor returns what takes secrets out of a text.
-func newCensor(secrets []string) *strings.Replacer {
-	var pairs []string
-	for _, s := range secrets {
-		pairs = append(pairs, s, "(secret)")
-	}
-	return strings.NewReplacer(pairs...)
-}
