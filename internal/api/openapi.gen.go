@@ -223,7 +223,8 @@ type CancelRequest struct {
 // be mended.
 type Check = orchestration.Check
 
-// Code A failure's name for machines.
+// Code A failure's name for machines. `unreadable_run`: what is kept of the run is spoilt, or of a newer version of the server;
+// nothing but to delete it can be done with it here.
 type Code = orchestration.Code
 
 // Comment Why, for people. It is kept with the decision.
@@ -328,7 +329,8 @@ type Expected struct {
 
 // Failure Why an attempt, a subtask or a run failed.
 type Failure struct {
-	// Code A failure's name for machines.
+	// Code A failure's name for machines. `unreadable_run`: what is kept of the run is spoilt, or of a newer version of the server;
+	// nothing but to delete it can be done with it here.
 	Code   Code   `json:"code"`
 	Detail string `json:"detail"`
 
@@ -716,7 +718,8 @@ type Problem struct {
 	// Instance The path of the request, or of the run.
 	Instance string `json:"instance"`
 
-	// Code A failure's name for machines.
+	// Code A failure's name for machines. `unreadable_run`: what is kept of the run is spoilt, or of a newer version of the server;
+	// nothing but to delete it can be done with it here.
 	Code      Code   `json:"code"`
 	RequestId string `json:"request_id"`
 

@@ -18,6 +18,18 @@ func (j *sqlite) Events(ctx context.Context, run string, after int64, limit int)
 	return j.reader.eventsAfter(ctx, run, after, limit)
 }
 
+// readAll returns why a run's events cannot be read, nil if they can.
+func (j *sqlite) readAll(ctx context.Context, run string) error {
+	const some = 100 // each may hold an output
+	for after := int64(0); ; {
+		events, err := j.Events(ctx, run, after, some)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		after = events[len(events)-1].Seq
+	}
+}
+
 func (j *sqlite) Event(ctx context.Context, run string, seq int64) (orchestration.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return orchestration.Event{}, err

@@ -42,6 +42,9 @@ func TestARunThatIsBeingStarted(t *testing.T) {
 					t.Fatal(err)
 				}
 				begin()
+				if !d.Drives(run) {
+					t.Error("it is not driven")
+				}
 				canceled := canceling(t, d, run)
 				time.Sleep(time.Second)
 				wantAnswer(t, "the cancel", canceled, nil)
