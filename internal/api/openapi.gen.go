@@ -724,8 +724,10 @@ type Problem struct {
 	RequestId string `json:"request_id"`
 
 	// Retryable The same request may succeed later.
-	Retryable bool    `json:"retryable"`
-	Errors    []Fault `json:"errors,omitempty"`
+	Retryable bool `json:"retryable"`
+
+	// Errors What is wrong with a request. At most 100 faults; where `detail` ends in "and more", no others were looked for.
+	Errors []Fault `json:"errors,omitempty"`
 }
 
 // Progress Subtasks of the plan.
@@ -1158,7 +1160,9 @@ type Usage = orchestration.Totals
 
 // Validation defines model for Validation.
 type Validation struct {
-	Valid    bool    `json:"valid"`
+	Valid bool `json:"valid"`
+
+	// Problems No more than 100 are looked for.
 	Problems []Fault `json:"problems"`
 
 	// Expected What a run of it would come to, at least, if nothing fails. Every condition is taken to hold. The body of a `for_each`
@@ -1285,7 +1289,9 @@ type WorkflowPlan struct {
 
 // WorkflowValidation defines model for WorkflowValidation.
 type WorkflowValidation struct {
-	Valid    bool            `json:"valid"`
+	Valid bool `json:"valid"`
+
+	// Problems No more than 100 are looked for.
 	Problems []WorkflowFault `json:"problems"`
 
 	// Expected Null where the template cannot be read.

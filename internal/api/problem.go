@@ -102,14 +102,18 @@ func invalid(faults []Fault) *Problem {
 	return problem(codeInvalidRequest, summary(faults), faults...)
 }
 
-// summary tells the faults in one line, the first few of them.
+// summary tells the faults in one line, the first few of them. Where there are as many
+// as are looked for, nobody knows how many more there are.
 func summary(faults []Fault) string {
 	const most = 5
 	var parts []string
 	for _, f := range faults[:min(len(faults), most)] {
 		parts = append(parts, strings.TrimPrefix(f.Pointer+": ", ": ")+f.Detail)
 	}
-	if len(faults) > most {
+	switch {
+	case len(faults) >= maxFaults:
+		parts = append(parts, "and more")
+	case len(faults) > most:
 		parts = append(parts, strconv.Itoa(len(faults)-most)+" more")
 	}
 	return strings.Join(parts, "; ")

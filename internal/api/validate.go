@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	tutti "github.com/tutti-run/tutti"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // A contract is openapi.yaml as requests are held to it: compiled once.
@@ -147,6 +148,7 @@ func (c *contract) addPath(doc *document, compiler *jsonschema.Compiler, path st
 			if op.body, err = compiler.Compile(at + "/requestBody/content/application~1json/schema"); err != nil {
 				return err
 			}
+			schema.Bound(op.body, maxFaults)
 		}
 		c.operations[strings.ToUpper(method)+" "+path] = op
 	}
@@ -172,11 +174,11 @@ func (op *operation) addParameters(doc *document, compiler *jsonschema.Compiler,
 		case "X-Request-Id", "traceparent", "Prefer":
 			continue // what is not understood of them is ignored, as their standards ask
 		}
-		schema, err := compiler.Compile(url)
+		compiled, err := compiler.Compile(url)
 		if err != nil {
 			return err
 		}
-		p := parameter{name: o.Name, in: o.In, required: o.Required, schema: schema, simple: o.Schema.Type}
+		p := parameter{name: o.Name, in: o.In, required: o.Required, schema: compiled, simple: o.Schema.Type}
 		if p.list = o.Schema.Type == "array"; p.list {
 			p.simple = "string"
 		}

@@ -36,7 +36,7 @@ func (t *Template) check(rules Rules, bodies bool) []Fault {
 
 // add reports a fault, unless one that Parse found explains it.
 func (c *check) add(pointer, code, detail string, args ...any) {
-	if c.hides(pointer) {
+	if len(c.faults) >= maxFaults || c.hides(pointer) {
 		return
 	}
 	if len(args) > 0 {

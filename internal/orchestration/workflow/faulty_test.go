@@ -1,0 +1,35 @@
+package workflow_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/workflow"
+)
+
+// A template in which everything is wrong costs about what one costs that is right.
+func TestManyFaultsCostLittle(t *testing.T) {
+	many := func(item string, times int) string { return strings.Repeat(item+",", times-1) + item }
+	rules := workflow.Rules{Plan: orchestration.Rules{MaxSubtasks: 1000}}
+	rules.Read("", []byte("{}")) // compiles the schema
+	for name, tc := range map[string]struct {
+		part   string
+		faults int
+	}{
+		"right":   {`"labels":{},"synthesizer":{"json_schema":{"enum":[` + many("0", 49_000) + `]}}`, 0},
+		"numbers": {`"plan":{"subtasks":[` + many("0", 49_000) + `]}`, 100},
+		"objects": {`"policy":[` + many("{}", 49_000) + `]`, 1},
+		"unknown": {`"plan":{"subtasks":[` + many(`{"id":"a","description":"d","depends_on":[`+many(`"x"`, 40)+`]}`, 1000) + `]}`, 100},
+	} {
+		text := []byte(`{"name":"a","version":"1","task":"t",` + tc.part + `}`)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, faults := rules.Read("", text)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; len(faults) != tc.faults || took > 50<<20 {
+			t.Errorf("%s: %d faults, and it took %d MB", name, len(faults), took>>20)
+		}
+	}
+}
