@@ -9,9 +9,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// Bound has a schema of our own, when it was compiled and before it is used, look no
-// further into a list or a map once it has found so many faults there, nor at more
-// items than a list may have. By itself it makes an error of each fault: of a body of
+// Bound has a schema that was compiled, and is not used yet, look no further into a list
+// or a map once it has found so many faults there, nor at more items than a list may have. By itself it makes an error of each fault: of a body of
 // a megabyte in which everything is wrong, half a gigabyte of them.
 func Bound(s *jsonschema.Schema, faults int) {
 	bound(s, faults, make(map[*jsonschema.Schema]bool))
@@ -25,12 +24,16 @@ func bound(s *jsonschema.Schema, faults int, seen map[*jsonschema.Schema]bool) {
 	for _, sub := range subschemas(s) {
 		bound(sub, faults, seen)
 	}
+	if each, ok := s.Items.(*jsonschema.Schema); ok && s.AdditionalItems == nil { // of drafts before 2020-12
+		s.Extensions = append(s.Extensions, items{each, s.MaxItems, faults})
+		s.Items = nil
+	}
 	if s.Items2020 != nil && len(s.PrefixItems) == 0 {
 		s.Extensions = append(s.Extensions, items{s.Items2020, s.MaxItems, faults})
 		s.Items2020 = nil
 	}
-	if _, others := s.AdditionalProperties.(*jsonschema.Schema); len(s.Properties) == 0 && (others || len(s.PatternProperties) > 0) {
-		s.Extensions = append(s.Extensions, members{s.PatternProperties, s.AdditionalProperties, faults})
+	if _, others := s.AdditionalProperties.(*jsonschema.Schema); others || len(s.PatternProperties) > 0 {
+		s.Extensions = append(s.Extensions, members{s.Properties, s.PatternProperties, s.AdditionalProperties, faults})
 		s.PatternProperties, s.AdditionalProperties = nil, nil
 	}
 }
@@ -55,9 +58,9 @@ func (s items) Validate(ctx *jsonschema.ValidatorContext, v any) {
 	}
 }
 
-// members stands in the place of patternProperties and additionalProperties, of an
-// object that has no properties of its own.
+// members stands in the place of patternProperties and additionalProperties.
 type members struct {
+	own      map[string]*jsonschema.Schema // properties, which the library looks at itself
 	patterns map[jsonschema.Regexp]*jsonschema.Schema
 	others   any // nil, a bool or a schema
 	faults   int
@@ -73,10 +76,11 @@ func (s members) Validate(ctx *jsonschema.ValidatorContext, v any) {
 			break
 		}
 		at[0] = name
-		matched := false
+		_, matched := s.own[name]
 		for pattern, schema := range s.patterns {
 			if pattern.MatchString(name) {
 				matched = true
+				ctx.EvaluatedProp(name)
 				found += report(ctx, ctx.Validate(schema, object[name], at))
 			}
 		}

@@ -1,8 +1,10 @@
 package schema
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +23,12 @@ const bounded = `{
 		"map": {"additionalProperties": {"type": "string"}},
 		"labels": {"patternProperties": {"^a": {"type": "string"}, "b$": {"minLength": 2}}, "additionalProperties": false},
 		"rest": {"patternProperties": {"^a": {"type": "string"}}, "additionalProperties": {"type": "number"}},
-		"open": {"patternProperties": {"^a": {"type": "string"}}}
+		"open": {"patternProperties": {"^a": {"type": "string"}}},
+		"own": {"properties": {"a": {"type": "number"}, "b": {}}, "patternProperties": {"^a": {"minimum": 3}}, "additionalProperties": {"type": "string"}},
+		"closed": {"properties": {"b": {}}, "patternProperties": {"^a": {"type": "string"}}, "unevaluatedProperties": false},
+		"spare": {"allOf": [{"patternProperties": {"^a": true}}], "items": {"type": "string"}, "unevaluatedProperties": {"type": "number"}},
+		"tail": {"prefixItems": [{"type": "number"}], "items": {"type": "string"}},
+		"few": {"allOf": [{"items": {"type": "string"}}], "unevaluatedItems": false}
 	}
 }`
 
@@ -34,6 +41,8 @@ func TestBoundSaysTheSame(t *testing.T) {
 		`{"any": ["ab", "cd"]}`, `{"any": ["a", 1, null]}`, `{"any": 7}`, `{"map": {"a": "x", "b": "y"}}`, `{"map": {"a": 1, "b": "y", "c": []}}`,
 		`{"labels": {"a": "x", "b": "yz"}}`, `{"labels": {"a": 1, "ab": 2, "b": "y", "c": 1, "d": 1}}`, `{"labels": {"ab": "x"}}`,
 		`{"rest": {"a": "x", "b": 1}}`, `{"rest": {"a": 1, "b": "x"}}`, `{"open": {"a": "x", "b": 1}}`, `{"open": {"a": 1, "b": 1}}`, `{"map": 1, "rest": []}`,
+		`{"own": {"a": 1, "b": 1, "ac": 2, "c": "x"}}`, `{"own": {"a": "x", "b": 1, "c": 1}}`, `{"closed": {"a": "x", "b": 1}}`, `{"closed": {"a": 1, "c": 1}}`,
+		`{"spare": {"a": "x", "b": 1}}`, `{"spare": {"a": 1, "b": "x"}}`, `{"spare": [1, "a"]}`, `{"tail": [1, "a"]}`, `{"tail": ["a", 1]}`, `{"few": ["a", "b"]}`, `{"few": [1]}`,
 	} {
 		if want, got := faultsOf(t, free, text), faultsOf(t, bound, text); !slices.Equal(want, got) {
 			t.Errorf("%s:\nwant %q\ngot  %q", text, want, got)
@@ -52,6 +61,49 @@ func TestBoundStops(t *testing.T) {
 	} {
 		if got := faultsOf(t, bound, text); len(got) != want {
 			t.Errorf("%s: %q", text, got)
+		}
+	}
+}
+
+// An old draft's lists are bounded, too.
+func TestBoundOfOldDrafts(t *testing.T) {
+	const old = `{"$schema": "http://json-schema.org/draft-07/schema#", "properties": {
+		"list": {"items": {"type": "string"}}, "tuple": {"items": [{"type": "string"}], "additionalItems": {"type": "number"}}}}`
+	free, bound := compiled(t, old), compiled(t, old)
+	Bound(bound, 3)
+	for _, text := range []string{`{"list": ["a"], "tuple": ["a", 1]}`, `{"list": ["a", 1]}`, `{"tuple": [1, "a"]}`} {
+		if want, got := faultsOf(t, free, text), faultsOf(t, bound, text); !slices.Equal(want, got) {
+			t.Errorf("%s:\nwant %q\ngot  %q", text, want, got)
+		}
+	}
+	if got := faultsOf(t, bound, `{"list": [1, 2, 3, 4, 5, 6]}`); len(got) != 3 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A value in which everything is wrong costs about what one costs that is right.
+func TestManyViolationsCostLittle(t *testing.T) {
+	list := json.RawMessage("[" + strings.Repeat("1,", 500_000) + "1]")
+	took := func(text string, violations int) uint64 {
+		s, err := Compile(json.RawMessage(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got := s.Validate(list)
+		runtime.ReadMemStats(&after)
+		if len(got) != violations {
+			t.Errorf("%s: %v", text, got)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	right := took(`{"items": {"type": "number"}}`, 0)
+	for _, text := range []string{
+		`{"items": {"type": "string"}}`, `{"$schema": "http://json-schema.org/draft-07/schema#", "items": {"type": "string"}}`,
+	} {
+		if wrong := took(text, maxViolations); wrong > right {
+			t.Errorf("%s takes %d MB, and one that is right %d", text, wrong>>20, right>>20)
 		}
 	}
 }
