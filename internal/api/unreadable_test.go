@@ -57,3 +57,19 @@ func TestCancelOfWhatNobodyDrives(t *testing.T) {
 		c.do("DELETE", "/v1/runs/"+id, "").problem(http.StatusConflict, codeConflict)
 	})
 }
+
+// A run whose last events are lost is there, and cannot be read.
+func TestARunWithoutItsEnd(t *testing.T) {
+	c := serve(t, func(_ *Options, w *world) { w.held = true })
+	id := c.start(`{"task":"t"}`)
+	c.world.runs[0].events = c.world.runs[0].events[:1]
+	c.do("GET", "/v1/runs/"+id, "").problem(http.StatusInternalServerError, codeUnreadableRun)
+}
+
+// A stream of what cannot be read is refused: an EventSource would come again for ever.
+func TestAStreamThatCannotBeRead(t *testing.T) {
+	c := serve(t, func(_ *Options, w *world) { w.held = true })
+	id := c.start(`{"task":"t"}`)
+	c.world.spoilt = orchestration.ErrUnreadable
+	c.do("GET", "/v1/runs/"+id+"/events", "", "Accept", "text/event-stream").problem(http.StatusInternalServerError, codeUnreadableRun)
+}

@@ -92,8 +92,8 @@ func (e *encoder) encode(ev *orchestration.Event) (err error) {
 	return e.buf.WriteByte('}')
 }
 
-// decodeEvents appends a commit's events with a seq above after to events, as
-// long as these are fewer than limit.
+// decodeEvents appends a commit's events with a seq above after to events, which are
+// those between, as long as these are fewer than limit.
 func decodeEvents(events []orchestration.Event, run string, stored []byte, after int64, limit int) ([]orchestration.Event, error) {
 	var commit []storedEvent
 	if err := json.Unmarshal(stored, &commit); err != nil {
@@ -107,6 +107,9 @@ func decodeEvents(events []orchestration.Event, run string, stored []byte, after
 			break
 		}
 		fact, err := s.fact()
+		if due := max(after, 0) + int64(len(events)) + 1; s.Seq != due {
+			err = fmt.Errorf("event %d is missing", due)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("event %d of run %q: %w: %w", s.Seq, run, orchestration.ErrUnreadable, err)
 		}

@@ -111,7 +111,7 @@ func (m *mem) Delete(ctx context.Context, tenant, run string) error {
 		return err
 	}
 	if !r.row.ended {
-		if _, err := r.events(run, 0, 0); !errors.Is(err, orchestration.ErrUnreadable) {
+		if _, err := r.events(run, 0, 0); !errors.Is(err, orchestration.ErrUnreadable) { // nothing of it is ever missing
 			return ErrNotEnded
 		}
 		m.free(run, 0, func(memCall) bool { return true })

@@ -164,7 +164,7 @@ func (j *sqlite) Delete(ctx context.Context, tenant, run string) error {
 	if !errors.Is(err, ErrNotEnded) {
 		return err
 	}
-	if failed := j.readAll(ctx, run); !errors.Is(failed, orchestration.ErrUnreadable) {
+	if failed := j.readAll(ctx, tenant, run); !errors.Is(failed, orchestration.ErrUnreadable) {
 		return cmp.Or(failed, err)
 	}
 	return j.delete(ctx, tenant, run, true)

@@ -13,11 +13,13 @@ import (
 // A run that has not ended and cannot be read is deleted with all that it held and
 // owed; one that can be read is not.
 func TestDeleteOfARunThatCannotBeRead(t *testing.T) {
-	for name, events := range map[string]string{
-		"no JSON":              `'[{"seq":1'`,
-		"an unknown event":     `json_set(events, '$[0].type', 'run.teleported')`,
-		"a fact of other form": `json_set(events, '$[0].data.spec', 7)`,
-		"no spec":              `json_set(events, '$[0].data', json('{}'))`,
+	for name, damage := range map[string]string{
+		"no JSON":              `UPDATE commits SET events = '[{"seq":1' WHERE seq = 3`,
+		"an unknown event":     `UPDATE commits SET events = json_set(events, '$[0].type', 'run.teleported') WHERE first = 1`,
+		"a fact of other form": `UPDATE commits SET events = json_set(events, '$[0].data.spec', 7) WHERE first = 1`,
+		"no spec":              `UPDATE commits SET events = json_set(events, '$[0].data', json('{}')) WHERE first = 1`,
+		"no beginning":         `DELETE FROM commits WHERE first = 1`,
+		"a gap":                `DELETE FROM commits WHERE first = (SELECT min(first) FROM commits WHERE first > 1)`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, dsn := t.Context(), newFile(t)
@@ -38,7 +40,7 @@ func TestDeleteOfARunThatCannotBeRead(t *testing.T) {
 			if err := errors.Join(err, j.Close()); err != nil {
 				t.Fatal(err)
 			}
-			rewrite(t, dsn, `UPDATE commits SET events = `+events+` WHERE first = 1 AND run = 'run_spoilt'`)
+			rewrite(t, dsn, damage+` AND run = 'run_spoilt'`)
 			j = open(t, dsn)
 			if _, err := j.Events(ctx, "run_spoilt", 0, 0); !errors.Is(err, orchestration.ErrUnreadable) || errors.Is(err, orchestration.ErrNewer) {
 				t.Errorf("its events: %v", err)
@@ -102,5 +104,27 @@ func TestRetentionLeavesNewerRuns(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A run whose last events are lost can be read as far as it goes, and deleted.
+func TestDeleteOfARunWithoutItsEnd(t *testing.T) {
+	for _, lost := range []string{`seq = (SELECT max(seq) FROM commits)`, `seq > 0`} {
+		ctx, dsn := t.Context(), newFile(t)
+		j, err := journal.Open(ctx, dsn, journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range journaltest.Story("acme", "run_1")[:3] {
+			err = errors.Join(err, j.Append(ctx, c))
+		}
+		if err := errors.Join(err, j.Close()); err != nil {
+			t.Fatal(err)
+		}
+		rewrite(t, dsn, `DELETE FROM commits WHERE `+lost)
+		j = open(t, dsn)
+		if err := j.Delete(ctx, "acme", "run_1"); err != nil {
+			t.Errorf("%s: %v", lost, err)
+		}
 	}
 }

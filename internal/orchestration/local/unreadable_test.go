@@ -88,6 +88,35 @@ func TestResumeOfARunWithoutEvents(t *testing.T) {
 	})
 }
 
+// A run whose last events are lost is not driven: whatever it appended would clash.
+func TestResumeOfARunWithoutItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		first := drive(t, j, silent)
+		run := start(t, first)
+		synctest.Wait()
+		first.Close()
+		second := drive(t, &further{j}, silent)
+		if err := second.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if second.Drives(run) {
+			t.Error("the run is driven")
+		}
+	})
+}
+
+// further is a journal whose rows are further than its events.
+type further struct{ journal.Journal }
+
+func (j *further) Unfinished(ctx context.Context) ([]orchestration.Row, error) {
+	rows, err := j.Journal.Unfinished(ctx)
+	for i := range rows {
+		rows[i].Seq++
+	}
+	return rows, err
+}
+
 // hollow is a journal that lists a run and has no events of it.
 type hollow struct{ away }
 
