@@ -12,6 +12,7 @@ import (
 // A body in which everything is wrong costs no more than one costs that is right, as
 // what is wrong is looked for until there are a hundred faults. The answer says so.
 func TestManyFaultsCostLittle(t *testing.T) {
+	const run = "/v1/runs"
 	const most = 80 << 20 // bytes; a context of that size takes 64 MB
 	w, defaults := newWorld(t), testDefaults()
 	defaults.Limits.MaxSubtasks = 1000
@@ -19,19 +20,21 @@ func TestManyFaultsCostLittle(t *testing.T) {
 	for name, tc := range map[string]struct {
 		part   string
 		status int
+		path   string
 	}{
-		"right":        {`"context":{"list":[` + many("0", 500_000) + `]}`, http.StatusAccepted},
-		"numbers":      {`"plan":{"subtasks":[` + many("0", 500_000) + `]}`, http.StatusBadRequest},
-		"objects":      {`"plan":{"subtasks":[` + many("{}", 340_000) + `]}`, http.StatusBadRequest},
-		"empty":        {`"policy":[` + many("{}", 340_000) + `]`, http.StatusBadRequest},
-		"dependencies": {`"plan":{"subtasks":[` + many(`{"depends_on":[`+many("0", 900)+`]}`, 500) + `]}`, http.StatusBadRequest},
-		"labels":       {`"labels":{` + manyKeys(20_000) + `}`, http.StatusBadRequest},
+		"right":        {`"context":{"list":[` + many("0", 500_000) + `]}`, http.StatusAccepted, run},
+		"numbers":      {`"plan":{"subtasks":[` + many("0", 500_000) + `]}`, http.StatusBadRequest, run},
+		"objects":      {`"plan":{"subtasks":[` + many("{}", 340_000) + `]}`, http.StatusBadRequest, run},
+		"empty":        {`"policy":[` + many("{}", 340_000) + `]`, http.StatusBadRequest, run},
+		"dependencies": {`"plan":{"subtasks":[` + many(`{"depends_on":[`+many("0", 900)+`]}`, 500) + `]}`, http.StatusBadRequest, run},
+		"labels":       {`"labels":{` + manyKeys(20_000) + `}`, http.StatusBadRequest, run},
 		"bodies": {
-			`"plan":{"subtasks":[` + many(`{"for_each":{"items":"x","body":[`+many(`{"depends_on":[`+many("0", 90)+`]}`, 60)+`]}}`, 60) + `]}`, http.StatusBadRequest,
+			`"plan":{"subtasks":[` + many(`{"for_each":{"items":"x","body":[`+many(`{"depends_on":[`+many("0", 90)+`]}`, 60)+`]}}`, 60) + `]}`, http.StatusBadRequest, run,
 		},
-		"unknown": {`"plan":{"subtasks":[` + many(`{"id":"a","description":"d","depends_on":[`+many(`"x"`, 230)+`]}`, 1000) + `]}`, http.StatusUnprocessableEntity},
+		"unknown":  {`"plan":{"subtasks":[` + many(`{"id":"a","description":"d","depends_on":[`+many(`"x"`, 230)+`]}`, 1000) + `]}`, http.StatusUnprocessableEntity, run},
+		"long key": {`"edits":{"` + strings.Repeat("k", 300_000) + `":{` + manyKeys(5_000) + `}}`, http.StatusBadRequest, run + "/run_1/fork"},
 	} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/runs", strings.NewReader(`{"task":"t",`+tc.part+`}`))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, tc.path, strings.NewReader(`{"task":"t",`+tc.part+`}`))
 		r.Header.Set("Content-Type", "application/json")
 		answer := httptest.NewRecorder()
 		var before, after runtime.MemStats
@@ -40,6 +43,9 @@ func TestManyFaultsCostLittle(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if took := after.TotalAlloc - before.TotalAlloc; answer.Code != tc.status || took > most {
 			t.Errorf("%s: status %d, and it took %d MB", name, answer.Code, took>>20)
+		}
+		if size := answer.Body.Len(); size > 2<<20 {
+			t.Errorf("%s: the answer has %d MB", name, size>>20)
 		}
 		var p Problem
 		_ = json.Unmarshal(answer.Body.Bytes(), &p)

@@ -195,7 +195,14 @@ func (c *contract) operationFor(method, pattern string) *operation {
 	return c.operations[method+" "+pattern]
 }
 
-// escape makes a key a part of a JSON Pointer.
-func escape(key string) string { return escapes.Replace(key) }
+// escape makes a key a part of a JSON Pointer: its beginning, as a caller's key may be
+// as long as a body, and each fault below it has it in its pointer.
+func escape(key string) string {
+	const most = 100
+	if len(key) > most {
+		key = strings.ToValidUTF8(key[:most], "") + "…"
+	}
+	return escapes.Replace(key)
+}
 
 var escapes = strings.NewReplacer("~", "~0", "/", "~1") // one takes 10 kB to build

@@ -18,10 +18,12 @@ func TestManyFaultsCostLittle(t *testing.T) {
 		part   string
 		faults int
 	}{
-		"right":   {`"labels":{},"synthesizer":{"json_schema":{"enum":[` + many("0", 49_000) + `]}}`, 0},
-		"numbers": {`"plan":{"subtasks":[` + many("0", 49_000) + `]}`, 100},
-		"objects": {`"policy":[` + many("{}", 49_000) + `]`, 1},
-		"unknown": {`"plan":{"subtasks":[` + many(`{"id":"a","description":"d","depends_on":[`+many(`"x"`, 40)+`]}`, 1000) + `]}`, 100},
+		"right":     {`"labels":{},"synthesizer":{"json_schema":{"enum":[` + many("0", 49_000) + `]}}`, 0},
+		"numbers":   {`"plan":{"subtasks":[` + many("0", 49_000) + `]}`, 100},
+		"objects":   {`"policy":[` + many("{}", 49_000) + `]`, 1},
+		"long key":  {`"synthesizer":{"json_schema":{"` + strings.Repeat("k", 100_000) + `":[` + many("0", 5_000) + `]}}`, 1},
+		"long path": {`"synthesizer":{"json_schema":` + strings.Repeat(`{"`+strings.Repeat("k", 1000)+`":`, 50) + `[` + many("0", 20_000) + `]` + strings.Repeat("}", 50) + `}`, 1},
+		"unknown":   {`"plan":{"subtasks":[` + many(`{"id":"a","description":"d","depends_on":[`+many(`"x"`, 40)+`]}`, 1000) + `]}`, 100},
 	} {
 		text := []byte(`{"name":"a","version":"1","task":"t",` + tc.part + `}`)
 		var before, after runtime.MemStats

@@ -75,7 +75,7 @@ func (t *Template) Parameter(name string) (Parameter, bool) {
 }
 
 // Parse reads a template in YAML. The name is that of the file, for the faults.
-// It takes at most 1 MB, 50,000 values and 64 levels, no anchors, aliases, merge
+// It takes at most 1 MB, 50,000 values, 64 levels and 1,000 bytes of keys above a value, no anchors, aliases, merge
 // keys, tags or duplicate keys, and everything that JSON has not as text.
 //
 // All faults come at once, up to a hundred, by line. With faults a template may come too, as far
