@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // A body in which everything is wrong costs no more than one costs that is right, as
@@ -69,4 +71,31 @@ func manyKeys(n int) string {
 		b.WriteString(`"key ` + string(rune('a'+i%26)) + strings.Repeat("x", i%7) + strings.Repeat("y", i/26%50) + strings.Repeat("z", i/1300) + `":1`)
 	}
 	return b.String()
+}
+
+// counted are expressions that count how much of them is checked, which is what takes
+// time.
+type counted struct{ bytes int }
+
+func (c *counted) Check(expression string, _, _ []string) (orchestration.Reads, error) {
+	c.bytes += len(expression)
+	return orchestration.Reads{}, nil
+}
+func (c *counted) Eval(string, *orchestration.Variables) (string, error) { return "null", nil }
+func (c *counted) Reserved(string) bool                                  { return false }
+
+// What a plan would come to is estimated with no more work than its check may take.
+func TestEstimatesAreBounded(t *testing.T) {
+	w, defaults, count := newWorld(t), testDefaults(), new(counted)
+	defaults.Expressions = count
+	h := New(Options{Driver: w, Reader: w, Defaults: defaults})
+	list := `"[` + strings.Repeat("1,", 4000) + `1]"`
+	body := `{"subtasks":[` + many(`{"kind":"for_each","for_each":{"items":`+list+`,"body":[{"description":"d"}]}}`, 100) + `]}`
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/plans/validate", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, r)
+	if answer.Code != http.StatusOK || count.bytes > 2*orchestration.MaxExpressions {
+		t.Errorf("status %d, and %d bytes of expressions were checked: %.200s", answer.Code, count.bytes, answer.Body)
+	}
 }

@@ -35,3 +35,31 @@ func TestManyFaultsCostLittle(t *testing.T) {
 		}
 	}
 }
+
+// counted are expressions that count how much of them is checked, which is what takes
+// time.
+type counted struct {
+	orchestration.Expressions
+	bytes int
+}
+
+func (c *counted) Check(expression string, _, _ []string) (orchestration.Reads, error) {
+	c.bytes += len(expression)
+	return orchestration.Reads{}, nil
+}
+
+func (c *counted) Reserved(string) bool { return false }
+
+// A plan's expressions have a bound, and no more of them are checked, whatever for.
+func TestCheckingExpressionsIsBounded(t *testing.T) {
+	count := new(counted)
+	rules := workflow.Rules{Plan: orchestration.Rules{MaxSubtasks: 1000, Expressions: count}}
+	part, _ := rules.Read("", []byte(`{"name":"part","version":"1","task":"t","parameters":{"p":{"description":"d","required":true}}}`))
+	rules.Lookup = func(string) (*workflow.Template, bool) { return part, true }
+	list := `"[` + strings.Repeat("1,", 4000) + `1]"`
+	subtasks := strings.Repeat(`{"kind":"workflow","workflow":{"name":"part","context":{"p":`+list+`}}},`, 100)
+	_, faults := rules.Read("", []byte(`{"name":"a","version":"1","task":"t","plan":{"subtasks":[`+strings.TrimSuffix(subtasks, ",")+`]}}`))
+	if len(faults) != 1 || count.bytes > 3*orchestration.MaxExpressions {
+		t.Errorf("%d bytes of expressions were checked: %v", count.bytes, faults)
+	}
+}
