@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,6 +106,43 @@ func TestRetention(t *testing.T) {
 	}
 	if run := second.ask("GET", "/v1/runs/"+under, "").run(t); run.Status != "running" {
 		t.Errorf("the run that has not ended is %s", run.Status)
+	}
+}
+
+// A run whose events are spoilt stays, across starts, until it is deleted. Then its
+// idempotency key is free again.
+func TestDeleteOfARunThatCannotBeRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tutti.db")
+	options, asked := stuck()
+	set := func(c *Config) { c.Journal, c.simulator = "sqlite:"+file, options }
+	first := launch(t, set).untilReady()
+	spoilt := first.ask("POST", "/v1/runs", threeSubtasks, "Idempotency-Key: mine").run(t).ID
+	<-asked
+	first.stop()
+	db, err := sql.Open("sqlite", "file:"+file)
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), `UPDATE commits SET events = '[' WHERE first = 1`)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	second := launch(t, set).untilReady()
+	for _, path := range []string{"GET /v1/runs/" + spoilt, "POST /v1/runs/" + spoilt + "/cancel"} {
+		method, path, _ := strings.Cut(path, " ")
+		if answer := second.ask(method, path, ""); answer.status != 500 || answer.json["code"] != "unreadable_run" {
+			t.Errorf("%s %s: %d %s", method, path, answer.status, answer.text)
+		}
+	}
+	if answer := second.ask("DELETE", "/v1/runs/"+spoilt, ""); answer.status != 204 {
+		t.Errorf("delete: %d %s", answer.status, answer.text)
+	}
+	if answer := second.ask("GET", "/v1/runs/"+spoilt, ""); answer.status != 404 {
+		t.Errorf("after that: %d %s", answer.status, answer.text)
+	}
+	second.wantMetrics(`tutti_runs_in_flight 0`)
+	if run := second.ask("POST", "/v1/runs", threeSubtasks, "Idempotency-Key: mine").run(t); run.ID == spoilt {
+		t.Error("its key still means it")
 	}
 }
 

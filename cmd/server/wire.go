@@ -164,6 +164,18 @@ func (r record) Append(ctx context.Context, c orchestration.Commit) error {
 	return err
 }
 
+// Delete removes a run, and counts one that has not ended no more.
+func (r record) Delete(ctx context.Context, tenant, run string) error {
+	row, err := r.Row(ctx, tenant, run)
+	if err == nil {
+		err = r.Journal.Delete(ctx, tenant, run)
+	}
+	if err == nil && !row.Status.Ended() {
+		r.metrics.Deleted()
+	}
+	return err
+}
+
 // Text returns the body of an event.
 func (r record) Text(ctx context.Context, run string, seq int64) (string, error) {
 	e, err := r.Event(ctx, run, seq)

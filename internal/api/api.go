@@ -40,8 +40,12 @@ type Driver interface {
 	// [orchestration.ErrOverloaded] when there is no room; then there is no run.
 	// The attachments are the bytes of spec.Attachments in order; key may be nil.
 	Start(ctx context.Context, spec *orchestration.Spec, attachments [][]byte, key *orchestration.Key) (orchestration.Row, error)
-	// Cancel takes the wish to end a run; what becomes of it shows in its rows.
+	// Cancel takes the wish to end a run; what becomes of it shows in its rows. The
+	// error wraps [orchestration.ErrNotFound] for a run that has ended or is not driven.
 	Cancel(ctx context.Context, run, detail string) error
+	// Drives reports whether a run is under way, or is about to be: what is done to it
+	// behind the driver's back would clash with what that does.
+	Drives(run string) bool
 	// Decide takes what a person decides: an [orchestration.DecideSubtask] or an
 	// [orchestration.DecidePlan]. It returns nil once that is durable,
 	// [orchestration.ErrNotWaiting] when it does not wait for a decision (any more),
@@ -58,13 +62,15 @@ type Driver interface {
 type Reader interface {
 	Row(ctx context.Context, tenant, run string) (orchestration.Row, error)
 	Rows(ctx context.Context, tenant string, filter orchestration.Filter) ([]orchestration.Row, error)
-	// Events returns the events after that seq in order, at most limit of them.
+	// Events returns the events after that seq in order, at most limit of them, and
+	// an [orchestration.ErrUnreadable] where it cannot.
 	Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error)
 	// Attachment returns the bytes of the run's attachment at that place, from 0.
 	Attachment(ctx context.Context, run string, i int) ([]byte, error)
 	// Key returns for which run the tenant used the key, and with which body.
 	Key(ctx context.Context, tenant, key string) (run string, hash [32]byte, err error)
-	// Delete removes all of an ended run; one that has not ended is an [orchestration.ErrConflict].
+	// Delete removes all of a run that has ended or cannot be read; any other one is an
+	// [orchestration.ErrConflict].
 	Delete(ctx context.Context, tenant, run string) error
 	// Watch calls notify with the run's row after each append. notify must not
 	// block, and is not called after stop returned.

@@ -21,6 +21,7 @@ type estimate struct {
 	calls    int
 	cost     float64
 	unpriced bool // a model's price is not known, so no cost is
+	checked  int  // bytes of expressions
 }
 
 // expect estimates what a run of the plan comes to.
@@ -118,9 +119,10 @@ func (e *estimate) subtask(s *orchestration.Subtask, times int) {
 // maxExpectedItems bounds a list that is written out.
 const maxExpectedItems = 1000
 
-// items returns how many items a list has that is written out, otherwise 1.
+// items returns how many items a list has that is written out, otherwise 1. Of a plan
+// with more expressions than it may have no others are looked at.
 func (e *estimate) items(expression string) int {
-	if e.defaults.Expressions == nil {
+	if e.checked += len(expression); e.defaults.Expressions == nil || e.checked > orchestration.MaxExpressions {
 		return 1
 	}
 	reads, err := e.defaults.Expressions.Check(expression, nil, nil)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/text/message"
 )
 
-// maxFaults is the most faults that one answer lists.
+// maxFaults is the most faults that one answer lists, and about as many as are looked for.
 const maxFaults = 100
 
 // check holds a value to a schema and returns what is wrong with it, by place.

@@ -223,7 +223,8 @@ type CancelRequest struct {
 // be mended.
 type Check = orchestration.Check
 
-// Code A failure's name for machines.
+// Code A failure's name for machines. `unreadable_run`: what is kept of the run is spoilt, or of a newer version of the server;
+// nothing but to delete it can be done with it here.
 type Code = orchestration.Code
 
 // Comment Why, for people. It is kept with the decision.
@@ -328,7 +329,8 @@ type Expected struct {
 
 // Failure Why an attempt, a subtask or a run failed.
 type Failure struct {
-	// Code A failure's name for machines.
+	// Code A failure's name for machines. `unreadable_run`: what is kept of the run is spoilt, or of a newer version of the server;
+	// nothing but to delete it can be done with it here.
 	Code   Code   `json:"code"`
 	Detail string `json:"detail"`
 
@@ -716,13 +718,16 @@ type Problem struct {
 	// Instance The path of the request, or of the run.
 	Instance string `json:"instance"`
 
-	// Code A failure's name for machines.
+	// Code A failure's name for machines. `unreadable_run`: what is kept of the run is spoilt, or of a newer version of the server;
+	// nothing but to delete it can be done with it here.
 	Code      Code   `json:"code"`
 	RequestId string `json:"request_id"`
 
 	// Retryable The same request may succeed later.
-	Retryable bool    `json:"retryable"`
-	Errors    []Fault `json:"errors,omitempty"`
+	Retryable bool `json:"retryable"`
+
+	// Errors What is wrong with a request. At most 100 faults; where `detail` ends in "and more", no others were looked for.
+	Errors []Fault `json:"errors,omitempty"`
 }
 
 // Progress Subtasks of the plan.
@@ -1155,7 +1160,9 @@ type Usage = orchestration.Totals
 
 // Validation defines model for Validation.
 type Validation struct {
-	Valid    bool    `json:"valid"`
+	Valid bool `json:"valid"`
+
+	// Problems No more than 100 are looked for.
 	Problems []Fault `json:"problems"`
 
 	// Expected What a run of it would come to, at least, if nothing fails. Every condition is taken to hold. The body of a `for_each`
@@ -1282,7 +1289,9 @@ type WorkflowPlan struct {
 
 // WorkflowValidation defines model for WorkflowValidation.
 type WorkflowValidation struct {
-	Valid    bool            `json:"valid"`
+	Valid bool `json:"valid"`
+
+	// Problems No more than 100 are looked for.
 	Problems []WorkflowFault `json:"problems"`
 
 	// Expected Null where the template cannot be read.

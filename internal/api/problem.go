@@ -26,6 +26,7 @@ const (
 	codeRateLimited           orchestration.Code = "rate_limited"
 	codeOverloaded            orchestration.Code = "overloaded"
 	codeStorageUnavailable    orchestration.Code = "storage_unavailable"
+	codeUnreadableRun         orchestration.Code = "unreadable_run"
 )
 
 // A problemKind says how a problem is shown: the HTTP status that it is answered with, and its title.
@@ -49,6 +50,7 @@ var kinds = map[orchestration.Code]problemKind{
 	codeRateLimited:           {429, "Too many requests", true},
 	codeOverloaded:            {503, "The server has too much to do", true},
 	codeStorageUnavailable:    {503, "The storage is unavailable", true},
+	codeUnreadableRun:         {500, "The run cannot be read", false},
 
 	orchestration.CodePlanInvalid:         {422, "The plan is not valid", false},
 	orchestration.CodePlanRefused:         {422, "The planner would not make a plan", false},
@@ -100,14 +102,18 @@ func invalid(faults []Fault) *Problem {
 	return problem(codeInvalidRequest, summary(faults), faults...)
 }
 
-// summary tells the faults in one line, the first few of them.
+// summary tells the faults in one line, the first few of them. Where there are as many
+// as are looked for, nobody knows how many more there are.
 func summary(faults []Fault) string {
 	const most = 5
 	var parts []string
 	for _, f := range faults[:min(len(faults), most)] {
 		parts = append(parts, strings.TrimPrefix(f.Pointer+": ", ": ")+f.Detail)
 	}
-	if len(faults) > most {
+	switch {
+	case len(faults) >= maxFaults:
+		parts = append(parts, "and more")
+	case len(faults) > most:
 		parts = append(parts, strconv.Itoa(len(faults)-most)+" more")
 	}
 	return strings.Join(parts, "; ")
@@ -125,6 +131,12 @@ func asProblem(err error) *Problem {
 		return problem(codePayloadTooLarge, "The body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes.")
 	case errors.Is(err, orchestration.ErrNotFound):
 		return problem(codeNotFound, "There is no such run.")
+	case errors.Is(err, orchestration.ErrNewer):
+		return problem(codeUnreadableRun, "A newer version of the server wrote this run, and this one cannot read it. "+
+			"It can be had from that version, as soon as it is started again; or delete it, for good.")
+	case errors.Is(err, orchestration.ErrUnreadable):
+		return problem(codeUnreadableRun, "What is kept of this run cannot be read: it will not go on, and cannot be canceled. "+
+			"Delete it; or have the operator go back to a copy of the journal, or to the version of the server that could read it.")
 	case errors.Is(err, orchestration.ErrConflict):
 		return problem(codeConflict, "The run has not ended.")
 	case errors.Is(err, orchestration.ErrNotWaiting):

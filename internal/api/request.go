@@ -171,7 +171,7 @@ func parameterFaults(op *operation, r *http.Request) []Fault {
 		faults = append(faults, p.faults(values)...)
 	}
 	for name := range query {
-		faults = append(faults, Fault{Pointer: "query/" + escape(name[:min(len(name), 100)]), Code: "unknown_parameter", Detail: "unknown query parameter"})
+		faults = append(faults, Fault{Pointer: "query/" + escape(name), Code: "unknown_parameter", Detail: "unknown query parameter"})
 	}
 	return faults[:min(len(faults), maxFaults)]
 }

@@ -141,7 +141,7 @@ func (s *server) CancelRun(ctx context.Context, request CancelRunRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	header := http.Header{}
+	header, unheard := http.Header{}, false
 	switch {
 	case row.Status == orchestration.StatusCanceled:
 	case row.Status.Ended():
@@ -151,8 +151,8 @@ func (s *server) CancelRun(ctx context.Context, request CancelRunRequestObject) 
 		if request.Body != nil {
 			detail = request.Body.Detail
 		}
-		// A run that the driver knows nothing of has ended in the meantime.
-		if err := s.Driver.Cancel(ctx, row.ID, detail); err != nil && !errors.Is(err, orchestration.ErrNotFound) {
+		err := s.Driver.Cancel(ctx, row.ID, detail)
+		if unheard = errors.Is(err, orchestration.ErrNotFound); err != nil && !unheard {
 			return nil, err
 		}
 		wait, asked := preferredWait(x.request)
@@ -160,6 +160,9 @@ func (s *server) CancelRun(ctx context.Context, request CancelRunRequestObject) 
 			header.Set("Preference-Applied", applied(wait))
 		} else {
 			wait = defaultWait
+		}
+		if unheard { // it has ended in the meantime, or does not go on
+			wait = 0
 		}
 		if row, err = s.await(ctx, x.tenant, row.ID, wait, orchestration.Status.Ended); err != nil {
 			return nil, err
@@ -169,21 +172,24 @@ func (s *server) CancelRun(ctx context.Context, request CancelRunRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	if h.run.Done() {
+	switch {
+	case h.run.Done():
 		return reply{status: http.StatusOK, header: header, body: s.shown(ctx, h)}, nil
+	case unheard:
+		return nil, problem(codeConflict, "Nobody carries the run on, since its last event could not be dealt with: the server tries again when it is started again.")
 	}
 	header.Set("Location", runPath(row.ID))
 	return reply{status: http.StatusAccepted, header: header, body: s.shown(ctx, h)}, nil
 }
 
-// DeleteRun removes an ended run.
+// DeleteRun removes a run that has ended, or that nobody can read and nobody drives.
 func (s *server) DeleteRun(ctx context.Context, request DeleteRunRequestObject) (DeleteRunResponseObject, error) {
 	tenant := exchangeOf(ctx).tenant
 	row, err := s.Reader.Row(ctx, tenant, request.Id)
 	if err != nil {
 		return nil, err
 	}
-	if !row.Status.Ended() {
+	if !row.Status.Ended() && s.Driver.Drives(row.ID) {
 		return nil, orchestration.ErrConflict
 	}
 	if err := s.Reader.Delete(ctx, tenant, row.ID); err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -79,8 +80,11 @@ func (a stream) VisitListEventsResponse(w http.ResponseWriter) error { return a.
 
 // write sends the head of the answer and then follows the run. Once the head is
 // out there is no way to tell of an error but to end the stream: the reader
-// comes again with the last id it has.
+// comes again with the last id it has. For what can never be read it should not.
 func (a stream) write(w http.ResponseWriter) error {
+	if _, err := a.server.Reader.Events(a.request.Context(), a.run.ID, a.after, 1); errors.Is(err, orchestration.ErrUnreadable) {
+		return err
+	}
 	for name, values := range a.header {
 		w.Header()[name] = values
 	}

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	tutti "github.com/tutti-run/tutti"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // A contract is openapi.yaml as requests are held to it: compiled once.
@@ -147,6 +148,7 @@ func (c *contract) addPath(doc *document, compiler *jsonschema.Compiler, path st
 			if op.body, err = compiler.Compile(at + "/requestBody/content/application~1json/schema"); err != nil {
 				return err
 			}
+			schema.Bound(op.body, maxFaults)
 		}
 		c.operations[strings.ToUpper(method)+" "+path] = op
 	}
@@ -172,11 +174,11 @@ func (op *operation) addParameters(doc *document, compiler *jsonschema.Compiler,
 		case "X-Request-Id", "traceparent", "Prefer":
 			continue // what is not understood of them is ignored, as their standards ask
 		}
-		schema, err := compiler.Compile(url)
+		compiled, err := compiler.Compile(url)
 		if err != nil {
 			return err
 		}
-		p := parameter{name: o.Name, in: o.In, required: o.Required, schema: schema, simple: o.Schema.Type}
+		p := parameter{name: o.Name, in: o.In, required: o.Required, schema: compiled, simple: o.Schema.Type}
 		if p.list = o.Schema.Type == "array"; p.list {
 			p.simple = "string"
 		}
@@ -193,7 +195,14 @@ func (c *contract) operationFor(method, pattern string) *operation {
 	return c.operations[method+" "+pattern]
 }
 
-// escape makes a key a part of a JSON Pointer.
-func escape(key string) string { return escapes.Replace(key) }
+// escape makes a key a part of a JSON Pointer: its beginning, as a caller's key may be
+// as long as a body, and each fault below it has it in its pointer.
+func escape(key string) string {
+	const most = 100
+	if len(key) > most {
+		key = strings.ToValidUTF8(key[:most], "") + "…"
+	}
+	return escapes.Replace(key)
+}
 
 var escapes = strings.NewReplacer("~", "~0", "/", "~1") // one takes 10 kB to build

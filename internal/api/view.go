@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"strings"
@@ -45,8 +46,9 @@ func (s *server) fold(ctx context.Context, row orchestration.Row) (*history, err
 		if err != nil {
 			return nil, err
 		}
-		if len(page) == 0 {
-			return nil, orchestration.ErrNotFound // deleted meanwhile
+		if len(page) == 0 { // it was deleted meanwhile, or some are lost
+			_, err := s.Reader.Row(ctx, row.Tenant, row.ID)
+			return nil, cmp.Or(err, orchestration.ErrUnreadable)
 		}
 		for _, e := range page {
 			h.add(e)

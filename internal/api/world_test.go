@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,6 +19,8 @@ type world struct {
 	t       *testing.T
 	perform func(orchestration.Command) orchestration.Said
 	fail    error // what storage answers, if anything
+	spoilt  error // what reading events answers, if anything
+	left    bool  // runs are driven by nobody
 	full    error // what Room answers, and Start
 	reads   int   // pages of events read
 	read    int   // events on them
@@ -225,6 +228,9 @@ func (w *world) Cancel(_ context.Context, run, detail string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r, err := w.find(run)
+	if w.left {
+		err = orchestration.ErrNotFound
+	}
 	if err != nil {
 		return err
 	}
@@ -233,6 +239,12 @@ func (w *world) Cancel(_ context.Context, run, detail string) error {
 		w.working.Go(func() { w.release(run) })
 	}
 	return nil
+}
+
+func (w *world) Drives(string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.left
 }
 
 func (w *world) Decide(_ context.Context, run string, said orchestration.Said) error {
@@ -351,7 +363,7 @@ func (w *world) Events(_ context.Context, run string, after int64, limit int) ([
 	defer w.mu.Unlock()
 	w.reads++
 	r, err := w.find(run)
-	if err != nil {
+	if err := cmp.Or(err, w.spoilt); err != nil {
 		return nil, err
 	}
 	events := r.events[min(int(after), len(r.events)):]
@@ -375,6 +387,9 @@ func (w *world) Key(_ context.Context, tenant, key string) (string, [32]byte, er
 func (w *world) Delete(_ context.Context, _, run string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if r, err := w.find(run); err == nil && !r.run.Done() && w.spoilt == nil {
+		return orchestration.ErrConflict
+	}
 	w.runs = slices.DeleteFunc(w.runs, func(r *told) bool { return r.run.ID == run })
 	return nil
 }

@@ -10,6 +10,9 @@ import (
 // Resumed counts runs that an earlier process began and this one goes on with.
 func (m *Metrics) Resumed(runs int) { m.inFlight.Add(float64(runs)) }
 
+// Deleted counts a run no more that was deleted before it ended.
+func (m *Metrics) Deleted() { m.inFlight.Dec() }
+
 // Appended counts events of one run that have become durable, with the run as
 // it is after them. The events of a run are told in order, those of different
 // runs from any number of goroutines.

@@ -54,16 +54,15 @@ func isID(text string) bool {
 // reservedIDs are names of the plan language, which an id would hide.
 var reservedIDs = []string{"task", "context", "run", "subtasks", "item", "index", "iteration", "previous", "output"}
 
-// Check returns everything that is wrong with a plan, nil when nothing is. It
-// takes time linear in the size of the plan.
+// Check returns what is wrong with a plan, up to a hundred problems, nil when nothing
+// is. It takes time linear in the size of the plan.
 func (p Plan) Check(rules Rules) []Problem {
 	_, problems := p.Prepare(rules)
 	return problems
 }
 
 // Prepare completes what a plan leaves to be understood: defaults, the order, the
-// dependencies that expressions name. The problems are all that is wrong with it, as
-// of Check. A plan that is prepared is not to be prepared again.
+// dependencies that expressions name. The problems are those of Check. A plan that is prepared is not to be prepared again.
 func (p Plan) Prepare(rules Rules) (Plan, []Problem) {
 	if len(p.Subtasks) == 0 {
 		return p, []Problem{{"/subtasks", ProblemEmpty, "The plan has no subtasks."}}
@@ -91,6 +90,10 @@ func size(subtasks []Subtask, depth int) int {
 	return n
 }
 
+// mostProblems is how many problems of a plan are told: whoever has to mend so many
+// asks again.
+const mostProblems = 100
+
 type planCheck struct {
 	rules     Rules
 	problems  []Problem
@@ -110,7 +113,14 @@ type level struct {
 	visible  []string // ids, the inner ones first
 }
 
+// full reports whether there is no room for another problem: to go on would cost and
+// tell nothing.
+func (c *planCheck) full() bool { return len(c.problems) >= mostProblems }
+
 func (c *planCheck) add(code, pointer, detail string, args ...any) {
+	if c.full() {
+		return
+	}
 	if len(args) > 0 {
 		detail = fmt.Sprintf(detail, args...)
 	}
@@ -132,13 +142,13 @@ func (c *planCheck) level(l *level, subtasks []Subtask) []Subtask {
 		c.id(l, i)
 	}
 	l.see()
-	for i := range l.subtasks {
+	for i := 0; i < len(l.subtasks) && !c.full(); i++ {
 		c.kind(l, i)
 	}
-	for i := range l.subtasks {
+	for i := 0; i < len(l.subtasks) && !c.full(); i++ {
 		c.dependencies(l, i)
 	}
-	for i := range l.subtasks {
+	for i := 0; i < len(l.subtasks) && !c.full(); i++ {
 		c.expressions(l, i)
 		c.body(l, i)
 	}
@@ -222,6 +232,9 @@ func (c *planCheck) dependencies(l *level, i int) {
 	at := func(j int) string { return fmt.Sprintf("%s/%d/depends_on/%d", l.at, i, j) }
 	seen := make(map[string]bool, len(s.DependsOn))
 	for j, id := range s.DependsOn {
+		if c.full() {
+			return
+		}
 		_, here := l.place[id]
 		switch {
 		case id == s.ID:

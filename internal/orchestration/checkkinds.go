@@ -156,6 +156,9 @@ func (c *planCheck) recovery(s *Subtask, at string) {
 func CheckPolicy(policy []Check, rules Rules) []Problem {
 	c := &planCheck{rules: rules}
 	for i, check := range policy {
+		if c.full() {
+			break
+		}
 		at := fmt.Sprintf("/%d", i)
 		c.check(check, at)
 		if check.Expr != "" {

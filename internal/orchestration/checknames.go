@@ -81,16 +81,16 @@ func (c *planCheck) required(text, at string) {
 	}
 }
 
-// mostExpressions bounds the expressions of a plan, in bytes of all together: to
+// MaxExpressions bounds the expressions of a plan, in bytes of all together: to
 // check one takes up to 25 microseconds a byte.
-const mostExpressions = 128 << 10
+const MaxExpressions = 128 << 10
 
 // expression checks one expression of the i-th subtask of a level.
 func (c *planCheck) expression(l *level, i int, text string, w wanted) {
 	before := c.expressed
-	if c.expressed += len(text); c.expressed > mostExpressions {
-		if before <= mostExpressions {
-			c.add(ProblemBadExpression, w.at, "The expressions of a plan have at most %d bytes in all; here there are more.", mostExpressions)
+	if c.expressed += len(text); c.expressed > MaxExpressions {
+		if before <= MaxExpressions {
+			c.add(ProblemBadExpression, w.at, "The expressions of a plan have at most %d bytes in all; here there are more.", MaxExpressions)
 		}
 		return
 	}

@@ -17,6 +17,13 @@ var ErrNotFound = errors.New("no such run")
 // storage failed. The same call may succeed later.
 var ErrUnavailable = errors.New("the journal's storage is unavailable")
 
+// ErrUnreadable is wrapped by what a read returns of a run whose events are there
+// and cannot be understood: they are spoilt or, with ErrNewer, of a newer server.
+var ErrUnreadable = errors.New("what is kept of the run cannot be read")
+
+// ErrNewer is wrapped by what is refused since only a newer server understands it.
+var ErrNewer = errors.New("a newer server has used it. Start that one again, or use a copy from before the upgrade")
+
 // ErrOverloaded is what a start returns when there is no room for another run.
 // The same start may succeed later.
 var ErrOverloaded = errors.New("there is no room for another run")

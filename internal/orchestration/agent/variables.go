@@ -42,11 +42,14 @@ func CheckPrompts(spec *orchestration.Spec) []PromptFault {
 func checkPrompt(pointer, prompt string, ours []string, keys, inputs map[string]bool) []PromptFault {
 	t, misuses := parseTemplate(prompt)
 	var faults []PromptFault
-	for _, m := range misuses {
+	for _, m := range misuses[:min(len(misuses), maxFaults)] {
 		faults = append(faults, PromptFault{pointer, codeInvalidRequest, m.String()})
 	}
 	seen := map[string]bool{}
 	for _, p := range t {
+		if len(faults) == maxFaults {
+			break
+		}
 		if p.name == "" || seen[p.name] {
 			continue
 		}
@@ -62,7 +65,7 @@ func checkPrompt(pointer, prompt string, ours []string, keys, inputs map[string]
 				"the prompt uses {%s}, which is not given: it is no key of context, and none of %s", shown, strings.Join(ours, ", "))})
 		}
 	}
-	return faults[:min(len(faults), maxFaults)]
+	return faults
 }
 
 // The codes of faults that are no run's failure.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -91,12 +92,12 @@ func (e *encoder) encode(ev *orchestration.Event) (err error) {
 	return e.buf.WriteByte('}')
 }
 
-// decodeEvents appends a commit's events with a seq above after to events, as
-// long as these are fewer than limit.
+// decodeEvents appends a commit's events with a seq above after to events, which are
+// those between, as long as these are fewer than limit.
 func decodeEvents(events []orchestration.Event, run string, stored []byte, after int64, limit int) ([]orchestration.Event, error) {
 	var commit []storedEvent
 	if err := json.Unmarshal(stored, &commit); err != nil {
-		return nil, fmt.Errorf("events of run %q as stored: %w", run, err)
+		return nil, fmt.Errorf("events of run %q: %w: %w", run, orchestration.ErrUnreadable, err)
 	}
 	for _, s := range commit {
 		if s.Seq <= after {
@@ -106,8 +107,11 @@ func decodeEvents(events []orchestration.Event, run string, stored []byte, after
 			break
 		}
 		fact, err := s.fact()
+		if due := max(after, 0) + int64(len(events)) + 1; s.Seq != due {
+			err = fmt.Errorf("event %d is missing", due)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("event %d of run %q as stored: %w", s.Seq, run, err)
+			return nil, fmt.Errorf("event %d of run %q: %w: %w", s.Seq, run, orchestration.ErrUnreadable, err)
 		}
 		events = append(events, orchestration.Event{
 			Seq: s.Seq, Time: s.Time, Run: run, Subtask: s.Subtask, Attempt: s.Attempt,
@@ -122,7 +126,9 @@ func decodeEvents(events []orchestration.Event, run string, stored []byte, after
 func (s *storedEvent) fact() (orchestration.Fact, error) {
 	fact, err := orchestration.DecodeFact(s.Type, s.Data)
 	switch created, ok := fact.(*orchestration.RunCreated); {
-	case ok && created.Spec != nil:
+	case ok && created.Spec == nil:
+		err = errors.New("it has no spec")
+	case ok:
 		err = checkFormat(created.Spec.Format)
 	case err != nil && s.Type == (*orchestration.RunCreated)(nil).Type():
 		var head struct{ Spec struct{ Format int } }

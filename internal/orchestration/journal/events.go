@@ -18,6 +18,26 @@ func (j *sqlite) Events(ctx context.Context, run string, after int64, limit int)
 	return j.reader.eventsAfter(ctx, run, after, limit)
 }
 
+// readAll returns why a run cannot be read, nil if it can.
+func (j *sqlite) readAll(ctx context.Context, tenant, run string) error {
+	const some = 100 // each may hold an output
+	row, err := j.Row(ctx, tenant, run)
+	if err != nil {
+		return err
+	}
+	for after := int64(0); after < row.Seq; {
+		events, err := j.Events(ctx, run, after, some)
+		switch {
+		case err != nil:
+			return err
+		case len(events) == 0:
+			return orchestration.ErrUnreadable // or deleted meanwhile
+		}
+		after = events[len(events)-1].Seq
+	}
+	return nil
+}
+
 func (j *sqlite) Event(ctx context.Context, run string, seq int64) (orchestration.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return orchestration.Event{}, err

@@ -3,13 +3,16 @@ package journal
 import (
 	"context"
 	"time"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // expireBatch is how many runs are deleted in one transaction: few, for the
 // appends that wait for it.
 const expireBatch = 16
 
-const expiredQuery = `SELECT id FROM runs WHERE ended = 1 AND ended_at < ? ORDER BY ended_at LIMIT ?`
+// A run of a newer server may hold what that one would not have deleted yet.
+const expiredQuery = `SELECT id FROM runs WHERE ended = 1 AND ended_at < ? AND ` + formatOf + ` <= ? ORDER BY ended_at LIMIT ?`
 
 // A year, in nanoseconds: how long before retention's bound a budget's period
 // must have begun to be removed. How long a period is only its budget knows.
@@ -39,7 +42,7 @@ func (j *sqlite) Expire(ctx context.Context, endedBefore time.Time, most int) (r
 // it is to be deleted.
 func (j *sqlite) expire(ctx context.Context, before int64, most int) (removed int, err error) {
 	var runs []string
-	found, err := j.reader.expired.QueryContext(ctx, before, most) //nolint:sqlclosecheck // each closes it
+	found, err := j.reader.expired.QueryContext(ctx, before, orchestration.SpecFormat, most) //nolint:sqlclosecheck // each closes it
 	err = each(found, err, func() error {
 		var run string
 		err := found.Scan(&run)

@@ -93,6 +93,6 @@ func ExplainOwed(ctx context.Context, j Journal, filters map[string]orchestratio
 		note(name, query, args...)
 	}
 	note("due", dueQuery, 1, 1)
-	note("expired", expiredQuery, 1, 1)
+	note("expired", expiredQuery, 1, 1, 1)
 	return plans, err
 }

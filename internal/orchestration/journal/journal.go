@@ -78,7 +78,8 @@ type Journal interface {
 	Unfinished(ctx context.Context) ([]orchestration.Row, error)
 
 	// Events returns the events with a seq above after, in order, at most limit.
-	// There are none of a run that does not exist.
+	// There are none of a run that does not exist. [orchestration.ErrUnreadable] is
+	// wrapped by the error where one of them cannot be decoded.
 	Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error)
 
 	// Event returns one event, or [orchestration.ErrNotFound].
@@ -94,8 +95,10 @@ type Journal interface {
 
 	// Delete removes every trace of an ended run: row, events, attachments, key
 	// and deliveries, also those that are still pending; what it spent stays
-	// spent, and what it added to the cache stays there until it expires. [orchestration.ErrNotFound] for a run of another tenant too,
-	// [ErrNotEnded] for one that has not ended.
+	// spent, and what it added to the cache stays there until it expires. It does the
+	// same to a run that has not ended and that is [orchestration.ErrUnreadable], whose
+	// holds end with it. [orchestration.ErrNotFound] for a run of another tenant too,
+	// [ErrNotEnded] for any other one that has not ended.
 	Delete(ctx context.Context, tenant, run string) error
 
 	// Watch has notify called with the run's new row after each commit of the
@@ -142,7 +145,7 @@ type Journal interface {
 
 	// Expire deletes, like Delete, the runs of all tenants that ended before then,
 	// those that ended first first, and returns how many: at most so many. Others'
-	// appends go between. It also removes what was spent in periods that began a
+	// appends go between. Runs in a format that only a newer server knows stay. It also removes what was spent in periods that began a
 	// year before that.
 	Expire(ctx context.Context, endedBefore time.Time, most int) (removed int, err error)
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -110,7 +111,10 @@ func (m *mem) Delete(ctx context.Context, tenant, run string) error {
 		return err
 	}
 	if !r.row.ended {
-		return ErrNotEnded
+		if _, err := r.events(run, 0, 0); !errors.Is(err, orchestration.ErrUnreadable) { // nothing of it is ever missing
+			return ErrNotEnded
+		}
+		m.free(run, 0, func(memCall) bool { return true })
 	}
 	m.remove(run, r)
 	return nil

@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -92,6 +93,12 @@ func (m *mem) Spent(ctx context.Context, tenant string, period time.Time) (spent
 	return dollars(b.spent), dollars(b.held), nil
 }
 
+// newer reports whether a run is of a newer server.
+func (r *memRun) newer() bool {
+	_, err := r.events(r.row.id, 0, 1)
+	return errors.Is(err, orchestration.ErrNewer)
+}
+
 func (m *mem) Expire(ctx context.Context, endedBefore time.Time, most int) (removed int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -101,7 +108,7 @@ func (m *mem) Expire(ctx context.Context, endedBefore time.Time, most int) (remo
 	before := nanos(endedBefore)
 	var expired []*storedRow
 	for _, r := range m.runs {
-		if r.row.ended && r.row.finished < before {
+		if r.row.ended && r.row.finished < before && !r.newer() {
 			expired = append(expired, &r.row)
 		}
 	}

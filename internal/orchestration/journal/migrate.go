@@ -16,8 +16,6 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-var errNewer = errors.New("a newer server has used it. Start that one again, or use a copy from before the upgrade")
-
 // migrate brings the schema up to date.
 func migrate(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
@@ -33,7 +31,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if has > knows {
-		return fmt.Errorf("its schema has version %d and this server knows none above %d: %w", has, knows, errNewer)
+		return fmt.Errorf("its schema has version %d and this server knows none above %d: %w", has, knows, orchestration.ErrNewer)
 	}
 	_, err = p.Up(ctx)
 	return err
@@ -42,20 +40,22 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // checkFormat refuses the format of a run that this code does not know.
 func checkFormat(format int) error {
 	if format > orchestration.SpecFormat {
-		return fmt.Errorf("its run has format %d and this server knows none above %d: %w", format, orchestration.SpecFormat, errNewer)
+		return fmt.Errorf("its run has format %d and this server knows none above %d: %w", format, orchestration.SpecFormat, orchestration.ErrNewer)
 	}
 	return nil
 }
 
+// formatOf is the format of a run among runs. Where SQLite cannot read the run's JSON,
+// which may be nested too deep for it, that is 0: who reads its events will see.
+const formatOf = `coalesce((SELECT iif(json_valid(events), json_extract(events, '$[0].data.spec.format'), 0)
+	FROM commits WHERE run = id ORDER BY seq LIMIT 1), 0)`
+
 // checkFormats looks at the runs that a driver would take up, before it takes up
-// any: what it did to one of them could not be undone. Where SQLite cannot read a run's
-// JSON, which may be nested too deep for it, who reads its events will see.
+// any: what it did to one of them could not be undone.
 func checkFormats(ctx context.Context, db *sql.DB) error {
 	var run string
 	var format int
-	err := db.QueryRowContext(ctx, `SELECT id, format FROM (
-			SELECT id, (SELECT iif(json_valid(events), json_extract(events, '$[0].data.spec.format'), 0) FROM commits WHERE run = id ORDER BY seq LIMIT 1) AS format
-			FROM runs WHERE ended = 0)
+	err := db.QueryRowContext(ctx, `SELECT id, format FROM (SELECT id, `+formatOf+` AS format FROM runs WHERE ended = 0)
 		WHERE format > ? LIMIT 1`, orchestration.SpecFormat).Scan(&run, &format)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil

@@ -186,16 +186,21 @@ func (s *session) keyTaken(tenant, key string) (refused, failed error) {
 	return taken, nil
 }
 
-// delete removes an ended run. It holds nothing any more.
-func (s *session) delete(tenant, run string) (refused, failed error) {
+// delete removes a run that has ended, or cannot be read. That one may still hold
+// something.
+func (s *session) delete(tenant, run string, unreadable bool) (refused, failed error) {
 	var ended bool
 	switch err := s.ended.QueryRowContext(context.Background(), run, tenant).Scan(&ended); {
 	case errors.Is(err, sql.ErrNoRows):
 		return orchestration.ErrNotFound, nil
 	case err != nil:
 		return nil, err
-	case !ended:
+	case !ended && !unreadable:
 		return ErrNotEnded, nil
+	case !ended:
+		if err := s.free(tenant, 0, s.dropRun, run); err != nil {
+			return nil, err
+		}
 	}
 	return nil, s.remove(run)
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -156,8 +157,21 @@ func (j *sqlite) Append(ctx context.Context, c orchestration.Commit) error {
 	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.append(e) }, entry: e, owes: len(e.Deliveries) > 0})
 }
 
+// Delete looks whether a run that has not ended can be read before it is the writer's
+// turn: others wait for that one.
 func (j *sqlite) Delete(ctx context.Context, tenant, run string) error {
-	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.delete(tenant, run) }, deletes: []string{run}})
+	err := j.delete(ctx, tenant, run, false)
+	if !errors.Is(err, ErrNotEnded) {
+		return err
+	}
+	if failed := j.readAll(ctx, tenant, run); !errors.Is(failed, orchestration.ErrUnreadable) {
+		return cmp.Or(failed, err)
+	}
+	return j.delete(ctx, tenant, run, true)
+}
+
+func (j *sqlite) delete(ctx context.Context, tenant, run string, unreadable bool) error {
+	return j.writer.do(ctx, &write{apply: func(s *session) (error, error) { return s.delete(tenant, run, unreadable) }, deletes: []string{run}})
 }
 
 func (j *sqlite) Watch(run string, notify func(orchestration.Row)) (stop func()) {

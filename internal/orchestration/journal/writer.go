@@ -228,6 +228,9 @@ func (w *writer) finish(one *write, failed error) {
 				delete(w.session.holding, one.entry.row.id)
 			}
 		}
+		for _, run := range one.deletes {
+			delete(w.session.holding, run)
+		}
 		if one.owes {
 			signal(w.owing)
 		}

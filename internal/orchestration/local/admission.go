@@ -144,6 +144,15 @@ func (d *Driver) isStopping() bool {
 	}
 }
 
+// Drives reports whether a run is under way in this process, or is about to be. One
+// that queues is not.
+func (d *Driver) Drives(run string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, starting := d.starting[run]
+	return starting || d.runs[run] != nil || d.suspect(run) >= 0
+}
+
 // Queued returns how many runs have not begun.
 func (d *Driver) Queued() int {
 	d.mu.Lock()

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -88,4 +89,60 @@ func TestAPanicHoldsUpNoEnd(t *testing.T) {
 			t.Errorf("the run: %s", got)
 		}
 	})
+}
+
+// What is outstanding is worked out by the core, too: a run that it panics on then ends
+// as one does that it panics on at an outcome.
+func TestAPanicAfterALostAppend(t *testing.T) {
+	for name, everything := range map[string]bool{"once": false, "for good": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := open(t)
+				fragile, refuses := new(fragile), new(atomic.Bool)
+				d := New(Options{
+					Logger: zap.NewNop(), Funcs: orchestration.Funcs{Expressions: fragile}, Agent: agentFunc(diligent),
+					Journal: &wrapped{Journal: j, append: func(c orchestration.Commit) error {
+						if refuses.Load() {
+							refuses.Store(everything)
+							return errors.New("malformed")
+						}
+						return j.Append(context.Background(), c)
+					}},
+				})
+				t.Cleanup(d.Close)
+				s := spec()
+				s.Plan = &orchestration.Plan{Subtasks: []orchestration.Subtask{
+					{ID: "a", Description: "one"}, {ID: "b", Description: "two", Input: map[string]string{"x": "1 + 1"}},
+				}}
+				row, err := d.Start(t.Context(), s, nil, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fragile.broken.Store(true)
+				refuses.Store(true)
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				want := orchestration.StatusFailed
+				if everything {
+					want = orchestration.StatusRunning
+				}
+				if got := status(t, j, row.ID); got != want || len(d.runs) > 0 {
+					t.Errorf("the run is %s: %s", got, told(t, j, row.ID))
+				}
+			})
+		})
+	}
+}
+
+// fragile are expressions that can be evaluated until they are broken.
+type fragile struct {
+	brittle
+	broken atomic.Bool
+}
+
+func (f *fragile) Eval(string, *orchestration.Variables) (string, error) {
+	if f.broken.Load() {
+		panic("a secret of the model's")
+	}
+	return "2", nil
 }

@@ -16,6 +16,9 @@ import (
 // drives no such run, and ErrClosed when it is stopping. If ctx ends first, the
 // decision may be taken all the same.
 func (d *Driver) Decide(ctx context.Context, run string, said orchestration.Said) error {
+	if err := d.known(ctx, run); err != nil {
+		return err
+	}
 	l, err := d.deciding(run)
 	if err != nil {
 		return err

@@ -83,8 +83,9 @@ type Driver struct {
 	close    context.CancelFunc
 	loops    sync.WaitGroup
 
-	mu   sync.Mutex
-	runs map[string]*loop // that have begun and have not ended
+	mu       sync.Mutex
+	starting map[string]chan struct{} // runs whose Start is under way; closed at its end
+	runs     map[string]*loop         // that have begun and have not ended
 	admission
 }
 
@@ -96,8 +97,8 @@ func New(o Options) *Driver {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	d := &Driver{options: o, crew: newCrew(), stopping: make(chan struct{}), runs: map[string]*loop{}}
-	d.of = map[string]int{}
+	d := &Driver{options: o, crew: newCrew(), stopping: make(chan struct{})}
+	d.starting, d.runs, d.of = map[string]chan struct{}{}, map[string]*loop{}, map[string]int{}
 	d.closing, d.close = context.WithCancel(context.Background())
 	d.calls, d.abort = context.WithCancel(d.closing) //nolint:gosec // Stop calls it, or closing does
 	return d
@@ -119,8 +120,10 @@ func (d *Driver) Start(ctx context.Context, spec *orchestration.Spec, attachment
 			d.refuse(spec.Tenant, queued)
 		}
 	}()
+	id := newID()
+	defer d.begins(id)()
 	run := orchestration.New(d.options.Funcs)
-	events, commands, err := run.Step(d.input(orchestration.Start{ID: newID(), Spec: spec, Queue: queued}))
+	events, commands, err := run.Step(d.input(orchestration.Start{ID: id, Spec: spec, Queue: queued}))
 	if err != nil {
 		return orchestration.Row{}, fmt.Errorf("start run: %w", err)
 	}
@@ -159,9 +162,12 @@ func (d *Driver) Cancel(ctx context.Context, run, detail string) error {
 	ctx, stop := context.WithTimeoutCause(ctx, heardWithin, fmt.Errorf("the cancel is not durable yet: %w", orchestration.ErrUnavailable))
 	defer stop()
 	h := heard{said: orchestration.Cancel{Detail: detail}, answer: make(chan error, 1)}
+	err := d.known(ctx, run)
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
 	l, begun := d.runs[run]
-	var err error
 	if !begun {
 		l, err = d.cancelWaiting(run, h)
 	}

@@ -32,26 +32,25 @@ func (l *loop) append(c orchestration.Commit) (doubtful bool, err error) {
 	}
 }
 
-// again folds the run from its journal, after an append that failed for good, and
-// returns what is outstanding. The commit may have been durable although its
+// again folds the run from its journal, after an append that failed for good. The commit may have been durable although its
 // append failed. If it met a conflict and was not, another driver holds the run,
 // whose calls are not this one's to make.
-func (l *loop) again(c orchestration.Commit, failed error) (commands []orchestration.Command, ok bool) {
+func (l *loop) again(c orchestration.Commit, failed error) bool {
 	var unknown []orchestration.Event
-	ok = l.read(func(e orchestration.Event) {
+	ok := l.read(func(e orchestration.Event) {
 		if e.Seq > c.After {
 			unknown = append(unknown, e)
 		}
 	}, func() { unknown = nil })
 	if !ok {
-		return nil, false
+		return false
 	}
 	if errors.Is(failed, orchestration.ErrConflict) && !same(unknown, c.Events) {
 		l.letGo()
-		return nil, false
+		return false
 	}
 	l.driver.options.Appended(l.run, unknown)
-	return l.run.Outstanding(), true
+	return true
 }
 
 // same reports whether events that were read are those that were appended.

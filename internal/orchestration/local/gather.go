@@ -91,15 +91,24 @@ func (l *loop) hearAll(s *steps, batch []heard) *heard {
 
 var errPanicked = errors.New("the decision panicked")
 
-// step has the core decide. A panic of it, whose value may be a model's text, is
-// told without that.
+// step has the core decide.
 func (l *loop) step(in orchestration.Input) (events []orchestration.Event, commands []orchestration.Command, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = errPanicked
-			l.log().Error("the run's decision panicked", zap.String("input", fmt.Sprintf("%T", in.Said)),
-				zap.String("panic_type", fmt.Sprintf("%T", v)), zap.Stack("stack"))
-		}
-	}()
+	defer l.survive(in.Said, func() { err = errPanicked })
 	return l.run.Step(in)
+}
+
+// outstanding has the core work out what is to be done, after it was folded anew.
+func (l *loop) outstanding() (commands []orchestration.Command, err error) {
+	defer l.survive(orchestration.Resume{}, func() { err = errPanicked }) // which asks for much the same
+	return l.run.Outstanding(), nil
+}
+
+// survive is deferred: it ends a panic of the core. The panic's value may be a model's
+// text, so it is not told.
+func (l *loop) survive(said orchestration.Said, panicked func()) {
+	if v := recover(); v != nil {
+		panicked()
+		l.log().Error("the run's decision panicked", zap.String("input", fmt.Sprintf("%T", said)),
+			zap.String("panic_type", fmt.Sprintf("%T", v)), zap.Stack("stack"))
+	}
 }

@@ -168,14 +168,18 @@ func (l *loop) decide(batch []heard) (commands []orchestration.Command, ok bool)
 		return nil, false
 	}
 	l.log().Warn("an append failed; the run is folded anew", zap.Error(err))
-	if commands, ok = l.again(commit, err); !ok {
+	if !l.again(commit, err) {
 		return nil, false
 	}
 	if l.run.Seq >= commit.Row.Seq {
 		err = nil // it was durable all the same
 	}
 	reply(s.heard, err)
-	if err != nil {
+	commands, panicked := l.outstanding()
+	switch {
+	case panicked != nil:
+		return l.giveUp(&heard{said: s.heard[0].said})
+	case err != nil:
 		return l.notKept(s.heard, commands)
 	}
 	return commands, true
@@ -213,7 +217,8 @@ func (l *loop) giveUp(broken *heard) (commands []orchestration.Command, ok bool)
 	case broken.call == "" || undone:
 		return nil, false
 	}
-	return l.run.Outstanding(), true
+	commands, err := l.outstanding()
+	return commands, err == nil
 }
 
 func (l *loop) letGo() { l.log().Error("another driver holds the run; this one lets go of it") }

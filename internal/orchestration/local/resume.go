@@ -50,6 +50,9 @@ func (d *Driver) resume(ctx context.Context, row orchestration.Row) error {
 		if l.run, err = d.replay(ctx, row.ID, func(orchestration.Event) {}); err != nil {
 			return err
 		}
+		if l.run.Spec == nil || l.run.Seq < row.Seq {
+			return fmt.Errorf("its last events are missing: %w", orchestration.ErrUnreadable)
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -73,3 +73,69 @@ func (away) Unfinished(context.Context) ([]orchestration.Row, error) {
 func (away) Events(context.Context, string, int64, int) ([]orchestration.Event, error) {
 	return nil, orchestration.ErrUnavailable
 }
+
+// A run of which there is nothing to be read takes no place.
+func TestResumeOfARunWithoutEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := drive(t, hollow{away{open(t)}}, diligent)
+		if err := d.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if d.begun != 0 || d.Drives("run_1") {
+			t.Error("the run is driven")
+		}
+	})
+}
+
+// A run whose last events are lost is not driven: whatever it appended would clash.
+func TestResumeOfARunWithoutItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		first := drive(t, j, silent)
+		run := start(t, first)
+		synctest.Wait()
+		first.Close()
+		second := drive(t, &further{j}, silent)
+		if err := second.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if second.Drives(run) {
+			t.Error("the run is driven")
+		}
+	})
+}
+
+// further is a journal whose rows are further than its events.
+type further struct{ journal.Journal }
+
+func (j *further) Unfinished(ctx context.Context) ([]orchestration.Row, error) {
+	rows, err := j.Journal.Unfinished(ctx)
+	for i := range rows {
+		rows[i].Seq++
+	}
+	return rows, err
+}
+
+// hollow is a journal that lists a run and has no events of it.
+type hollow struct{ away }
+
+func (hollow) Events(context.Context, string, int64, int) ([]orchestration.Event, error) {
+	return nil, nil
+}
+
+// What is driven is told apart from what only queues or is left as it is.
+func TestDrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		d := narrow(t, j, silent)
+		begun, queued := start(t, d), start(t, d)
+		d.suspects = []*loop{{id: "run_suspect"}}
+		for run, want := range map[string]bool{begun: true, queued: false, "run_suspect": true, "run_none": false} {
+			if d.Drives(run) != want {
+				t.Errorf("%s: driven %v", run, !want)
+			}
+		}
+		d.suspects = nil
+	})
+}

@@ -112,6 +112,7 @@ func Compile(raw json.RawMessage) (compiled *Schema, err error) {
 	if err := compiled.meter(schema, map[*jsonschema.Schema]bool{}); err != nil {
 		return nil, err
 	}
+	Bound(schema, maxViolations)
 	return compiled, nil
 }
 

@@ -77,9 +77,9 @@ func TestWideSchemasAreBounded(t *testing.T) {
 	for in, value := range map[string]string{
 		`{"items":{"enum":[` + many + `]}}`:                                                          list(1000, "0"),
 		`{"items":{"not":{"enum":[` + many + `]}}}`:                                                  list(1000, "0"),
-		`{"items":{"anyOf":` + list(3000, `{"type":"null"}`) + `}}`:                                  list(1000, "0"),
-		`{"items":{"required":[` + names + `]}}`:                                                     list(1000, "{}"),
-		`{"items":{"dependentRequired":{"a":[` + names + `]}}}`:                                      list(1000, `{"a":0}`),
+		`{"items":{"not":{"anyOf":` + list(3000, `{"type":"null"}`) + `}}}`:                          list(1000, "0"),
+		`{"items":{"not":{"required":[` + names + `]}}}`:                                             list(1000, "{}"),
+		`{"items":{"not":{"dependentRequired":{"a":[` + names + `]}}}}`:                              list(1000, `{"a":0}`),
 		`{"allOf":` + list(2000, `{"uniqueItems":true}`) + `}`:                                       "[" + list(1000, "0") + "," + list(1000, "1") + "]",
 		`{"allOf":` + list(1000, `{"$ref":"#/$defs/a"}`) + `,"$defs":{"a":{"const":[` + few + `]}}}`: `[` + few + `]`,
 	} {

@@ -36,7 +36,7 @@ func (t *Template) check(rules Rules, bodies bool) []Fault {
 
 // add reports a fault, unless one that Parse found explains it.
 func (c *check) add(pointer, code, detail string, args ...any) {
-	if c.hides(pointer) {
+	if len(c.faults) >= maxFaults || c.hides(pointer) {
 		return
 	}
 	if len(args) > 0 {
@@ -161,8 +161,11 @@ func (c *check) context() {
 	for _, p := range c.Parameters {
 		known = append(known, p.Name)
 	}
-	ids := idsOf(c.Plan.Subtasks)
+	ids, checked := idsOf(c.Plan.Subtasks), 0
 	eachExpression(c.Plan.Subtasks, "/plan/subtasks", func(pointer, expression string) {
+		if checked += len(expression); checked > orchestration.MaxExpressions {
+			return // the plan's check says so
+		}
 		reads, err := c.rules.Plan.Expressions.Check(expression, ids, locals)
 		if err != nil {
 			return // the plan's check says so

@@ -57,6 +57,7 @@ type inlining struct {
 	ids      []string // of the plan or template that we are in
 	room     int      // for more subtasks: a few templates could come to very many
 	full     bool     // there was no room for one
+	checked  int      // bytes of expressions
 	problems []orchestration.Problem
 }
 
@@ -142,7 +143,8 @@ func (in *inlining) arguments(w *orchestration.Inlined, t *Template, at string) 
 			in.add(pointer, ProblemUnknownParameter, "The workflow %s has no parameter %s%s.", t.ID(), shortly(name), hint(name, known))
 			continue
 		}
-		if in.rules.Plan.Expressions == nil {
+		in.checked += len(w.Context[name])
+		if in.rules.Plan.Expressions == nil || in.checked > orchestration.MaxExpressions { // the plan's check says so
 			continue
 		}
 		reads, err := in.rules.Plan.Expressions.Check(w.Context[name], in.ids, locals)

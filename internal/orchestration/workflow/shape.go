@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/message"
 
 	tutti "github.com/tutti-run/tutti"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 const schemaURL = "tutti:///workflows/schema.json"
@@ -38,7 +39,9 @@ var theShape = sync.OnceValue(func() shape {
 	if err := c.AddResource(schemaURL, document); err != nil {
 		panic("workflows/schema.json: " + err.Error())
 	}
-	return shape{c.MustCompile(schemaURL), document}
+	compiled := c.MustCompile(schemaURL)
+	schema.Bound(compiled, maxFaults)
+	return shape{compiled, document}
 })
 
 // check returns how the tree's value is not of the shape that templates have.
@@ -173,12 +176,12 @@ func (t *tree) decoded() any {
 	return value
 }
 
-// prune takes out of a value what cannot be decoded for these faults, so that
-// the rest can still be checked. A text that was written as a number stays one.
+// prune takes out of a value what cannot be decoded for these faults, or is too much
+// of it, so that the rest can still be checked. A text that was written as a number stays one.
 func prune(value any, faults []Fault) any {
 	for _, f := range faults {
 		switch f.Code {
-		case "wrong_type", "invalid_duration", "out_of_range":
+		case "wrong_type", "invalid_duration", "out_of_range", "too_many":
 		default:
 			continue
 		}

@@ -75,10 +75,10 @@ func (t *Template) Parameter(name string) (Parameter, bool) {
 }
 
 // Parse reads a template in YAML. The name is that of the file, for the faults.
-// It takes at most 1 MB, 50,000 values and 64 levels, no anchors, aliases, merge
+// It takes at most 1 MB, 50,000 values, 64 levels and 1,000 bytes of keys above a value, no anchors, aliases, merge
 // keys, tags or duplicate keys, and everything that JSON has not as text.
 //
-// All faults come at once, by line. With faults a template may come too, as far
+// All faults come at once, up to a hundred, by line. With faults a template may come too, as far
 // as it could be read: it is for [Template.Check] alone, to find what else is
 // wrong.
 func Parse(name string, data []byte) (*Template, []Fault) { return parse(readTree(name, data), data) }
@@ -108,6 +108,9 @@ func parse(from *tree, data []byte) (*Template, []Fault) {
 	}
 	value := from.decoded()
 	faults := theShape().check(from, value)
+	if len(faults) >= maxFaults { // what else there may be helps nobody
+		return nil, inOrder(append(faults, from.faults...))
+	}
 	raw := from.json
 	if len(faults) > 0 {
 		var err error
@@ -217,7 +220,7 @@ func (t *Template) hides(pointer string) bool {
 			return true
 		}
 		switch f.Code {
-		case "wrong_type", "invalid_duration", "out_of_range", "not_supported", "invalid_number":
+		case "wrong_type", "invalid_duration", "out_of_range", "too_many", "not_supported", "invalid_number":
 			if subtask := subtaskPart.FindString(f.Pointer); subtask != "" && within(f.Pointer, pointer) && within(pointer, subtask) {
 				return true
 			}

@@ -16,9 +16,10 @@ import (
 
 // Bounds of a template's text.
 const (
-	maxBytes = 1 << 20
-	maxNodes = 50_000 // values and keys
-	maxDepth = 64     // mappings and sequences in each other
+	maxBytes   = 1 << 20
+	maxNodes   = 50_000 // values and keys
+	maxDepth   = 64     // mappings and sequences in each other
+	maxPointer = 1000   // bytes of the keys that lead to a value: every value is known by them
 )
 
 // A place is where in the text a value stands, and the key that it has, if any.
@@ -141,6 +142,10 @@ func (t *tree) value(n *yaml.Node, pointer string, depth int) error {
 func (t *tree) count(n *yaml.Node, pointer string) error {
 	if t.nodes++; t.nodes > maxNodes {
 		t.add(n.Line, n.Column, pointer, "too_large", "The template has more than %d values and keys.", maxNodes)
+		return errBounds
+	}
+	if len(pointer) > maxPointer {
+		t.add(n.Line, n.Column, shortly(pointer), "too_large", "The keys that lead to this value have more than %d bytes in all.", maxPointer)
 		return errBounds
 	}
 	if len(t.faults) > maxFaults {
