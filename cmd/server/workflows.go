@@ -62,21 +62,12 @@ func (s *server) workflowRules() workflow.Rules {
 			Workers:     d.Workers, Tools: d.Tools, Schema: d.Schema, Expressions: d.Expressions,
 		},
 		Conforms: agent.Conforms,
-		Prompts:  checkPrompts,
+		Prompts:  agent.CheckPrompts,
 	}
 	if d.Exclusive {
 		rules.Plan.Model = func(name string) bool { _, known := s.config.Models[name]; return known }
 	}
 	return rules
-}
-
-func checkPrompts(spec *orchestration.Spec) []orchestration.Problem {
-	found := agent.CheckPrompts(spec)
-	problems := make([]orchestration.Problem, len(found))
-	for i, f := range found {
-		problems[i] = orchestration.Problem(f)
-	}
-	return problems
 }
 
 // heedHangups has SIGHUPs wait from now on: they would end the process otherwise, also

@@ -83,9 +83,9 @@ const (
 // DefaultType is the type of a subtask that names none.
 const DefaultType = "default"
 
-// A Problem is one fault of a plan.
+// A Problem is one fault of a plan, or of what a run was asked for.
 type Problem struct {
-	Pointer string `json:"pointer"` // a JSON Pointer (RFC 6901) into the plan: "/subtasks/2/depends_on/0"
+	Pointer string `json:"pointer"` // a JSON Pointer (RFC 6901) into it: "/subtasks/2/depends_on/0"
 	Code    string `json:"code"`    // for machines: "cycle", "unknown_dependency", …
 	Detail  string `json:"detail"`  // for people and models: what is wrong and how to mend it
 }

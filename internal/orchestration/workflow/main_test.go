@@ -21,12 +21,7 @@ func rules() Rules {
 			Model: func(name string) bool { return name == "small" }, Schema: agent.CheckSchema,
 		},
 		Conforms: agent.Conforms,
-		Prompts: func(spec *orchestration.Spec) (problems []orchestration.Problem) {
-			for _, f := range agent.CheckPrompts(spec) {
-				problems = append(problems, orchestration.Problem(f))
-			}
-			return problems
-		},
+		Prompts:  agent.CheckPrompts,
 	}
 }
 
