@@ -17,6 +17,7 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration/expr"
 	"github.com/tutti-run/tutti/internal/orchestration/journal"
 	"github.com/tutti-run/tutti/internal/orchestration/local"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 	"github.com/tutti-run/tutti/internal/orchestration/webhook"
 )
 
@@ -177,7 +178,7 @@ type checker struct{}
 func (checker) Check(spec *orchestration.Spec) []orchestration.Problem {
 	found := agent.CheckPrompts(spec)
 	if len(spec.Synthesizer.JSONSchema) > 0 {
-		if err := agent.CheckSchema(spec.Synthesizer.JSONSchema); err != nil {
+		if err := schema.Check(spec.Synthesizer.JSONSchema); err != nil {
 			found = append(found, orchestration.Problem{Pointer: "/synthesizer/json_schema", Code: "invalid_request", Detail: err.Error()})
 		}
 	}
@@ -211,7 +212,7 @@ func (c *Config) runDefaults() api.Defaults {
 		Models:      c.knownModels(),
 		Exclusive:   len(c.Models) > 0,
 		Expressions: language,
-		Schema:      agent.CheckSchema,
+		Schema:      schema.Check,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 	"github.com/tutti-run/tutti/internal/orchestration/agent"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 	"github.com/tutti-run/tutti/internal/orchestration/workflow"
 )
 
@@ -61,7 +62,7 @@ func (s *server) workflowRules() workflow.Rules {
 			MaxSubtasks: d.Limits.MaxSubtasks,
 			Workers:     d.Workers, Tools: d.Tools, Schema: d.Schema, Expressions: d.Expressions,
 		},
-		Conforms: agent.Conforms,
+		Conforms: schema.Conforms,
 		Prompts:  agent.CheckPrompts,
 	}
 	if d.Exclusive {

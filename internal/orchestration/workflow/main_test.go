@@ -11,6 +11,7 @@ import (
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 	"github.com/tutti-run/tutti/internal/orchestration/agent"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // rules are those of a server with one worker and one model.
@@ -18,9 +19,9 @@ func rules() Rules {
 	return Rules{
 		Plan: orchestration.Rules{
 			MaxSubtasks: 100, Workers: []orchestration.Worker{{Name: "writer"}}, Expressions: words{},
-			Model: func(name string) bool { return name == "small" }, Schema: agent.CheckSchema,
+			Model: func(name string) bool { return name == "small" }, Schema: schema.Check,
 		},
-		Conforms: agent.Conforms,
+		Conforms: schema.Conforms,
 		Prompts:  agent.CheckPrompts,
 	}
 }
