@@ -137,7 +137,7 @@ func (in *inlining) arguments(w *orchestration.Inlined, t *Template, at string) 
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.Context)) {
 		p, ok := t.Parameter(name)
-		pointer := at + "/context/" + escape(name)
+		pointer := below(at+"/context", name)
 		if !ok {
 			in.add(pointer, ProblemUnknownParameter, "The workflow %s has no parameter %s%s.", t.ID(), shortly(name), hint(name, known))
 			continue
