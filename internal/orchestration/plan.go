@@ -58,6 +58,32 @@ type Subtask struct {
 	Round  int    `json:"round,omitempty"` // of the parent: the item or the iteration, from 1
 }
 
+// Bodies returns what the subtask may expand to, as far as it is known before it
+// does.
+func (s *Subtask) Bodies() [][]Subtask {
+	var all [][]Subtask
+	if s.ForEach != nil {
+		all = append(all, s.ForEach.Body)
+	}
+	if s.Loop != nil {
+		all = append(all, s.Loop.Body)
+	}
+	if s.Workflow != nil {
+		all = append(all, s.Workflow.Body)
+	}
+	return all
+}
+
+// Every calls do with each subtask, and with each of their bodies.
+func Every(subtasks []Subtask, do func(*Subtask)) {
+	for i := range subtasks {
+		do(&subtasks[i])
+		for _, body := range subtasks[i].Bodies() {
+			Every(body, do)
+		}
+	}
+}
+
 // After says how a subtask's dependencies must have ended for it to start.
 type After string
 
