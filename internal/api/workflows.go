@@ -148,7 +148,7 @@ func (s *server) GetWorkflow(_ context.Context, request GetWorkflowRequestObject
 // ValidateWorkflow says what is wrong with a template, and where.
 func (s *server) ValidateWorkflow(ctx context.Context, _ ValidateWorkflowRequestObject) (ValidateWorkflowResponseObject, error) {
 	if s.Workflows == nil {
-		return nil, notSupported("", "workflows are not supported here")
+		return nil, notSupported("workflows are not supported here")
 	}
 	t, faults := s.Workflows.Read(exchangeOf(ctx).raw)
 	v := WorkflowValidation{Valid: len(faults) == 0, Problems: []WorkflowFault{}}
