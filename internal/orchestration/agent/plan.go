@@ -91,7 +91,7 @@ func (p *performance) planner(messages []llm.Message) *dialog {
 // readPlan reads a plan, or what it has besides the subtasks that are given: that may
 // be nothing. The core holds it to the planner's own bound.
 func (p *performance) readPlan(text string, given []orchestration.Subtask) (orchestration.Plan, []orchestration.Problem) {
-	r := NewPlanReader(p.Spec.Limits.MaxSubtasks, given...)
+	r := newPlanReader(p.Spec.Limits.MaxSubtasks, given...)
 	r.Write(text)
 	plan, problems := r.Close()
 	if len(given) > 0 && len(problems) == 1 && problems[0].Code == orchestration.ProblemEmpty {
