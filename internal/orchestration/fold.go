@@ -32,7 +32,7 @@ func (r *Run) fold(e Event) {
 		r.Starts = f.Starts
 		r.goesOn(e.Time)
 	case *RunWaiting:
-		r.Status, r.Waiting, r.WaitingSince = StatusWaiting, &f.Waiting, e.Time
+		r.Status, r.WaitingSince = StatusWaiting, e.Time
 	case *RunCanceling:
 		r.goesOn(e.Time)
 		r.Status, r.Ending = StatusCanceling, f
@@ -71,7 +71,7 @@ func (e Event) outcome() bool {
 func (r *Run) goesOn(now time.Time) {
 	if r.Status == StatusWaiting {
 		r.Waited += now.Sub(r.WaitingSince)
-		r.Status, r.Waiting, r.WaitingSince = StatusRunning, nil, zeroTime
+		r.Status, r.WaitingSince = StatusRunning, zeroTime
 	}
 }
 
@@ -238,11 +238,10 @@ func (r *Run) foldSynthesis(e Event) {
 		r.begun(&s.Tries, e.Attempt, f.Repeats, f.Reserved)
 	case *SynthesisSucceeded:
 		r.settled(&s.Tries)
-		s.Status, s.Failure = StatusSucceeded, nil
-		s.Output, s.Shortened = textIn(e.Seq, f.Output), f.Shortened
+		s.Status = StatusSucceeded
 	case *SynthesisFailed:
 		r.settled(&s.Tries)
-		s.Status, s.Failure = StatusFailed, &f.Failure
+		s.Status = StatusFailed
 		if f.RetryAt != nil {
 			s.Status, s.RetryAt = StatusPending, *f.RetryAt
 			s.failed(&f.Failure, f.Again, f.Fallback)
