@@ -166,13 +166,6 @@ type Synthesis struct {
 	Tries
 }
 
-// Totals add up calls to models.
-type Totals struct {
-	LLMCalls int `json:"llm_calls"` // that went out, refused ones too
-	Usage
-	CostUSD float64 `json:"cost_usd"`
-}
-
 // Funcs are pure functions that the core is handed in. What only folds a run
 // needs none.
 type Funcs struct {
@@ -232,7 +225,7 @@ func (r *Run) makeRoom(n int) {
 func (r *Run) Row() Row {
 	return Row{
 		ID: r.ID, Tenant: r.Spec.Tenant, Status: r.Status, Seq: r.Seq,
-		Task: beginning(r.Spec.Task, MaxRowTask), Labels: r.Spec.Labels, Simulated: r.Spec.Simulated,
+		Task: beginning(r.Spec.Task, maxRowTask), Labels: r.Spec.Labels, Simulated: r.Spec.Simulated,
 		Workflow: r.Spec.workflow(), Progress: r.Progress, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 	}
 }
@@ -246,16 +239,4 @@ func beginning(text string, max int) string {
 		max--
 	}
 	return text[:max]
-}
-
-func (t *Totals) add(calls []Call) {
-	for i := range calls {
-		c := &calls[i]
-		t.LLMCalls++
-		t.PromptTokens += c.Usage.PromptTokens
-		t.CachedTokens += c.Usage.CachedTokens
-		t.CompletionTokens += c.Usage.CompletionTokens
-		t.ReasoningTokens += c.Usage.ReasoningTokens
-		t.CostUSD += c.CostUSD
-	}
 }
