@@ -113,7 +113,7 @@ func noWorkflows(subtasks []orchestration.Subtask, at string) []orchestration.Pr
 		switch {
 		case s.Workflow != nil:
 			problems = append(problems, orchestration.Problem{
-				Pointer: here + "/workflow/name", Code: "unknown_workflow", Detail: "This server has no workflows.",
+				Pointer: here + "/workflow/name", Code: orchestration.ProblemUnknownWorkflow, Detail: "This server has no workflows.",
 			})
 		case s.ForEach != nil:
 			problems = append(problems, noWorkflows(s.ForEach.Body, here+"/for_each/body")...)
