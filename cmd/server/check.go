@@ -116,7 +116,7 @@ func loopback(addr string) bool {
 
 func (c *Config) checkTenants(bad *faults) {
 	owner := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(c.Tenants)) {
+	for _, name := range sorted(c.Tenants) {
 		t := c.Tenants[name]
 		if !nameForm.MatchString(name) {
 			bad.add(c.file.where("tenants", name), "a tenant's name is made of letters, digits, _ and -, at most 64")

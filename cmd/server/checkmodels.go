@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -19,7 +18,7 @@ const openaiURL = "https://api.openai.com/v1"
 // provider openai: what the environment says of it counts before the file.
 func (c *Config) checkProviders(bad *faults, environ map[string]string) {
 	providers := make(map[string]Provider, len(c.Providers)+1)
-	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
+	for _, name := range sorted(c.Providers) {
 		p := c.Providers[name]
 		where := c.file.where("providers", name)
 		if p.BaseURL == "" && name != openaiProvider {
@@ -103,7 +102,7 @@ func keyFromFile(bad *faults, where, path string) secret {
 
 // checkModels also gives each model its provider, and the roles their models.
 func (c *Config) checkModels(bad *faults) {
-	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
+	for _, name := range sorted(c.Models) {
 		m := c.Models[name]
 		where := c.file.where("models", name)
 		if m.Provider == "" {

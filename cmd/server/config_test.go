@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -70,6 +72,33 @@ func TestEverySettingIsReadFromEachOfItsPlaces(t *testing.T) {
 			t.Errorf("the flag -%s should be -%s, as the key of the file", s.flag, want)
 		}
 	}
+}
+
+func TestHelpListsEveryKeyOfTheFile(t *testing.T) {
+	var said strings.Builder
+	help(&said)
+	words := strings.FieldsFunc(said.String(), func(r rune) bool { return r != '_' && !unicode.IsLetter(r) })
+	var missing func(of reflect.Type, where string)
+	missing = func(of reflect.Type, where string) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Map || of.Kind() == reflect.Slice {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct {
+			return
+		}
+		for i := range of.NumField() {
+			f := of.Field(i)
+			key := f.Tag.Get("yaml")
+			if key == "" || key == "-" {
+				continue
+			}
+			if !slices.Contains(words, key) {
+				t.Errorf("there is no word of %s.%s", where, key)
+			}
+			missing(f.Type, where+"."+key)
+		}
+	}
+	missing(reflect.TypeFor[Config](), "")
 }
 
 func TestWithNothingSet(t *testing.T) {

@@ -15,7 +15,6 @@ type frame struct {
 	Time      time.Time `json:"time"`
 	RunID     string    `json:"run_id"`
 	SubtaskID string    `json:"subtask_id"`
-	Attempt   int       `json:"attempt"`
 	Data      struct {
 		Task    string `json:"task"`
 		Model   string `json:"model"`

@@ -30,12 +30,18 @@ Only in the file:
         endpoints; the one named openai is what OPENAI_BASE_URL and
         OPENAI_API_KEY describe
   models: {NAME: {provider, name, context_window, price: {input, cached, output},
-                  stream: auto | always | never, fallback}}
+                  stream: auto | always | never, stagger, hedge, fallback}}
         once models are listed, no others can be named; prices are in US dollars
         for a million tokens; a fallback is the model to ask when this one failed
-  workers: {NAME: {description, model, system, max_tokens, temperature,
-                   reasoning_effort, fallback}}
+  workers: {NAME: {description, model, system, system_first, max_tokens,
+                   temperature, reasoning_effort, tools: [NAME], fallback}}
         specialists: each performs the subtasks whose type is its name
+  tools: {NAME: {description, schema, read_only, timeout, max_bytes, allow_private,
+                 http: {method, url, headers, body, allowed_hosts,
+                        idempotency_header} |
+                 mcp: {command, env, url, headers, allow, read_only}}}
+        what workers and plans may use: a request over HTTP, or a server of
+        tools that speaks MCP
   tenants: {NAME: {keys: [SHA-256 of an API key, in hexadecimal],
                    webhook_secrets: [env:VARIABLE | file:PATH | whsec_...],
                    limits: {max_runs, cost_usd_per_day}}}

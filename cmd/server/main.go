@@ -1,8 +1,9 @@
 // Command server is Tutti: it serves the API, drives runs and keeps them.
 //
 // From the outside in: main.go is the process and its signals, config.go with
-// file.go and check.go the settings, help.go what -h shows, server.go serving
-// and draining, wire.go what the service is made of, demo.go the example run.
+// file.go and the files of checks the settings, help.go what -h shows, server.go
+// serving and draining, wire.go what the service is made of, with a file for each
+// of its parts, demo.go with board.go and frames.go the example run.
 package main
 
 import (
@@ -85,11 +86,7 @@ func serve(ctx context.Context, c Config, demo bool, stdout io.Writer, log *zap.
 func healthcheck(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(addr)+"/livez", http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := get(ctx, "http://"+reachable(addr)+"/livez")
 	if err != nil {
 		return err
 	}

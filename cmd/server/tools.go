@@ -25,37 +25,37 @@ type Tool struct {
 
 // An HTTPTool is a request.
 type HTTPTool struct {
-	Method            string             `yaml:"method"`
-	URL               string             `yaml:"url"`
-	Headers           map[string]Setting `yaml:"headers"`
-	Body              string             `yaml:"body"`
-	AllowedHosts      []string           `yaml:"allowed_hosts"`
-	IdempotencyHeader string             `yaml:"idempotency_header"`
+	Method            string           `yaml:"method"`
+	URL               string           `yaml:"url"`
+	Headers           map[string]Value `yaml:"headers"`
+	Body              string           `yaml:"body"`
+	AllowedHosts      []string         `yaml:"allowed_hosts"`
+	IdempotencyHeader string           `yaml:"idempotency_header"`
 }
 
 // An MCPServer is a process, or an address.
 type MCPServer struct {
-	Command  []string           `yaml:"command"`
-	Env      map[string]Setting `yaml:"env"`
-	URL      string             `yaml:"url"`
-	Headers  map[string]Setting `yaml:"headers"`
-	Allow    []string           `yaml:"allow"`
-	ReadOnly []string           `yaml:"read_only"`
+	Command  []string         `yaml:"command"`
+	Env      map[string]Value `yaml:"env"`
+	URL      string           `yaml:"url"`
+	Headers  map[string]Value `yaml:"headers"`
+	Allow    []string         `yaml:"allow"`
+	ReadOnly []string         `yaml:"read_only"`
 }
 
-// A Setting is a plain value, or {env: VARIABLE} or {file: PATH} for a secret,
+// A Value is a plain one, or {env: VARIABLE} or {file: PATH} for a secret,
 // with a prefix before it if need be.
-type Setting struct {
+type Value struct {
 	Plain, Prefix, Env, File string
 }
 
 // UnmarshalYAML reads either.
-func (s *Setting) UnmarshalYAML(n *yaml.Node) error {
+func (v *Value) UnmarshalYAML(n *yaml.Node) error {
 	fault := func(line int, format string, args ...any) error {
 		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: ", line) + fmt.Sprintf(format, args...)}}
 	}
 	if n.Kind == yaml.ScalarNode {
-		s.Plain = n.Value
+		v.Plain = n.Value
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
@@ -63,7 +63,7 @@ func (s *Setting) UnmarshalYAML(n *yaml.Node) error {
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		field := map[string]*string{"prefix": &s.Prefix, "env": &s.Env, "file": &s.File}[key.Value]
+		field := map[string]*string{"prefix": &v.Prefix, "env": &v.Env, "file": &v.File}[key.Value]
 		switch {
 		case field == nil:
 			return fault(key.Line, "unknown key %.100s", key.Value)
@@ -72,24 +72,24 @@ func (s *Setting) UnmarshalYAML(n *yaml.Node) error {
 		}
 		*field = value.Value
 	}
-	if (s.Env == "") == (s.File == "") {
+	if (v.Env == "") == (v.File == "") {
 		return fault(n.Line, "want one of env and file")
 	}
 	return nil
 }
 
 // value returns the value with the secret that it names.
-func (s Setting) value(bad *faults, where string, environ map[string]string) tool.Value {
+func (v Value) value(bad *faults, where string, environ map[string]string) tool.Value {
 	switch {
-	case s.Env != "":
-		if environ[s.Env] == "" {
-			bad.add(where, "the environment variable %s is not set", s.Env)
+	case v.Env != "":
+		if environ[v.Env] == "" {
+			bad.add(where, "the environment variable %s is not set", v.Env)
 		}
-		return tool.Value{Plain: s.Prefix, Secret: tool.Secret(environ[s.Env])}
-	case s.File != "":
-		return tool.Value{Plain: s.Prefix, Secret: tool.Secret(keyFromFile(bad, where, s.File))}
+		return tool.Value{Plain: v.Prefix, Secret: tool.Secret(environ[v.Env])}
+	case v.File != "":
+		return tool.Value{Plain: v.Prefix, Secret: tool.Secret(keyFromFile(bad, where, v.File))}
 	}
-	return tool.Value{Plain: s.Plain}
+	return tool.Value{Plain: v.Plain}
 }
 
 // checkTools also finds the secrets, and makes the tools' own configuration.
@@ -97,11 +97,11 @@ func (c *Config) checkTools(bad *faults, environ map[string]string) {
 	c.tools = nil
 	for _, name := range sorted(c.Tools) {
 		path := []string{"tools", name}
-		values := func(settings map[string]Setting, key ...string) map[string]tool.Value {
-			all := make(map[string]tool.Value, len(settings))
-			for _, n := range sorted(settings) {
+		values := func(given map[string]Value, key ...string) map[string]tool.Value {
+			all := make(map[string]tool.Value, len(given))
+			for _, n := range sorted(given) {
 				where := c.file.where(append(append(path[:2:2], key...), n)...)
-				all[n] = settings[n].value(bad, where, environ)
+				all[n] = given[n].value(bad, where, environ)
 			}
 			return all
 		}

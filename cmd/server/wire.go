@@ -17,6 +17,7 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration/expr"
 	"github.com/tutti-run/tutti/internal/orchestration/journal"
 	"github.com/tutti-run/tutti/internal/orchestration/local"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 	"github.com/tutti-run/tutti/internal/orchestration/webhook"
 )
 
@@ -186,21 +187,17 @@ func (r record) Text(ctx context.Context, run string, seq int64) (string, error)
 type checker struct{}
 
 // Check returns every fault.
-func (checker) Check(spec *orchestration.Spec) []api.Fault {
+func (checker) Check(spec *orchestration.Spec) []orchestration.Problem {
 	found := agent.CheckPrompts(spec)
 	if len(spec.Synthesizer.JSONSchema) > 0 {
-		if err := agent.CheckSchema(spec.Synthesizer.JSONSchema); err != nil {
-			found = append(found, agent.PromptFault{Pointer: "/synthesizer/json_schema", Code: "invalid_request", Detail: err.Error()})
+		if err := schema.Check(spec.Synthesizer.JSONSchema); err != nil {
+			found = append(found, orchestration.Problem{Pointer: "/synthesizer/json_schema", Code: "invalid_request", Detail: err.Error()})
 		}
 	}
 	if fault := agent.Fits(spec); fault != nil && len(found) == 0 {
 		found = append(found, *fault)
 	}
-	faults := make([]api.Fault, len(found))
-	for i, f := range found {
-		faults[i] = api.Fault(f)
-	}
-	return faults
+	return found
 }
 
 // runDefaults are what a request that does not say otherwise gets from a server
@@ -227,7 +224,7 @@ func (c *Config) runDefaults() api.Defaults {
 		Models:      c.knownModels(),
 		Exclusive:   len(c.Models) > 0,
 		Expressions: language,
-		Schema:      agent.CheckSchema,
+		Schema:      schema.Check,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 	"github.com/tutti-run/tutti/internal/orchestration/agent"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 	"github.com/tutti-run/tutti/internal/orchestration/workflow"
 )
 
@@ -61,22 +62,13 @@ func (s *server) workflowRules() workflow.Rules {
 			MaxSubtasks: d.Limits.MaxSubtasks,
 			Workers:     d.Workers, Tools: d.Tools, Schema: d.Schema, Expressions: d.Expressions,
 		},
-		Conforms: agent.Conforms,
-		Prompts:  checkPrompts,
+		Conforms: schema.Conforms,
+		Prompts:  agent.CheckPrompts,
 	}
 	if d.Exclusive {
 		rules.Plan.Model = func(name string) bool { _, known := s.config.Models[name]; return known }
 	}
 	return rules
-}
-
-func checkPrompts(spec *orchestration.Spec) []orchestration.Problem {
-	found := agent.CheckPrompts(spec)
-	problems := make([]orchestration.Problem, len(found))
-	for i, f := range found {
-		problems[i] = orchestration.Problem(f)
-	}
-	return problems
 }
 
 // heedHangups has SIGHUPs wait from now on: they would end the process otherwise, also

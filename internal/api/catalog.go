@@ -47,8 +47,3 @@ func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) 
 	}
 	return ok(Readiness{Status: ReadinessStatusReady, Simulated: s.Simulated, Version: s.Version}), nil
 }
-
-// notSupported refuses what the contract describes and nothing carries out yet.
-func notSupported(pointer, detail string) *Problem {
-	return problem(codeNotSupported, detail, Fault{Pointer: pointer, Code: string(codeNotSupported), Detail: detail})
-}

@@ -110,7 +110,7 @@ func (e *estimate) subtask(s *orchestration.Subtask, times int) {
 			e.body(s.ForEach.Body, times*e.items(s.ForEach.Items))
 		}
 	default: // one of tool, merge and approval calls no model
-		for _, body := range bodies(s) {
+		for _, body := range s.Bodies() {
 			e.body(body, times)
 		}
 	}

@@ -30,7 +30,7 @@ func (d Defaults) modelsOf(spec *orchestration.Spec) []orchestration.Model {
 		add(w.Fallback)
 	}
 	if spec.Plan != nil {
-		every(spec.Plan.Subtasks, func(s *orchestration.Subtask) {
+		orchestration.Every(spec.Plan.Subtasks, func(s *orchestration.Subtask) {
 			if f := s.OnFailure.Fallback; f != nil {
 				add(f.Model)
 			}
@@ -63,15 +63,7 @@ func (d Defaults) model(name string) orchestration.Model {
 
 // allows reports whether a request may name the model.
 func (d Defaults) allows(name string) bool {
-	if !d.Exclusive {
-		return true
-	}
-	for _, m := range d.Models {
-		if m.Name == name {
-			return true
-		}
-	}
-	return false
+	return !d.Exclusive || slices.ContainsFunc(d.Models, func(m orchestration.Model) bool { return m.Name == name })
 }
 
 // toolsOf returns the configured tools that the spec's workers and its plan may
@@ -84,7 +76,7 @@ func (d Defaults) toolsOf(spec *orchestration.Spec) []orchestration.Tool {
 		}
 	}
 	if spec.Plan != nil {
-		every(spec.Plan.Subtasks, func(s *orchestration.Subtask) {
+		orchestration.Every(spec.Plan.Subtasks, func(s *orchestration.Subtask) {
 			for _, call := range []*orchestration.ToolCall{s.Tool, s.Compensate} {
 				if call != nil {
 					named[call.Name] = true

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -116,7 +117,7 @@ func (s *server) tell(status int, r *http.Request, took time.Duration) {
 		route = "unmatched"
 	}
 	method := r.Method
-	if !knownMethod(method) {
+	if !slices.Contains(methods, method) {
 		method = "other"
 	}
 	if s.Observe != nil {
@@ -137,13 +138,4 @@ func (s *server) tell(status int, r *http.Request, took time.Duration) {
 var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
 	http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace,
-}
-
-func knownMethod(method string) bool {
-	for _, m := range methods {
-		if m == method {
-			return true
-		}
-	}
-	return false
 }

@@ -64,34 +64,8 @@ func named(subtasks []orchestration.Subtask) {
 		if s := &subtasks[i]; s.ID == "" {
 			s.ID = fmt.Sprintf("T%d", i+1)
 		}
-		for _, body := range bodies(&subtasks[i]) {
+		for _, body := range subtasks[i].Bodies() {
 			named(body)
-		}
-	}
-}
-
-// bodies returns what a composite subtask may expand to, as far as it is known
-// before it does.
-func bodies(s *orchestration.Subtask) [][]orchestration.Subtask {
-	var all [][]orchestration.Subtask
-	if s.ForEach != nil {
-		all = append(all, s.ForEach.Body)
-	}
-	if s.Loop != nil {
-		all = append(all, s.Loop.Body)
-	}
-	if s.Workflow != nil {
-		all = append(all, s.Workflow.Body)
-	}
-	return all
-}
-
-// every calls do with each subtask, and with each of their bodies.
-func every(subtasks []orchestration.Subtask, do func(*orchestration.Subtask)) {
-	for i := range subtasks {
-		do(&subtasks[i])
-		for _, body := range bodies(&subtasks[i]) {
-			every(body, do)
 		}
 	}
 }
@@ -114,12 +88,7 @@ func (d Defaults) rulesOf(spec *orchestration.Spec) orchestration.Rules {
 	r := d.rules(spec.Limits)
 	r.Workers, r.Tools = spec.Workers, spec.Tools
 	r.Model = func(name string) bool {
-		for _, m := range spec.Models {
-			if m.Name == name {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(spec.Models, func(m orchestration.Model) bool { return m.Name == name })
 	}
 	return r
 }

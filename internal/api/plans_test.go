@@ -94,7 +94,7 @@ func TestPlannedSubtasksAreInThePlanLanguage(t *testing.T) {
 	})
 	for _, s := range plan.Subtasks {
 		s.Kept, s.Uses, s.Implied, s.Passes = true, []string{"T1"}, []string{"T1"}, map[string]string{"x": "T1"}
-		for _, body := range bodies(&s) {
+		for _, body := range s.Bodies() {
 			body[0].Kept = true
 		}
 		shown := toJSON(t, planned(s))
@@ -120,7 +120,7 @@ func TestPlannedSubtasksAreInThePlanLanguage(t *testing.T) {
 		if diff := cmp.Diff(want, again); diff != "" {
 			t.Error(diff)
 		}
-		for _, body := range bodies(&s) {
+		for _, body := range s.Bodies() {
 			if !body[0].Kept {
 				t.Error("the run's own subtask was changed")
 			}

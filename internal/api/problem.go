@@ -88,6 +88,12 @@ func problem(code orchestration.Code, detail string, faults ...Fault) *Problem {
 	}
 }
 
+// notSupported refuses what the contract describes and this server is not set up
+// for.
+func notSupported(detail string) *Problem {
+	return problem(codeNotSupported, detail, Fault{Code: string(codeNotSupported), Detail: detail})
+}
+
 // with gives the problem another status than its code's own.
 func (p *Problem) with(status int) *Problem {
 	p.Status = status

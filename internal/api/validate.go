@@ -64,8 +64,7 @@ type parameterObject struct {
 	In       string `json:"in"`
 	Required bool   `json:"required"`
 	Schema   struct {
-		Type  string           `json:"type"`
-		Items *json.RawMessage `json:"items"`
+		Type string `json:"type"`
 	} `json:"schema"`
 }
 

@@ -46,7 +46,7 @@ func loopback(host string) bool {
 // ListDeliveries lists what the tenant's runs owe their webhooks, newest first.
 func (s *server) ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error) {
 	if s.Deliveries == nil {
-		return nil, notSupported("", "webhooks are not supported here")
+		return nil, notSupported("webhooks are not supported here")
 	}
 	params := request.Params
 	limit := defaultLimit
@@ -79,7 +79,7 @@ func (s *server) ListDeliveries(ctx context.Context, request ListDeliveriesReque
 // Redeliver begins a delivery's tries anew.
 func (s *server) Redeliver(ctx context.Context, request RedeliverRequestObject) (RedeliverResponseObject, error) {
 	if s.Deliveries == nil {
-		return nil, notSupported("", "webhooks are not supported here")
+		return nil, notSupported("webhooks are not supported here")
 	}
 	tenant := exchangeOf(ctx).tenant
 	err := s.Deliveries.Redeliver(ctx, tenant, request.Id, time.Now())

@@ -113,7 +113,7 @@ func noWorkflows(subtasks []orchestration.Subtask, at string) []orchestration.Pr
 		switch {
 		case s.Workflow != nil:
 			problems = append(problems, orchestration.Problem{
-				Pointer: here + "/workflow/name", Code: "unknown_workflow", Detail: "This server has no workflows.",
+				Pointer: here + "/workflow/name", Code: orchestration.ProblemUnknownWorkflow, Detail: "This server has no workflows.",
 			})
 		case s.ForEach != nil:
 			problems = append(problems, noWorkflows(s.ForEach.Body, here+"/for_each/body")...)
@@ -148,7 +148,7 @@ func (s *server) GetWorkflow(_ context.Context, request GetWorkflowRequestObject
 // ValidateWorkflow says what is wrong with a template, and where.
 func (s *server) ValidateWorkflow(ctx context.Context, _ ValidateWorkflowRequestObject) (ValidateWorkflowResponseObject, error) {
 	if s.Workflows == nil {
-		return nil, notSupported("", "workflows are not supported here")
+		return nil, notSupported("workflows are not supported here")
 	}
 	t, faults := s.Workflows.Read(exchangeOf(ctx).raw)
 	v := WorkflowValidation{Valid: len(faults) == 0, Problems: []WorkflowFault{}}

@@ -125,7 +125,7 @@ type SetTimer struct {
 // a driver that knows of no such call (it was lost in a crash) answers for it
 // with a failure of [CodeCanceled].
 type Abort struct {
-	Call Command // the MakePlan, Work or Synthesize; only its key's parts are set
+	Call Command // a MakePlan, Work, Synthesize or Compensate; only its key's parts are set
 }
 
 // Key returns plan/<attempt>.
@@ -182,8 +182,8 @@ func textIn(seq int64, text string) Text {
 	return Text{Seq: seq, Bytes: len(text)}
 }
 
-// A Performance is everything that an agent needs to perform a MakePlan, Work or
-// Synthesize.
+// A Performance is everything that an agent needs to perform a MakePlan, Work,
+// Synthesize or Compensate.
 type Performance struct {
 	Run      string
 	Spec     *Spec

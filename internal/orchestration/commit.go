@@ -66,7 +66,7 @@ type Row struct {
 	Tenant    string
 	Status    Status
 	Seq       int64  // the last event
-	Task      string // its beginning, at most MaxRowTask bytes
+	Task      string // its beginning, at most 200 bytes
 	Labels    map[string]string
 	Workflow  string // the template's name; empty: none
 	Simulated bool
@@ -76,8 +76,8 @@ type Row struct {
 	EndedAt   time.Time // zero: not yet
 }
 
-// MaxRowTask is the most bytes of a task that a row holds.
-const MaxRowTask = 200
+// maxRowTask is the most bytes of a task that a row holds.
+const maxRowTask = 200
 
 // A Key is a caller's idempotency key: while the run exists, the same key of
 // the same tenant means that run.
@@ -94,31 +94,6 @@ type KeyTaken struct {
 }
 
 func (e *KeyTaken) Error() string { return "idempotency key already used for run " + e.Run }
-
-// A Status is what has become of a run or of a subtask.
-type Status string
-
-// The statuses of runs and subtasks.
-const (
-	StatusQueued    Status = "queued"    // a run that was accepted and has not started
-	StatusPending   Status = "pending"   // a subtask that has not started, or waits for its next attempt
-	StatusRunning   Status = "running"   // at work
-	StatusWaiting   Status = "waiting"   // for a person
-	StatusCanceling Status = "canceling" // a run that is ending early while calls in flight are aborted
-	StatusSucceeded Status = "succeeded" // ended with a result
-	StatusFailed    Status = "failed"    // ended without one
-	StatusSkipped   Status = "skipped"   // a subtask that will not be performed
-	StatusCanceled  Status = "canceled"  // given up
-)
-
-// Ended reports whether the status is one that is never left.
-func (s Status) Ended() bool {
-	switch s {
-	case StatusSucceeded, StatusFailed, StatusSkipped, StatusCanceled:
-		return true
-	}
-	return false
-}
 
 // A Filter selects rows for a list, newest first.
 type Filter struct {

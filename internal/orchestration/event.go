@@ -117,7 +117,8 @@ type (
 	// PlanRepaired says that the planner mended its plan.
 	PlanRepaired struct{}
 	// PlanCreated completes a plan: the subtasks added before it are all of it, but for
-	// those drafts that it drops. One about a subtask tells of the part of the plan that a planner made there.
+	// those drafts that it drops. One about a subtask tells of the part of the plan
+	// that a planner made there.
 	PlanCreated struct {
 		Version  int        `json:"version"`
 		Cached   bool       `json:"cached,omitempty"` // it was found in the cache

@@ -34,8 +34,7 @@ func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 	switch f := e.Fact.(type) {
 	case *SubtaskStarted:
 		r.foldStarted(s, e, f)
-	case *EvaluationCompleted:
-		s.Verdict, s.Findings = f.Verdict, f.Findings
+	case *EvaluationCompleted: // the next event says what follows
 		return
 	case *SubtaskDecided:
 		s.Waiting, s.MadeUp = nil, f.Action == ActionApprove || f.Action == ActionEdit
@@ -165,7 +164,7 @@ func (s *SubtaskState) foldCompensated(f *SubtaskCompensated) {
 	}
 	u := s.Undoing
 	u.Attempts++
-	u.Failure, u.RetryAt = f.Failure, zeroTime
+	u.RetryAt = zeroTime
 	switch {
 	case f.Failure == nil:
 		u.Status = StatusSucceeded

@@ -17,7 +17,8 @@ type Input struct {
 }
 
 // Said is the substance of an input: [Start], [Begin], [Resume], [Drafted], [Planned],
-// [Worked], [Synthesized], [Due], [Cancel] or [Broken].
+// [Worked], [Compensated], [DecideSubtask], [DecidePlan], [Synthesized], [Due],
+// [Cancel] or [Broken].
 type Said interface{ said() }
 
 // Start accepts a run. It must be the first input and comes once. The run begins
@@ -129,69 +130,3 @@ func (DecidePlan) said()    {}
 func (Synthesized) said()   {}
 func (Due) said()           {}
 func (Cancel) said()        {}
-
-// A Failure is why an attempt, or a run, failed.
-type Failure struct {
-	Code   Code   `json:"code"`
-	Detail string `json:"detail"` // for people; bounded, and free of secrets
-	// Retryable says that another attempt might succeed.
-	Retryable bool `json:"retryable,omitempty"`
-	// Spared says that nobody was asked: the endpoint is left alone for a while, as it
-	// has failed lately.
-	Spared bool `json:"spared,omitempty"`
-	// RetryAfter is how long the provider asked us to wait, 0 when it did not.
-	RetryAfter time.Duration `json:"retry_after,omitempty"`
-}
-
-// A Code names a failure for machines. The API's problems use the same codes.
-type Code string
-
-// The codes that a run, a plan or a subtask may fail with.
-const (
-	CodePlanInvalid         Code = "plan_invalid"
-	CodePlanRefused         Code = "plan_refused" // the planner model would not make one
-	CodeUpstreamError       Code = "upstream_error"
-	CodeUpstreamRateLimited Code = "upstream_rate_limited"
-	CodeUpstreamTimeout     Code = "upstream_timeout"
-	CodeContextTooLong      Code = "context_too_long"
-	CodeTruncated           Code = "truncated"
-	CodeDependencyFailed    Code = "dependency_failed"
-	CodeOutputTooLarge      Code = "output_too_large"
-	CodeOutputInvalid       Code = "output_invalid"
-	CodeSynthesisFailed     Code = "synthesis_failed"
-	CodeBudgetExceeded      Code = "budget_exceeded"
-	CodeCheckFailed         Code = "check_failed"
-	CodePolicyViolation     Code = "policy_violation"
-	CodeRejected            Code = "rejected"
-	CodeToolFailed          Code = "tool_failed"
-	CodePoisonRun           Code = "poison_run"
-	CodeTimeout             Code = "timeout"
-	CodeCanceled            Code = "canceled"
-	CodeInternal            Code = "internal"
-)
-
-// A Call is the record of one request that went out to a model, refused ones
-// too. It holds no text.
-type Call struct {
-	Role       string    `json:"role"`
-	Worker     string    `json:"worker,omitempty"` // the configured worker, if one
-	Model      string    `json:"model"`
-	Attempt    int       `json:"attempt"`
-	Queued     time.Time `json:"queued"`
-	Started    time.Time `json:"started"`
-	FirstToken time.Time `json:"first_token,omitzero"`
-	Ended      time.Time `json:"ended"`
-	Outcome    string    `json:"outcome"` // "ok", or the kind of failure
-	Usage      Usage     `json:"usage"`
-	CostUSD    float64   `json:"cost_usd,omitempty"`
-	Hedged     bool      `json:"hedged,omitempty"`
-}
-
-// Usage counts tokens as the provider billed them. Cached ones are part of the
-// prompt's, reasoning ones part of the completion's.
-type Usage struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CachedTokens     int `json:"cached_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
-	ReasoningTokens  int `json:"reasoning_tokens"`
-}

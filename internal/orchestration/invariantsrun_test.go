@@ -111,7 +111,7 @@ func (w *world) helps(timer string) bool {
 
 // asks reports whether a person can have the run go on.
 func (w *world) asks() bool {
-	return w.run.Waiting != nil && (w.run.Planning.Waiting != nil ||
+	return !w.run.WaitingSince.IsZero() && (w.run.Planning.Waiting != nil ||
 		slices.ContainsFunc(w.run.Subtasks, func(s *SubtaskState) bool { return s.Status == StatusWaiting && s.Waiting != nil }))
 }
 

@@ -58,6 +58,32 @@ type Subtask struct {
 	Round  int    `json:"round,omitempty"` // of the parent: the item or the iteration, from 1
 }
 
+// Bodies returns what the subtask may expand to, as far as it is known before it
+// does.
+func (s *Subtask) Bodies() [][]Subtask {
+	var all [][]Subtask
+	if s.ForEach != nil {
+		all = append(all, s.ForEach.Body)
+	}
+	if s.Loop != nil {
+		all = append(all, s.Loop.Body)
+	}
+	if s.Workflow != nil {
+		all = append(all, s.Workflow.Body)
+	}
+	return all
+}
+
+// Every calls do with each subtask, and with each of their bodies.
+func Every(subtasks []Subtask, do func(*Subtask)) {
+	for i := range subtasks {
+		do(&subtasks[i])
+		for _, body := range subtasks[i].Bodies() {
+			Every(body, do)
+		}
+	}
+}
+
 // After says how a subtask's dependencies must have ended for it to start.
 type After string
 
@@ -83,9 +109,9 @@ const (
 // DefaultType is the type of a subtask that names none.
 const DefaultType = "default"
 
-// A Problem is one fault of a plan.
+// A Problem is one fault of a plan, or of what a run was asked for.
 type Problem struct {
-	Pointer string `json:"pointer"` // a JSON Pointer (RFC 6901) into the plan: "/subtasks/2/depends_on/0"
+	Pointer string `json:"pointer"` // a JSON Pointer (RFC 6901) into it: "/subtasks/2/depends_on/0"
 	Code    string `json:"code"`    // for machines: "cycle", "unknown_dependency", …
 	Detail  string `json:"detail"`  // for people and models: what is wrong and how to mend it
 }

@@ -30,7 +30,7 @@ const DefaultItems = 100
 // DefaultIterations is how often a loop goes round where neither it nor the run says.
 const DefaultIterations = 4
 
-// Rules returns what the run's plans are checked against.
+// rules returns what the run's plans are checked against.
 func (r *Run) rules() Rules {
 	s := r.Spec
 	return Rules{

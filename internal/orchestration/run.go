@@ -35,14 +35,11 @@ type Run struct {
 	Starts int `json:"starts,omitempty"` // of processes, in a row without an outcome
 
 	// Calling counts the attempts at subtasks that are in flight.
-	Calling int  `json:"calling,omitempty"`
-	Caching bool `json:"caching,omitempty"` // a subtask asks for its output to be cached
-	// Waiting is what people are asked while nothing can go on without them, and
-	// since when.
-	Waiting      *Waiting      `json:"waiting,omitempty"`
-	WaitingSince time.Time     `json:"waiting_since,omitzero"`
-	Waited       time.Duration `json:"waited,omitempty"`  // until it went on: no part of the timeout
-	Stopped      string        `json:"stopped,omitempty"` // the decision that ended the run with what it has
+	Calling      int           `json:"calling,omitempty"`
+	Caching      bool          `json:"caching,omitempty"`      // a subtask asks for its output to be cached
+	WaitingSince time.Time     `json:"waiting_since,omitzero"` // since when nothing goes on without people
+	Waited       time.Duration `json:"waited,omitempty"`       // until it went on: no part of the timeout
+	Stopped      string        `json:"stopped,omitempty"`      // the decision that ended the run with what it has
 
 	Answer   string   `json:"answer,omitempty"` // the subtask whose output is the final output
 	Partial  bool     `json:"partial,omitempty"`
@@ -137,13 +134,11 @@ type SubtaskState struct {
 	Items     json.RawMessage `json:"items,omitempty"`     // of a for_each
 	Rounds    int             `json:"rounds,omitempty"`    // of its body that have begun
 
-	Waiting   *Waiting  `json:"waiting,omitempty"`   // what a person is asked
-	Rework    *Rework   `json:"rework,omitempty"`    // what the next attempt is told of an output that was refused
-	Judge     *Text     `json:"judge,omitempty"`     // an output that the next attempt has only to judge
-	Verdict   Verdict   `json:"verdict,omitempty"`   // on the last output that was judged
-	Findings  []Finding `json:"findings,omitempty"`  // with it
-	Revisions int       `json:"revisions,omitempty"` // that were asked for
-	Undoing   *Undoing  `json:"undoing,omitempty"`   // its compensation, once that was tried
+	Waiting   *Waiting `json:"waiting,omitempty"`   // what a person is asked
+	Rework    *Rework  `json:"rework,omitempty"`    // what the next attempt is told of an output that was refused
+	Judge     *Text    `json:"judge,omitempty"`     // an output that the next attempt has only to judge
+	Revisions int      `json:"revisions,omitempty"` // that were asked for
+	Undoing   *Undoing `json:"undoing,omitempty"`   // its compensation, once that was tried
 
 	Dropped    int  `json:"dropped,omitempty"`    // the version of the plan that left it out
 	Told       bool `json:"told,omitempty"`       // the planner knew, when last asked, that it did not succeed
@@ -159,27 +154,16 @@ type Undoing struct {
 	Status   Status    `json:"status"`   // pending (for another attempt), succeeded, failed
 	Attempts int       `json:"attempts"` // that have ended
 	RetryAt  time.Time `json:"retry_at,omitzero"`
-	Failure  *Failure  `json:"failure,omitempty"` // of the last one
 }
 
 // Synthesis is how the final output comes to be.
 type Synthesis struct {
-	Status    Status    `json:"status,omitempty"` // empty: not begun; pending (between attempts), running, succeeded, failed, canceled
-	Attempt   int       `json:"attempt"`
-	RetryAt   time.Time `json:"retry_at,omitzero"`
-	Output    Text      `json:"output,omitzero"`
-	Shortened bool      `json:"shortened,omitempty"`
-	Failure   *Failure  `json:"failure,omitempty"`
-	Share     *Reserve  `json:"share,omitempty"`     // of the budget, kept for it until it begins
-	CacheKey  string    `json:"cache_key,omitempty"` // of the present attempt
+	Status   Status    `json:"status,omitempty"` // empty: not begun; pending (between attempts), running, succeeded, failed, canceled
+	Attempt  int       `json:"attempt"`
+	RetryAt  time.Time `json:"retry_at,omitzero"`
+	Share    *Reserve  `json:"share,omitempty"`     // of the budget, kept for it until it begins
+	CacheKey string    `json:"cache_key,omitempty"` // of the present attempt
 	Tries
-}
-
-// Totals add up calls to models.
-type Totals struct {
-	LLMCalls int `json:"llm_calls"` // that went out, refused ones too
-	Usage
-	CostUSD float64 `json:"cost_usd"`
 }
 
 // Funcs are pure functions that the core is handed in. What only folds a run
@@ -239,15 +223,11 @@ func (r *Run) makeRoom(n int) {
 
 // Row returns what lists show of the run.
 func (r *Run) Row() Row {
-	row := Row{
+	return Row{
 		ID: r.ID, Tenant: r.Spec.Tenant, Status: r.Status, Seq: r.Seq,
-		Task: beginning(r.Spec.Task, MaxRowTask), Labels: r.Spec.Labels, Simulated: r.Spec.Simulated,
+		Task: beginning(r.Spec.Task, maxRowTask), Labels: r.Spec.Labels, Simulated: r.Spec.Simulated,
 		Workflow: r.Spec.workflow(), Progress: r.Progress, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 	}
-	if r.Spec.Workflow != nil {
-		row.Workflow = r.Spec.Workflow.Name
-	}
-	return row
 }
 
 // beginning returns at most max bytes of text, cut between characters.
@@ -259,16 +239,4 @@ func beginning(text string, max int) string {
 		max--
 	}
 	return text[:max]
-}
-
-func (t *Totals) add(calls []Call) {
-	for i := range calls {
-		c := &calls[i]
-		t.LLMCalls++
-		t.PromptTokens += c.Usage.PromptTokens
-		t.CachedTokens += c.Usage.CachedTokens
-		t.CompletionTokens += c.Usage.CompletionTokens
-		t.ReasoningTokens += c.Usage.ReasoningTokens
-		t.CostUSD += c.CostUSD
-	}
 }

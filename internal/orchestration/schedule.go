@@ -9,9 +9,9 @@ import (
 )
 
 // A schedule knows which subtasks can start, and how many have not ended: those
-// that a later plan dropped too, while they are being aborted. It follows from the states of the
-// subtasks: fold keeps it up to date, so that no event costs a look at the whole
-// plan, and it is made anew from them when there is none.
+// that a later plan dropped too, while they are being aborted. It follows from the
+// states of the subtasks: fold keeps it up to date, so that no event costs a look
+// at the whole plan, and it is made anew from them when there is none.
 type schedule struct {
 	open    int             // subtasks that have not ended
 	ready   queue           // whose dependencies have all ended; some may have been given up since

@@ -40,7 +40,7 @@ type Options struct {
 
 	MaxAnswerBytes int64 // of an answer as it comes over the wire; 16 MB
 
-	Transport http.RoundTripper // NewTransport()
+	Transport http.RoundTripper // nil: one of its own
 }
 
 // A Client of one endpoint. It is safe for concurrent use.
@@ -67,7 +67,7 @@ func New(opts Options) (*Client, error) {
 		maxBytes:   orDefault(opts.MaxAnswerBytes, 16<<20),
 	}
 	if c.transport == nil {
-		c.transport = NewTransport()
+		c.transport = newTransport()
 	}
 	config, modern, err := configure(opts.BaseURL, c.key)
 	if err != nil {

@@ -44,7 +44,7 @@ func dialPipe(t *testing.T, handler http.HandlerFunc, change ...func(*Options)) 
 	conns := make(pipes)
 	server := &http.Server{Handler: handler}
 	go func() { _ = server.Serve(conns) }()
-	transport := NewTransport()
+	transport := newTransport()
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		here, there := net.Pipe()
 		select {

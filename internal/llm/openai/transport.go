@@ -16,10 +16,10 @@ import (
 	api "github.com/sashabaranov/go-openai"
 )
 
-// NewTransport returns the transport of an endpoint: TLS and HTTP/2 where it
+// newTransport returns the transport of an endpoint: TLS and HTTP/2 where it
 // offers them, connections kept for a whole pool of calls, and no proxy, not
 // even one that the environment names.
-func NewTransport() *http.Transport {
+func newTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:   true,

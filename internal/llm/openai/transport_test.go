@@ -207,7 +207,7 @@ func TestHTTP2(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	transport := NewTransport()
+	transport := newTransport()
 	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	client, err := New(Options{BaseURL: server.URL, Transport: transport})
 	if err != nil {

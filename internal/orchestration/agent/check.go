@@ -51,7 +51,7 @@ func (p *performance) settle(checks []orchestration.Check, said *orchestration.W
 	if len(schemasOf(checks)) == 0 {
 		return
 	}
-	if found, err := ReadJSON(said.Output); err == nil {
+	if found, err := readJSON(said.Output); err == nil {
 		if value, violations := strictly(string(found)); len(violations) == 0 {
 			said.Output = string(value)
 		}

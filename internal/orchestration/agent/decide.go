@@ -81,10 +81,10 @@ func optionSchema(options []string) *llm.Schema {
 // readOption reads which option was chosen: in JSON under "option", or as the
 // whole of an answer.
 func readOption(text string, options []string) (string, bool) {
-	if option, ok := optionNamed(ReadAnswer(text), options); ok {
+	if option, ok := optionNamed(readAnswer(text), options); ok {
 		return option, true
 	}
-	value, err := ReadJSON(text)
+	value, err := readJSON(text)
 	if err != nil {
 		return "", false
 	}

@@ -10,7 +10,7 @@ import (
 // one shows nothing.
 type deltas struct {
 	p      *performance
-	reader AnswerReader
+	reader answerReader
 	next   orchestration.Delta // what comes, but for its text
 	blanks string              // white space that belongs to the answer only if more of it follows
 	broken bool

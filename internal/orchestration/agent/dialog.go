@@ -124,7 +124,7 @@ func (d *dialog) continued(ctx context.Context, part string) (string, *orchestra
 	if d.spent(&request) {
 		return "", truncated("the answer was cut off at the token limit that the run's budget sets, and there is nothing left to continue it")
 	}
-	if strings.TrimSpace(ReadAnswer(part)) == "" || window > 0 && spent(request.Messages) >= window {
+	if strings.TrimSpace(readAnswer(part)) == "" || window > 0 && spent(request.Messages) >= window {
 		return "", truncated("the answer was cut off at the model's token limit, and there is no room to continue it")
 	}
 	resp, err := d.call(ctx, &request)

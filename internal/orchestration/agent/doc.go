@@ -49,13 +49,14 @@
 //
 // # Limitations
 //
-// The estimate of tokens knows no model's vocabulary. It is meant to be too
-// high; where it is too low, the provider's complaint lowers the window that
-// this process assumes for the model, and the next attempt is made to fit.
-// A synthesis that is combined from groups costs a call for each of them, and
-// each such call has the whole subtask timeout for itself; all calls of a subtask's
-// attempt, its tools' and its judges' too, share one. An output that must satisfy a
-// schema is shown when it is whole, and so is the answer of a worker with tools,
-// which until then may ask for one. An answer outside of <response>, as callers' own prompts may ask for, is shown to those who listen
-// only when it has ended: until then it may turn out to be thinking.
+// The estimate of tokens knows no model's vocabulary. It is meant to be too high;
+// where it is too low, the provider's complaint lowers the window that this process
+// assumes for the model, and the next attempt is made to fit. A synthesis that is
+// combined from groups costs a call for each of them, and each such call has the
+// whole subtask timeout for itself; all calls of a subtask's attempt, its tools'
+// and its judges' too, share one. An output that must satisfy a schema is shown
+// when it is whole, and so is the answer of a worker with tools, which until then
+// may ask for one. An answer outside of <response>, as callers' own prompts may ask
+// for, is shown to those who listen only when it has ended: until then it may turn
+// out to be thinking.
 package agent

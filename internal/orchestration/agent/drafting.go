@@ -10,13 +10,13 @@ import (
 // A drafting tells the subtasks of a plan while it is being written.
 type drafting struct {
 	p       *performance
-	reader  *PlanReader
+	reader  *planReader
 	certain []orchestration.Subtask // so far
 	broken  bool
 }
 
 func newDrafting(p *performance, given []orchestration.Subtask) *drafting {
-	return &drafting{p: p, reader: NewPlanReader(p.Spec.Limits.MaxSubtasks, given...)}
+	return &drafting{p: p, reader: newPlanReader(p.Spec.Limits.MaxSubtasks, given...)}
 }
 
 // write takes the next piece of the planner's text. It is called by the client, maybe

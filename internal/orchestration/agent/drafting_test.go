@@ -162,7 +162,7 @@ func TestTheRestOfAPlan(t *testing.T) {
 // What stands already keeps its id, also where that is a number: the second subtask
 // of the rest, which has none, is not what is meant by 2.
 func TestTheRestOfAPlanWithNumbers(t *testing.T) {
-	r := NewPlanReader(10, orchestration.Subtask{ID: "2"})
+	r := newPlanReader(10, orchestration.Subtask{ID: "2"})
 	told := r.Write(`[{"id": "A", "description": "On.", "depends_on": [2]}, {"description": "And on.", "depends_on": ["A"]}]`)
 	plan, problems := r.Close()
 	if len(problems) > 0 || len(told) != 1 || len(plan.Subtasks) != 2 {

@@ -30,7 +30,7 @@ func (p *performance) employ(ctx context.Context, c *orchestration.Work, said *o
 	d := p.engage(c, w, o)
 	text, failure := d.askWith(ctx, box)
 	if failure == nil {
-		said.Output = ReadAnswer(text)
+		said.Output = readAnswer(text)
 	} else if failure.Code == orchestration.CodeContextTooLong && failure.Retryable {
 		_, tooLong := p.workOrder(ctx, c, w, images, box)
 		failure.Retryable = tooLong == nil

@@ -151,7 +151,7 @@ func rubricsOf(checks []orchestration.Check) int {
 // readVerdict reads an evaluator's verdict. There is none where an answer has several
 // that do not agree: the one that it quotes may be what the output wanted to be judged.
 func readVerdict(text string) (satisfied bool, feedback string, ok bool) {
-	object, err := ReadJSON(text)
+	object, err := readJSON(text)
 	if err != nil {
 		return false, "", false
 	}

@@ -91,7 +91,7 @@ func (p *performance) planner(messages []llm.Message) *dialog {
 // readPlan reads a plan, or what it has besides the subtasks that are given: that may
 // be nothing. The core holds it to the planner's own bound.
 func (p *performance) readPlan(text string, given []orchestration.Subtask) (orchestration.Plan, []orchestration.Problem) {
-	r := NewPlanReader(p.Spec.Limits.MaxSubtasks, given...)
+	r := newPlanReader(p.Spec.Limits.MaxSubtasks, given...)
 	r.Write(text)
 	plan, problems := r.Close()
 	if len(given) > 0 && len(problems) == 1 && problems[0].Code == orchestration.ProblemEmpty {
@@ -166,7 +166,7 @@ func plannerBrief(spec *orchestration.Spec, part string, items []item) (*brief, 
 // prompt cannot fit the planner model's context window, nil when nothing does:
 // when the window is not known, or the caller brings the plan, any task fits.
 // Prompts that [CheckPrompts] refuses are not judged.
-func Fits(spec *orchestration.Spec) *PromptFault {
+func Fits(spec *orchestration.Spec) *orchestration.Problem {
 	budget, _ := budgetOf(spec.Model(spec.Planner.Model).ContextWindow, 0)
 	if budget < 0 || spec.Plan != nil {
 		return nil
@@ -175,7 +175,7 @@ func Fits(spec *orchestration.Spec) *PromptFault {
 	if failure != nil || within(messages, budget) {
 		return nil
 	}
-	return &PromptFault{Pointer: "/task", Code: string(orchestration.CodeContextTooLong), Detail: fmt.Sprintf(
+	return &orchestration.Problem{Pointer: "/task", Code: string(orchestration.CodeContextTooLong), Detail: fmt.Sprintf(
 		"the planner's prompt with this task and context takes about %d tokens; the model %q has room for %d",
 		spent(messages), spec.Planner.Model, budget)}
 }

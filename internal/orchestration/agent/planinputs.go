@@ -7,7 +7,7 @@ import "github.com/tutti-run/tutti/internal/orchestration"
 func inputsOf(plan *orchestration.Plan) map[string]int {
 	counts := map[string]int{}
 	if plan != nil {
-		eachSubtask(plan.Subtasks, func(s *orchestration.Subtask) {
+		orchestration.Every(plan.Subtasks, func(s *orchestration.Subtask) {
 			if s.Kind != "" && s.Kind != orchestration.KindWorker {
 				return
 			}
@@ -30,28 +30,11 @@ func commonInputs(plan *orchestration.Plan) map[string]bool {
 		common[name] = name != "" && n == counts[""]
 	}
 	if plan != nil {
-		eachSubtask(plan.Subtasks, func(s *orchestration.Subtask) {
+		orchestration.Every(plan.Subtasks, func(s *orchestration.Subtask) {
 			if s.Kind == orchestration.KindPlan {
 				clear(common)
 			}
 		})
 	}
 	return common
-}
-
-// eachSubtask goes through subtasks and those in their bodies.
-func eachSubtask(subtasks []orchestration.Subtask, see func(*orchestration.Subtask)) {
-	for i := range subtasks {
-		s := &subtasks[i]
-		see(s)
-		if s.ForEach != nil {
-			eachSubtask(s.ForEach.Body, see)
-		}
-		if s.Loop != nil {
-			eachSubtask(s.Loop.Body, see)
-		}
-		if s.Workflow != nil {
-			eachSubtask(s.Workflow.Body, see)
-		}
-	}
 }

@@ -92,7 +92,7 @@ func shortened(s string) string {
 // readInPieces reads a plan from pieces, and holds what is told early against
 // the plan.
 func readInPieces(t interface{ Fatalf(string, ...any) }, most int, pieces ...string) (string, int) {
-	r := NewPlanReader(most)
+	r := newPlanReader(most)
 	var early []orchestration.Subtask
 	for _, piece := range pieces {
 		early = append(early, r.Write(piece)...)

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// ReadAnswer returns the answer that a worker's or synthesizer's text holds:
+// readAnswer returns the answer that a worker's or synthesizer's text holds:
 //
 //   - Thinking that the text begins with (<think>…</think> and the like) is left
 //     out, as is all that comes before a closing tag of thinking that was never
@@ -20,17 +20,17 @@ import (
 // for NUL and for what is not UTF-8.
 //
 //go:noinline
-func ReadAnswer(text string) string { // its reader would be on the stack of a call that waits
-	var r AnswerReader
+func readAnswer(text string) string { // its reader would be on the stack of a call that waits
+	var r answerReader
 	return trimmed(r.Write(text) + r.Close())
 }
 
-// An AnswerReader reads an answer piece by piece: all that Write and Close return,
-// put together, is what [ReadAnswer] returns of the whole, but for white space
+// An answerReader reads an answer piece by piece: all that Write and Close return,
+// put together, is what readAnswer returns of the whole, but for white space
 // round it. Only an answer in <response> that the text begins with, or that comes
 // after thinking, is told while it is written; before any other, thinking may turn
 // out to have been, so that Close tells it. The zero value is ready for use.
-type AnswerReader struct {
+type answerReader struct {
 	tag     tagScan
 	raw     []byte // of the tag now read
 	think   string // the name of the thinking now read, "" outside
@@ -46,7 +46,7 @@ type AnswerReader struct {
 }
 
 // Write takes the next piece and returns what of the answer it made certain.
-func (r *AnswerReader) Write(piece string) string {
+func (r *answerReader) Write(piece string) string {
 	for piece != "" {
 		if !r.tag.on { // outside tags nothing has to be looked at byte by byte
 			plain := strings.IndexByte(piece, '<')
@@ -72,7 +72,7 @@ func (r *AnswerReader) Write(piece string) string {
 }
 
 // Close ends the answer and returns the rest of it. Nothing may be called after it.
-func (r *AnswerReader) Close() string {
+func (r *answerReader) Close() string {
 	if r.tag.on && r.think == "" && (!r.inside || !cutClosing(string(r.raw))) {
 		r.text(r.raw...)
 	}
@@ -90,7 +90,7 @@ func cutClosing(s string) bool {
 func knowsAnswerTag(name string) bool { return name == responseTag || isThinking(name) }
 
 // take looks at a byte. It returns false if it is to be looked at again.
-func (r *AnswerReader) take(c byte) bool {
+func (r *answerReader) take(c byte) bool {
 	switch {
 	case r.tag.on:
 		return r.inTag(c)
@@ -104,7 +104,7 @@ func (r *AnswerReader) take(c byte) bool {
 	return true
 }
 
-func (r *AnswerReader) inTag(c byte) bool {
+func (r *answerReader) inTag(c byte) bool {
 	verdict := r.tag.push(c, len(r.raw))
 	if verdict != scanNot {
 		r.raw = append(r.raw, c)
@@ -118,7 +118,7 @@ func (r *AnswerReader) inTag(c byte) bool {
 	return verdict != scanNot
 }
 
-func (r *AnswerReader) tagged(t readTag) {
+func (r *answerReader) tagged(t readTag) {
 	opening := !t.closing && !t.empty
 	switch thinking := isThinking(t.name); {
 	case r.think != "":
@@ -128,7 +128,7 @@ func (r *AnswerReader) tagged(t readTag) {
 	case thinking && opening && !r.begun:
 		r.think, r.thought = t.name, true
 	case thinking && t.closing && !r.certain && (!r.thought || !r.begun):
-		*r = AnswerReader{tag: r.tag, raw: r.raw, thought: true}
+		*r = answerReader{tag: r.tag, raw: r.raw, thought: true}
 	case t.name == responseTag && opening && !r.inside && !r.quoted():
 		r.certain = r.thought || !r.begun
 		r.begun, r.inside, r.depth = true, true, 1
@@ -149,13 +149,13 @@ func (r *AnswerReader) tagged(t readTag) {
 
 // quoted reports whether a tag stands right after a quote or backtick: such a
 // <response> is spoken of, or is code.
-func (r *AnswerReader) quoted() bool {
+func (r *answerReader) quoted() bool {
 	n := len(r.visible)
 	return n > 0 && len(r.tail) == 0 && strings.IndexByte("\"'`", r.visible[n-1]) >= 0
 }
 
 // text takes text outside of tags and thinking.
-func (r *AnswerReader) text(text ...byte) {
+func (r *answerReader) text(text ...byte) {
 	for _, c := range text {
 		switch {
 		case r.over:
@@ -170,7 +170,7 @@ func (r *AnswerReader) text(text ...byte) {
 }
 
 // plain is text, in one go.
-func (r *AnswerReader) plain(text string) {
+func (r *answerReader) plain(text string) {
 	if r.over {
 		return
 	}
@@ -190,13 +190,13 @@ func (r *AnswerReader) plain(text string) {
 }
 
 // flushTail makes the closing tag that was not the last one text.
-func (r *AnswerReader) flushTail() {
+func (r *answerReader) flushTail() {
 	r.visible = append(r.visible, r.tail...)
 	r.tail = r.tail[:0]
 }
 
 // tell returns what is visible and was not told: whole characters, until the end.
-func (r *AnswerReader) tell(end bool) string {
+func (r *answerReader) tell(end bool) string {
 	text := r.visible
 	if n := len(text); !end {
 		for back := 1; back <= min(n, utf8.UTFMax-1); back++ {

@@ -7,7 +7,7 @@ import (
 )
 
 func answerInPieces(pieces ...string) string {
-	var r AnswerReader
+	var r answerReader
 	var b strings.Builder
 	for _, piece := range pieces {
 		b.WriteString(r.Write(piece))
@@ -19,8 +19,8 @@ func answerInPieces(pieces ...string) string {
 func TestReadAnswer(t *testing.T) {
 	for _, r := range readings(t, "answer") {
 		t.Run(filepath.Base(r.file), func(t *testing.T) {
-			var stream AnswerReader
-			verdict := "certain: " + stream.Write(r.text) + "\nanswer: " + ReadAnswer(r.text) + "\n"
+			var stream answerReader
+			verdict := "certain: " + stream.Write(r.text) + "\nanswer: " + readAnswer(r.text) + "\n"
 			r.judge(t, shortened(verdict))
 		})
 	}
@@ -28,7 +28,7 @@ func TestReadAnswer(t *testing.T) {
 
 func TestReadAnswerAtEverySplit(t *testing.T) {
 	for _, r := range readings(t, "answer") {
-		want := ReadAnswer(r.text)
+		want := readAnswer(r.text)
 		if got := answerInPieces(bytewise(r.text)...); got != want {
 			t.Errorf("%s: byte by byte it reads\n%q\nwhole\n%q", r.file, got, want)
 		}
@@ -43,7 +43,7 @@ func TestReadAnswerAtEverySplit(t *testing.T) {
 // An answer in its tag is told as it comes, without what may be a tag or half a
 // character.
 func TestAnswerReaderTellsWhileItIsWritten(t *testing.T) {
-	var r AnswerReader
+	var r answerReader
 	for _, step := range []struct{ piece, told string }{
 		{"<think>hm", ""},
 		{"</think>\n<resp", ""},
@@ -71,7 +71,7 @@ func FuzzReadAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, at int) {
 		at = max(0, min(at, len(text)))
-		want := ReadAnswer(text)
+		want := readAnswer(text)
 		if got := answerInPieces(text[:at], text[at:]); got != want {
 			t.Fatalf("cut at %d it reads %q, whole %q", at, got, want)
 		}

@@ -12,15 +12,15 @@ const (
 	maxJSONDepth  = 100     // open brackets
 )
 
-// ReadJSON returns the one JSON value of an answer: the answer itself if it is
+// readJSON returns the one JSON value of an answer: the answer itself if it is
 // JSON; otherwise the object or array that it begins with, which must then be
 // readable; otherwise the longest object or array in it, the last of equals. The
 // answer is the text as it is, where that begins with a value that can be read,
-// and else what [ReadAnswer] makes of it. Faults that leave no doubt are mended:
+// and else what readAnswer makes of it. Faults that leave no doubt are mended:
 // trailing and missing commas, single quotes, bare keys, raw newlines and bare
 // quotes in strings, comments, True and None. A value that is cut off is refused,
 // and counts for as long as it is.
-func ReadJSON(text string) (json.RawMessage, error) {
+func readJSON(text string) (json.RawMessage, error) {
 	if len(text) > maxJSONAnswer {
 		return nil, fmt.Errorf("the answer has %d bytes; at most %d are read as JSON", len(text), maxJSONAnswer)
 	}
@@ -35,12 +35,12 @@ func ReadJSON(text string) (json.RawMessage, error) {
 	return mendJSON([]byte(found), maxJSONDepth)
 }
 
-// answerWithJSON returns the answer that ReadJSON speaks of.
+// answerWithJSON returns the answer that readJSON speaks of.
 func answerWithJSON(text string) string {
 	if asItIs := trimmed(text); isLed(asItIs) {
 		return asItIs
 	}
-	return ReadAnswer(text)
+	return readAnswer(text)
 }
 
 // isLed reports whether a text begins with an object or array that can be read.
@@ -53,7 +53,7 @@ func isScalar(text string) bool { return text != "" && !isOpening(text[0]) }
 
 var errCutOff = errors.New("the answer ends within its JSON: it was cut off, or a bracket is missing")
 
-// findJSON returns the text of the object or array that ReadJSON speaks of, and
+// findJSON returns the text of the object or array that readJSON speaks of, and
 // whether the text begins with it.
 func findJSON(text string) (found string, leads bool, err error) {
 	scan, lead := jsonScan{deepest: maxJSONDepth}, leadIn{}

@@ -11,7 +11,7 @@ import (
 func TestReadJSON(t *testing.T) {
 	for _, r := range readings(t, "json") {
 		t.Run(filepath.Base(r.file), func(t *testing.T) {
-			value, err := ReadJSON(r.text)
+			value, err := readJSON(r.text)
 			verdict := string(value) + "\n"
 			if err != nil {
 				verdict = "error: " + err.Error() + "\n"
@@ -26,12 +26,12 @@ func TestReadJSONIsBounded(t *testing.T) {
 		"too deep": strings.Repeat("[", maxJSONDepth+1) + strings.Repeat("]", maxJSONDepth+1),
 		"too long": `["` + strings.Repeat("x", maxJSONAnswer) + `"]`,
 	} {
-		if v, err := ReadJSON(text); err == nil {
+		if v, err := readJSON(text); err == nil {
 			t.Errorf("%s: it was read: %.40s…", name, v)
 		}
 	}
 	deepest := strings.Repeat("[", maxJSONDepth) + strings.Repeat("]", maxJSONDepth)
-	if v, err := ReadJSON(deepest); err != nil || string(v) != deepest {
+	if v, err := readJSON(deepest); err != nil || string(v) != deepest {
 		t.Errorf("the deepest was not read: %v", err)
 	}
 }
@@ -41,14 +41,14 @@ func FuzzReadJSON(f *testing.F) {
 		f.Add(r.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		value, err := ReadJSON(text)
+		value, err := readJSON(text)
 		if err != nil {
 			return
 		}
 		if !json.Valid(value) || !utf8.Valid(value) {
 			t.Fatalf("not valid: %q", value)
 		}
-		if again, err := ReadJSON(string(value)); err != nil || string(again) != string(value) {
+		if again, err := readJSON(string(value)); err != nil || string(again) != string(value) {
 			t.Fatalf("%q is read again as %q, %v", value, again, err)
 		}
 		if strict := trimmed(text); json.Valid([]byte(strict)) && strict != string(value) {

@@ -12,7 +12,7 @@ const maxPlanAnswer = 1 << 20
 // maxPlanDepth bounds how many brackets of a plan in JSON may be open.
 const maxPlanDepth = 64
 
-// A PlanReader reads a plan from a planner's answer while it is written. What it
+// A planReader reads a plan from a planner's answer while it is written. What it
 // reads does not depend on how the answer is cut into pieces, and each byte is
 // looked at a small, fixed number of times.
 //
@@ -31,7 +31,7 @@ const maxPlanDepth = 64
 //     subtask can be read.
 //
 // An answer that has no list, or ends within the one chosen, gives a problem.
-type PlanReader struct {
+type planReader struct {
 	most  int             // of subtasks
 	known map[string]bool // ids of subtasks that stand already
 	text  []byte          // all that was written, as far as it is read
@@ -73,14 +73,14 @@ const (
 	planThink                  // in thinking
 )
 
-// NewPlanReader returns a reader of a plan of at most so many subtasks; 0 stands
+// newPlanReader returns a reader of a plan of at most so many subtasks; 0 stands
 // for 4,096, which is also the most. It may be the rest of a plan: then its subtasks
 // may depend on those that are given, and none of them is renamed to be like one.
-func NewPlanReader(maxSubtasks int, given ...orchestration.Subtask) *PlanReader {
+func newPlanReader(maxSubtasks int, given ...orchestration.Subtask) *planReader {
 	if maxSubtasks <= 0 || maxSubtasks > maxPlanSubtasks {
 		maxSubtasks = maxPlanSubtasks
 	}
-	r := &PlanReader{most: maxSubtasks}
+	r := &planReader{most: maxSubtasks}
 	if len(given) > 0 {
 		r.known = make(map[string]bool, len(given))
 		for i := range given {
@@ -92,9 +92,9 @@ func NewPlanReader(maxSubtasks int, given ...orchestration.Subtask) *PlanReader 
 	return r
 }
 
-// ReadPlan reads a plan from a planner's whole answer; see [PlanReader].
+// ReadPlan reads a plan from a planner's whole answer; see planReader.
 func ReadPlan(text string, maxSubtasks int) (orchestration.Plan, []orchestration.Problem) {
-	r := NewPlanReader(maxSubtasks)
+	r := newPlanReader(maxSubtasks)
 	r.Write(text)
 	return r.Close()
 }
@@ -102,7 +102,7 @@ func ReadPlan(text string, maxSubtasks int) (orchestration.Plan, []orchestration
 // Write takes the next piece of the answer and returns the subtasks that have
 // become certain with it: all Writes together return the first ones of the plan
 // that Close will return, or none.
-func (r *PlanReader) Write(piece string) []orchestration.Subtask {
+func (r *planReader) Write(piece string) []orchestration.Subtask {
 	r.feed(piece)
 	if !r.committed {
 		return nil
@@ -110,7 +110,7 @@ func (r *PlanReader) Write(piece string) []orchestration.Subtask {
 	return r.best.settle()
 }
 
-func (r *PlanReader) feed(piece string) {
+func (r *planReader) feed(piece string) {
 	if room := maxPlanAnswer - len(r.text); len(piece) > room {
 		piece, r.long = piece[:room], true
 	}
@@ -126,7 +126,7 @@ func (r *PlanReader) feed(piece string) {
 // what could not be. A plan with problems is not to be run. Its subtasks stand in
 // the places that they had in the answer, blank ones too. Whether its graph makes
 // sense is for [orchestration.Plan.Check]. Nothing may be called after Close.
-func (r *PlanReader) Close() (orchestration.Plan, []orchestration.Problem) {
+func (r *planReader) Close() (orchestration.Plan, []orchestration.Problem) {
 	r.end()
 	var plan orchestration.Plan
 	var problems []orchestration.Problem
@@ -153,7 +153,7 @@ func (r *PlanReader) Close() (orchestration.Plan, []orchestration.Problem) {
 
 // take looks at a byte. It returns false if the byte ended something that it is
 // no part of, and is to be looked at again as what it is then.
-func (r *PlanReader) take(c byte, at int) bool {
+func (r *planReader) take(c byte, at int) bool {
 	r.work++
 	switch {
 	case r.skip != "":
@@ -178,7 +178,7 @@ func (r *PlanReader) take(c byte, at int) bool {
 	return true
 }
 
-func (r *PlanReader) inProse(c byte, at int) {
+func (r *planReader) inProse(c byte, at int) {
 	switch {
 	case isOpening(c):
 		r.value++
@@ -193,14 +193,14 @@ func (r *PlanReader) inProse(c byte, at int) {
 }
 
 // begins reports whether the answer begins here; it does so once.
-func (r *PlanReader) begins() bool {
+func (r *planReader) begins() bool {
 	first := !r.lead.over
 	r.lead.over = true
 	return first
 }
 
 // consider takes a list that has ended as the plan if it is the best so far.
-func (r *PlanReader) consider(l *planList) {
+func (r *planReader) consider(l *planList) {
 	if !r.committed && l.rank() > 0 && (r.best == nil || l.rank() >= r.best.rank()) {
 		r.best = l
 	}
@@ -208,28 +208,28 @@ func (r *PlanReader) consider(l *planList) {
 
 // added lets a list to which a subtask was added be the plan for good if the
 // answer begins with it.
-func (r *PlanReader) added(l *planList) {
+func (r *planReader) added(l *planList) {
 	if l.lead && l.readable && (l.named || l.described) && !r.committed {
 		r.best, r.committed = l, true
 	}
 }
 
 // newList begins a list, which takes the analysis that was read before it.
-func (r *PlanReader) newList(named, lead bool) *planList {
+func (r *planReader) newList(named, lead bool) *planList {
 	l := &planList{named: named, lead: lead, start: -1, analysis: r.analysis, known: r.known}
 	r.analysis = ""
 	return l
 }
 
 // restart forgets what was read: it was thinking.
-func (r *PlanReader) restart() {
+func (r *planReader) restart() {
 	if !r.committed {
 		r.best, r.analysis, r.lead, r.xml = nil, "", leadIn{}, xmlPlan{}
 	}
 }
 
 // end hears that the answer has ended.
-func (r *PlanReader) end() {
+func (r *planReader) end() {
 	const cut = "The answer ends before its plan does: write the whole plan, in fewer words if it is long."
 	switch r.mode {
 	case planJSON:

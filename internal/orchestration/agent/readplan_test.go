@@ -147,7 +147,7 @@ func TestReadPlanIsLinear(t *testing.T) {
 	} {
 		text := strings.Repeat(unit, 30_000/len(unit))
 		for _, begin := range []string{"", `{"subtasks":[{"description":"`, `{"plan":"`, "<tasks><task><description>", "x "} {
-			r := NewPlanReader(0)
+			r := newPlanReader(0)
 			r.Write(begin + text)
 			r.Close()
 			if most := 4 * len(begin+text); r.work > most {

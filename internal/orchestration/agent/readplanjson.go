@@ -11,7 +11,7 @@ func namesPlan(key string) bool { return key == "subtasks" || key == "tasks" || 
 
 const brokenJSON = "The JSON cannot be read from here on: write the whole plan again as valid JSON, with quotes inside strings escaped."
 
-func (r *PlanReader) inJSON(c byte, at int) bool {
+func (r *planReader) inJSON(c byte, at int) bool {
 	switch r.json.push(c, at) {
 	case scanDone:
 		r.mode = planProse
@@ -31,7 +31,7 @@ func (r *PlanReader) inJSON(c byte, at int) bool {
 func (l *planList) open() bool { return l == nil || !l.named && !l.readable }
 
 // jsonOpened hears that an object or array begins.
-func (r *PlanReader) jsonOpened(v jsonValue) {
+func (r *planReader) jsonOpened(v jsonValue) {
 	l := r.list
 	if l != nil && v.depth == l.depth+1 && v.kind == '{' {
 		l.start, l.entry = v.start, planEntry{}
@@ -45,7 +45,7 @@ func (r *PlanReader) jsonOpened(v jsonValue) {
 }
 
 // jsonClosed hears that a value has ended.
-func (r *PlanReader) jsonClosed(v jsonValue) {
+func (r *planReader) jsonClosed(v jsonValue) {
 	switch l := r.list; {
 	case l != nil && v.depth == l.depth:
 		r.endJSONList()
@@ -60,7 +60,7 @@ func (r *PlanReader) jsonClosed(v jsonValue) {
 
 // endJSONList ends the list now read and goes on with the one round it, unless
 // the inner one turned out to be the plan.
-func (r *PlanReader) endJSONList() {
+func (r *planReader) endJSONList() {
 	l := r.list
 	r.list = l.outer
 	if l.readable {
@@ -73,7 +73,7 @@ func (r *PlanReader) endJSONList() {
 }
 
 // setJSON takes a field of the element that is read.
-func (r *PlanReader) setJSON(entry *planEntry, f planField, v jsonValue) {
+func (r *planReader) setJSON(entry *planEntry, f planField, v jsonValue) {
 	if raw, err := r.mended(v); err == nil {
 		entry.setJSON(f, raw)
 	} else {
@@ -82,7 +82,7 @@ func (r *PlanReader) setJSON(entry *planEntry, f planField, v jsonValue) {
 }
 
 // addJSON adds an element to a list.
-func (r *PlanReader) addJSON(l *planList, v jsonValue) {
+func (r *planReader) addJSON(l *planList, v jsonValue) {
 	place := len(l.items) + l.extra + 1
 	if v.kind != '{' {
 		l.entry = planEntry{}
@@ -95,13 +95,13 @@ func (r *PlanReader) addJSON(l *planList, v jsonValue) {
 }
 
 // mended returns a value of the answer as valid JSON.
-func (r *PlanReader) mended(v jsonValue) (json.RawMessage, error) {
+func (r *planReader) mended(v jsonValue) (json.RawMessage, error) {
 	r.work += v.end - v.start
 	return mendJSON(r.text[v.start:v.end], maxPlanDepth)
 }
 
 // keyOf returns the key of a value, as plainName makes it.
-func (r *PlanReader) keyOf(v jsonValue) string {
+func (r *planReader) keyOf(v jsonValue) string {
 	if v.key.end-v.key.start > maxTagName {
 		return "" // none that matters is so long
 	}
@@ -110,7 +110,7 @@ func (r *PlanReader) keyOf(v jsonValue) string {
 
 // keepString looks at a string outside of any list: it may be the analysis, or
 // hold the plan.
-func (r *PlanReader) keepString(v jsonValue) {
+func (r *planReader) keepString(v jsonValue) {
 	key := r.keyOf(v)
 	if key != "analysis" && !namesPlan(key) {
 		return
@@ -123,7 +123,7 @@ func (r *PlanReader) keepString(v jsonValue) {
 }
 
 // textOf returns the text of a string.
-func (r *PlanReader) textOf(v jsonValue) string {
+func (r *planReader) textOf(v jsonValue) string {
 	raw, err := r.mended(v)
 	if err != nil {
 		return ""
@@ -134,11 +134,11 @@ func (r *PlanReader) textOf(v jsonValue) string {
 
 // readInner reads a JSON string's text as an answer of its own: models encode
 // twice. Strings in it are not read again.
-func (r *PlanReader) readInner(text string, lead bool) {
+func (r *planReader) readInner(text string, lead bool) {
 	if r.inner {
 		return
 	}
-	in := NewPlanReader(r.most)
+	in := newPlanReader(r.most)
 	in.inner, in.known = true, r.known
 	in.feed(text)
 	in.end()
@@ -156,7 +156,7 @@ func (r *PlanReader) readInner(text string, lead bool) {
 
 // afterLeadingQuote decides whether the quote that an answer begins with begins
 // a JSON string that may hold a plan.
-func (r *PlanReader) afterLeadingQuote(c byte) bool {
+func (r *planReader) afterLeadingQuote(c byte) bool {
 	if c == '<' || c == '\\' || isOpening(c) || isBlank(c) {
 		r.mode = planString
 	} else {
@@ -166,7 +166,7 @@ func (r *PlanReader) afterLeadingQuote(c byte) bool {
 }
 
 // inString takes a byte of the JSON string that the answer is.
-func (r *PlanReader) inString(c byte, at int) {
+func (r *planReader) inString(c byte, at int) {
 	switch {
 	case r.escaped:
 		r.escaped = false

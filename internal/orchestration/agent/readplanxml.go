@@ -21,7 +21,7 @@ func knowsPlanTag(name string) bool {
 }
 
 // inTag takes a byte of what may be a tag.
-func (r *PlanReader) inTag(c byte, at int) bool {
+func (r *planReader) inTag(c byte, at int) bool {
 	switch r.tag.push(c, at) {
 	case scanNot:
 		// A tag of another name, if it has no more to it, may stand round a plan.
@@ -39,14 +39,14 @@ func (r *PlanReader) inTag(c byte, at int) bool {
 }
 
 // skipped looks whether the comment or CDATA that is skipped ends here.
-func (r *PlanReader) skipped(at int) {
+func (r *planReader) skipped(at int) {
 	if at+1-r.skipFrom >= len(r.skip) && bytes.HasSuffix(r.text[:at+1], []byte(r.skip)) {
 		r.skip = ""
 	}
 }
 
 // tagged takes a tag.
-func (r *PlanReader) tagged(t readTag) {
+func (r *planReader) tagged(t readTag) {
 	r.skipFrom = t.end
 	switch {
 	case t.name == openComment && r.mode == planProse:
@@ -66,7 +66,7 @@ func (r *PlanReader) tagged(t readTag) {
 	}
 }
 
-func (r *PlanReader) tagInProse(t readTag) {
+func (r *planReader) tagInProse(t readTag) {
 	r.mode = planProse
 	switch {
 	case isThinking(t.name) && t.closing:
@@ -87,7 +87,7 @@ func (r *PlanReader) tagInProse(t readTag) {
 	}
 }
 
-func (r *PlanReader) tagInAnalysis(t readTag) {
+func (r *planReader) tagInAnalysis(t readTag) {
 	ends := t.closing && t.name == analysisTag
 	next := isTaskList(t.name) || t.closing && isThinking(t.name) && r.lead.over
 	if !ends && !next {
@@ -99,7 +99,7 @@ func (r *PlanReader) tagInAnalysis(t readTag) {
 	}
 }
 
-func (r *PlanReader) tagInTask(t readTag) {
+func (r *planReader) tagInTask(t readTag) {
 	x := &r.xml
 	switch f := fieldOf[t.name]; {
 	case isTask(t.name) && t.closing:
@@ -118,7 +118,7 @@ func (r *PlanReader) tagInTask(t readTag) {
 	}
 }
 
-func (r *PlanReader) tagInField(t readTag) {
+func (r *planReader) tagInField(t readTag) {
 	x := &r.xml
 	switch ofTask := isTask(t.name) || isTaskList(t.name); {
 	case ofTask && t.closing:
@@ -136,7 +136,7 @@ func (r *PlanReader) tagInField(t readTag) {
 }
 
 // endField takes the text that ends here as a field of the task.
-func (r *PlanReader) endField(end int) {
+func (r *planReader) endField(end int) {
 	x := &r.xml
 	text := xmlText(string(r.text[r.from:end]))
 	r.work += end - r.from
@@ -159,7 +159,7 @@ func (d *planEntry) unclosed(f planField) {
 	}
 }
 
-func (r *PlanReader) beginTask(t readTag) {
+func (r *planReader) beginTask(t readTag) {
 	x := &r.xml
 	if lead := r.begins(); x.list == nil {
 		x.list = r.newList(false, lead)
@@ -183,7 +183,7 @@ func (r *PlanReader) beginTask(t readTag) {
 
 // endTask adds the task that ends here to its list. Text outside of its fields
 // is the description of a task that has no other.
-func (r *PlanReader) endTask(end int) {
+func (r *planReader) endTask(end int) {
 	x := &r.xml
 	l, d := x.list, x.entry
 	l.described = l.described || d.described()
@@ -197,7 +197,7 @@ func (r *PlanReader) endTask(end int) {
 	r.added(l)
 }
 
-func (r *PlanReader) endXMLList() {
+func (r *planReader) endXMLList() {
 	if l := r.xml.list; l != nil {
 		r.xml.list = nil
 		r.consider(l)
@@ -206,7 +206,7 @@ func (r *PlanReader) endXMLList() {
 
 // endXML hears that the answer has ended outside of JSON. Only the last task of
 // a list without <tasks> may go without its closing tag, once it is described.
-func (r *PlanReader) endXML(cut string) {
+func (r *planReader) endXML(cut string) {
 	l, whole := r.xml.list, true
 	switch {
 	case r.mode == planText:

@@ -36,7 +36,7 @@ func (p *performance) structured(ctx context.Context, d *dialog, raw json.RawMes
 	}
 	value, violations := read(compiled, answer)
 	if len(violations) > 0 {
-		d.reply(answer[:runeStart(answer, min(len(answer), maxAnswer))], revisionWords(violations))
+		d.reply(answerKept(answer), revisionWords(violations))
 		if d.spent(&d.request) {
 			failure = violated(violations)
 			failure.Retryable = true // the core knows what is left for another attempt
@@ -57,7 +57,7 @@ func (p *performance) structured(ctx context.Context, d *dialog, raw json.RawMes
 
 // read returns an answer as compact JSON, or what is wrong with it.
 func read(compiled *schema.Schema, answer string) (string, []schema.Violation) {
-	found, err := ReadJSON(answer)
+	found, err := readJSON(answer)
 	if err != nil {
 		return "", unreadable(shortly(err.Error(), maxDescription))
 	}

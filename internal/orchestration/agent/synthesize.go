@@ -58,7 +58,7 @@ func (p *performance) plain(ctx context.Context, d *dialog) (string, *orchestrat
 	if failure != nil {
 		return "", failure
 	}
-	return ReadAnswer(text), nil
+	return readAnswer(text), nil
 }
 
 // A finale is a synthesis that is being put together.

@@ -19,31 +19,24 @@ var (
 	synthesizerNames = []string{"task", "analysis", "results"}
 )
 
-// A PromptFault is why a run cannot be accepted as it was asked for.
-type PromptFault struct {
-	Pointer string // a JSON Pointer into the request: "/planner/prompt", "/task"
-	Code    string // "missing_prompt_variable", "invalid_request", "context_too_long"
-	Detail  string // for people
-}
-
-// CheckPrompts returns what is wrong with a run's own prompts, nil when nothing
-// is: a name that is neither ours nor a key of context nor, in the workers', an
+// CheckPrompts returns what is wrong with a run's own prompts, by pointers into
+// its request, nil when nothing is: a name that is neither ours nor a key of context nor, in the workers', an
 // input of every worker subtask of the given plan (missing_prompt_variable, the
 // name in the detail), a key of context that hides one of our names in a
 // prompt that uses it (the same code), and what is no placeholder at all
 // (invalid_request, the place in the detail).
-func CheckPrompts(spec *orchestration.Spec) []PromptFault {
+func CheckPrompts(spec *orchestration.Spec) []orchestration.Problem {
 	keys := contextKeys(spec.Context)
 	faults := checkPrompt("/planner/prompt", spec.Planner.Prompt, plannerNames, keys, nil)
 	faults = append(faults, checkPrompt("/worker/prompt", spec.Worker.Prompt, workerNames, keys, commonInputs(spec.Plan))...)
 	return append(faults, checkPrompt("/synthesizer/prompt", spec.Synthesizer.Prompt, synthesizerNames, keys, nil)...)
 }
 
-func checkPrompt(pointer, prompt string, ours []string, keys, inputs map[string]bool) []PromptFault {
+func checkPrompt(pointer, prompt string, ours []string, keys, inputs map[string]bool) []orchestration.Problem {
 	t, misuses := parseTemplate(prompt)
-	var faults []PromptFault
+	var faults []orchestration.Problem
 	for _, m := range misuses[:min(len(misuses), maxFaults)] {
-		faults = append(faults, PromptFault{pointer, codeInvalidRequest, m.String()})
+		faults = append(faults, orchestration.Problem{Pointer: pointer, Code: codeInvalidRequest, Detail: m.String()})
 	}
 	seen := map[string]bool{}
 	for _, p := range t {
@@ -58,10 +51,10 @@ func checkPrompt(pointer, prompt string, ours []string, keys, inputs map[string]
 		shown := shortly(p.name, 100)
 		switch {
 		case own && given:
-			faults = append(faults, PromptFault{pointer, codeMissingVariable, fmt.Sprintf(
+			faults = append(faults, orchestration.Problem{Pointer: pointer, Code: codeMissingVariable, Detail: fmt.Sprintf(
 				"the prompt uses {%s}, which the key %q of context hides; give that key another name", shown, shown)})
 		case !own && !given && !inputs[p.name]:
-			faults = append(faults, PromptFault{pointer, codeMissingVariable, fmt.Sprintf(
+			faults = append(faults, orchestration.Problem{Pointer: pointer, Code: codeMissingVariable, Detail: fmt.Sprintf(
 				"the prompt uses {%s}, which is not given: it is no key of context, and none of %s", shown, strings.Join(ours, ", "))})
 		}
 	}

@@ -55,7 +55,7 @@ func StoredEvents(ctx context.Context, j Journal, run string, after int64, limit
 
 // Explain returns how SQLite would list rows.
 func Explain(ctx context.Context, j Journal, f orchestration.Filter) (plan []string, err error) {
-	query, args := list("acme", f, 1)
+	query, args := listRows("acme", f, 1)
 	return explain(ctx, j, query, args...)
 }
 

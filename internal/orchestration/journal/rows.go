@@ -87,78 +87,99 @@ func (j *sqlite) Rows(ctx context.Context, tenant string, f orchestration.Filter
 			return nil, err
 		}
 	}
-	query, args := list(tenant, f, before)
+	query, args := listRows(tenant, f, before)
 	return readRows(j.reader.db.QueryContext(ctx, query, args...))
 }
 
-// list returns the query for a page of rows, which reads an index that has them
-// in their order, however many runs there are: of the first label if the
+// listRows returns the query for a page of rows, which reads an index that has
+// them in their order, however many runs there are: of the first label if the
 // filter has labels, of the workflow if it has one, of each status if it has
 // those (SQLite merges them), of the tenant otherwise. before is when the run
 // f.Before was created.
-func list(tenant string, f orchestration.Filter, before int64) (query string, args []any) {
-	names := slices.Sorted(maps.Keys(f.Labels))
-	statuses := slices.Compact(slices.Sorted(slices.Values(f.Status)))
-	var q strings.Builder
-	where := func(condition string, values ...any) {
-		q.WriteString(condition)
-		args = append(args, values...)
-	}
-	bounds := func(table, id string) {
-		if !f.CreatedAfter.IsZero() {
-			where(` AND `+table+`.created_at > ?`, nanos(f.CreatedAfter))
-		}
-		if !f.CreatedBefore.IsZero() {
-			where(` AND `+table+`.created_at < ?`, nanos(f.CreatedBefore))
-		}
-		if f.Before != "" {
-			where(` AND (`+table+`.created_at, `+table+`.`+id+`) < (?, ?)`, before, f.Before)
-		}
-	}
-	ofStatus := func() {
-		if len(statuses) == 0 {
-			return
-		}
-		where(` AND r.status IN (?` + strings.Repeat(`, ?`, len(statuses)-1) + `)`)
-		for _, status := range statuses {
-			args = append(args, string(status))
-		}
-	}
+func listRows(tenant string, f orchestration.Filter, before int64) (query string, args []any) {
+	q := rowQuery{filter: f, before: before, statuses: slices.Compact(slices.Sorted(slices.Values(f.Status)))}
+	const order = ` ORDER BY created_at DESC, id DESC`
 	switch {
-	case len(names) > 0:
-		where(`SELECT `+rowColumns+` FROM labels l CROSS JOIN runs r ON r.id = l.run
-			WHERE l.tenant = ? AND l.name = ? AND l.value = ?`, tenant, names[0], f.Labels[names[0]])
-		bounds("l", "run")
-		for _, name := range names[1:] {
-			where(` AND EXISTS (SELECT 1 FROM labels m WHERE m.tenant = l.tenant AND m.name = ? AND m.value = ?
-				AND m.created_at = l.created_at AND m.run = l.run)`, name, f.Labels[name])
-		}
-		if f.Workflow != "" {
-			where(` AND r.workflow = ?`, f.Workflow)
-		}
-		ofStatus()
-		where(` ORDER BY l.created_at DESC, l.run DESC`)
+	case len(f.Labels) > 0:
+		q.ofLabels(tenant, slices.Sorted(maps.Keys(f.Labels)))
 	case f.Workflow != "":
-		where(`SELECT `+rowColumns+` FROM runs r WHERE r.tenant = ? AND r.workflow = ? AND r.workflow <> ''`, tenant, f.Workflow)
-		bounds("r", "id")
-		ofStatus()
-		where(` ORDER BY created_at DESC, id DESC`)
-	case len(statuses) > 0:
-		for i, status := range statuses {
+		q.add(`SELECT `+rowColumns+` FROM runs r WHERE r.tenant = ? AND r.workflow = ? AND r.workflow <> ''`, tenant, f.Workflow)
+		q.bound("r", "id")
+		q.ofStatus()
+		q.add(order)
+	case len(q.statuses) > 0:
+		for i, status := range q.statuses {
 			if i > 0 {
-				where(` UNION ALL `)
+				q.add(` UNION ALL `)
 			}
-			where(`SELECT `+rowColumns+` FROM runs r WHERE r.tenant = ? AND r.status = ?`, tenant, string(status))
-			bounds("r", "id")
+			q.add(`SELECT `+rowColumns+` FROM runs r WHERE r.tenant = ? AND r.status = ?`, tenant, string(status))
+			q.bound("r", "id")
 		}
-		where(` ORDER BY created_at DESC, id DESC`)
+		q.add(order)
 	default:
-		where(`SELECT `+rowColumns+` FROM runs r WHERE r.tenant = ?`, tenant)
-		bounds("r", "id")
-		where(` ORDER BY created_at DESC, id DESC`)
+		q.add(`SELECT `+rowColumns+` FROM runs r WHERE r.tenant = ?`, tenant)
+		q.bound("r", "id")
+		q.add(order)
 	}
-	where(` LIMIT ?`, limit(f.Limit))
-	return q.String(), args
+	q.add(` LIMIT ?`, limit(f.Limit))
+	return q.text.String(), q.args
+}
+
+// A rowQuery is a query for a page of rows, as far as it is written.
+type rowQuery struct {
+	text strings.Builder
+	args []any
+
+	filter   orchestration.Filter
+	statuses []orchestration.Status // of the filter, each once
+	before   int64
+}
+
+func (q *rowQuery) add(text string, values ...any) {
+	q.text.WriteString(text)
+	q.args = append(q.args, values...)
+}
+
+// ofLabels selects by labels, whose table has the rows in their order too.
+func (q *rowQuery) ofLabels(tenant string, names []string) {
+	labels := q.filter.Labels
+	q.add(`SELECT `+rowColumns+` FROM labels l CROSS JOIN runs r ON r.id = l.run
+			WHERE l.tenant = ? AND l.name = ? AND l.value = ?`, tenant, names[0], labels[names[0]])
+	q.bound("l", "run")
+	for _, name := range names[1:] {
+		q.add(` AND EXISTS (SELECT 1 FROM labels m WHERE m.tenant = l.tenant AND m.name = ? AND m.value = ?
+				AND m.created_at = l.created_at AND m.run = l.run)`, name, labels[name])
+	}
+	if q.filter.Workflow != "" {
+		q.add(` AND r.workflow = ?`, q.filter.Workflow)
+	}
+	q.ofStatus()
+	q.add(` ORDER BY l.created_at DESC, l.run DESC`)
+}
+
+// bound leaves out what is not between the filter's times, and what is not after
+// the page before.
+func (q *rowQuery) bound(table, id string) {
+	f := &q.filter
+	if !f.CreatedAfter.IsZero() {
+		q.add(` AND `+table+`.created_at > ?`, nanos(f.CreatedAfter))
+	}
+	if !f.CreatedBefore.IsZero() {
+		q.add(` AND `+table+`.created_at < ?`, nanos(f.CreatedBefore))
+	}
+	if f.Before != "" {
+		q.add(` AND (`+table+`.created_at, `+table+`.`+id+`) < (?, ?)`, q.before, f.Before)
+	}
+}
+
+func (q *rowQuery) ofStatus() {
+	if len(q.statuses) == 0 {
+		return
+	}
+	q.add(` AND r.status IN (?` + strings.Repeat(`, ?`, len(q.statuses)-1) + `)`)
+	for _, status := range q.statuses {
+		q.args = append(q.args, string(status))
+	}
 }
 
 // limit returns a limit as SQLite has it: none is -1.

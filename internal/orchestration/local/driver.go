@@ -41,7 +41,8 @@ type Agent interface {
 	Perform(ctx context.Context, p orchestration.Performance) orchestration.Said
 }
 
-// ErrClosed is what Start returns once the driver is stopping.
+// ErrClosed is what whoever starts, cancels or decides is told once the driver is
+// stopping.
 var ErrClosed = fmt.Errorf("the driver is stopping: %w", orchestration.ErrOverloaded)
 
 // Options of a Driver.

@@ -239,12 +239,13 @@ func leaves(e *jsonschema.ValidationError, found []Violation, p *message.Printer
 }
 
 func pointerTo(path []string) string {
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
-	var b strings.Builder
+	var p jsontext.Pointer
 	for _, token := range path {
-		b.WriteString("/" + escape.Replace(token))
+		if p = p.AppendToken(token); len(p) > maxDetail {
+			break
+		}
 	}
-	return shortly(b.String(), maxDetail)
+	return shortly(string(p), maxDetail)
 }
 
 // shortly cuts a text that is longer than most bytes, between characters.

@@ -196,7 +196,7 @@ func readSchema(raw json.RawMessage) (*shape, error) {
 	if len(raw) == 0 {
 		return nil, errors.New("it needs a JSON Schema of its arguments, such as {type: object, properties: {city: {type: string}}, required: [city]}")
 	}
-	if err := CheckSchema(raw); err != nil {
+	if err := schema.Check(raw); err != nil {
 		return nil, err
 	}
 	var s struct {
@@ -208,7 +208,3 @@ func readSchema(raw json.RawMessage) (*shape, error) {
 	}
 	return &s.shape, nil
 }
-
-// CheckSchema returns why a JSON Schema cannot be used, nil when it can: see
-// [schema.Check]. It refuses references to files and to other hosts.
-func CheckSchema(raw json.RawMessage) error { return schema.Check(raw) }

@@ -11,7 +11,7 @@ import (
 type Config struct {
 	Name        string          // letters, digits, _ and -, at most 64; of a server: what its tools' names begin with
 	Description string          // for the models; of a server: its tools have their own
-	Schema      json.RawMessage // of the arguments, a JSON Schema of an object; empty: any object. Of a server: likewise
+	Schema      json.RawMessage // of the arguments, a JSON Schema of an object; of a server: likewise
 	ReadOnly    bool            // it changes nothing
 
 	Timeout      time.Duration // of a call; 0: 30 s
@@ -119,9 +119,6 @@ func (c Config) withDefaults() Config {
 		h.IdempotencyHeader = defaultIdempotencyHeader
 	case noHeader:
 		h.IdempotencyHeader = ""
-	}
-	if len(c.Schema) == 0 {
-		c.Schema = json.RawMessage(`{"type":"object"}`)
 	}
 	c.HTTP = &h
 	return c

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // Bounds of what a server says.
@@ -112,7 +113,7 @@ func (s *server) adopt(t *mcp.Tool) (orchestration.Tool, error) {
 	}
 	raw, err := jsonv2.Marshal(t.InputSchema, jsonv2.Deterministic(true))
 	if err == nil {
-		err = CheckSchema(raw)
+		err = schema.Check(raw)
 	}
 	if err != nil {
 		return orchestration.Tool{}, fmt.Errorf("%s cannot be used, leave it out of allow: %w", name, err)

@@ -90,7 +90,7 @@ func over(key string, preset, asked json.RawMessage) json.RawMessage {
 func (t *Template) Context(caller json.RawMessage, rules Rules) (json.RawMessage, []Fault) {
 	var faults []Fault
 	add := func(name, code, detail string) {
-		faults = append(faults, Fault{Pointer: "/context/" + escape(name), Code: code, Detail: detail})
+		faults = append(faults, Fault{Pointer: below("/context", name), Code: code, Detail: detail})
 	}
 	given := members(caller)
 	var known []string

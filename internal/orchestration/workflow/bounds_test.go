@@ -47,7 +47,7 @@ func TestJSONIsYAML(t *testing.T) {
 		raw, _ := json.Marshal(map[string]any{
 			"name": "w", "version": "1", "task": "x" + text, "parameters": map[string]any{"a": map[string]any{"default": map[string]any{text: []any{1, 2.5, nil, true, text}}}},
 		})
-		got, faults := ParseJSON("", raw)
+		got, faults := parseJSON("", raw)
 		if len(faults) > 0 {
 			t.Fatalf("%s", lines(faults))
 		}
@@ -77,7 +77,7 @@ func TestJSONPlaces(t *testing.T) {
 		{"{} {}", "1:5: This is no JSON: there is more after the value.\n"},
 		{strings.Repeat(`{"a":`, 100), "1:327: This is no JSON: it is nested too deep.\n"},
 	} {
-		_, faults := ParseJSON("", []byte(c.text))
+		_, faults := parseJSON("", []byte(c.text))
 		if got := lines(faults); got != c.want {
 			t.Errorf("of %.100s\ngot  %swant %s", c.text, got, c.want)
 		}
@@ -97,7 +97,7 @@ func FuzzParse(f *testing.F) {
 		if len(data) > 64<<10 {
 			return
 		}
-		for _, read := range []func(string, []byte) (*Template, []Fault){Parse, ParseJSON} {
+		for _, read := range []func(string, []byte) (*Template, []Fault){Parse, parseJSON} {
 			w, faults := read("f", data)
 			if w == nil && len(faults) == 0 {
 				t.Fatal("neither a template nor a fault")
@@ -106,7 +106,7 @@ func FuzzParse(f *testing.F) {
 				sound := len(faults) == 0
 				faults = append(faults, w.Check(rules())...)
 				if sound {
-					again, faults := ParseJSON("f", w.JSON())
+					again, faults := parseJSON("f", w.JSON())
 					if len(faults) > 0 || string(again.JSON()) != string(w.JSON()) {
 						t.Fatalf("%s reads otherwise: %s", w.JSON(), lines(faults))
 					}
@@ -140,7 +140,7 @@ func TestColumnsOfALongLine(t *testing.T) {
 	const item = `"é😀",`
 	list := strings.Repeat(item, 40_000)
 	text := `{"name":"x","version":"1","task":"t","labels":{"a":[` + list + `0]},` + "\n" + `"é":1,"plan":{"subtasks":[],"x":2}}`
-	_, faults := ParseJSON("", []byte(text))
+	_, faults := parseJSON("", []byte(text))
 	places := map[string][2]int{}
 	for _, f := range faults {
 		places[f.Pointer] = [2]int{f.Line, f.Column}

@@ -14,23 +14,23 @@ import (
 // maxFiles is the most templates of a folder.
 const maxFiles = 1000
 
-// A Catalog is the templates of a folder. It does not change.
-type Catalog struct {
+// A catalog is the templates of a folder. It does not change.
+type catalog struct {
 	list   []*Template          // by name, and by version in ascending order
 	byName map[string]*Template // by name@version, and by name the highest version
 }
 
-// List returns all templates: by name, and by version in ascending order.
-func (c *Catalog) List() []*Template { return slices.Clone(c.list) }
+// all returns the templates: by name, and by version in ascending order.
+func (c *catalog) all() []*Template { return slices.Clone(c.list) }
 
-// Get returns the template of a name@version or, of a name alone, its highest
+// get returns the template of a name@version or, of a name alone, its highest
 // version. A version may be written shorter than the template does: 1 is 1.0.
-func (c *Catalog) Get(name string) (*Template, bool) {
+func (c *catalog) get(name string) (*Template, bool) {
 	t, ok := c.byName[canonical(name)]
 	return t, ok
 }
 
-func (c *Catalog) names() []string {
+func (c *catalog) names() []string {
 	names := make([]string, len(c.list))
 	for i, t := range c.list {
 		names[i] = t.Name
@@ -38,15 +38,15 @@ func (c *Catalog) names() []string {
 	return slices.Compact(names)
 }
 
-// Load reads the *.yaml and *.yml files of a folder, not of those in it. Each is
+// load reads the *.yaml and *.yml files of a folder, not of those in it. Each is
 // checked by the rules, whose Lookup and Names are those of the folder. With any
 // fault of any file there is no catalog; the faults come by file and line.
-func Load(folder fs.FS, rules Rules) (*Catalog, []Fault) {
+func load(folder fs.FS, rules Rules) (*catalog, []Fault) {
 	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
 		return nil, []Fault{{Code: "unreadable", Detail: "The folder cannot be read: " + reason(err) + "."}}
 	}
-	c := &Catalog{byName: map[string]*Template{}}
+	c := &catalog{byName: map[string]*Template{}}
 	var faults []Fault
 	for _, e := range entries {
 		if ext := path.Ext(e.Name()); e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" {
@@ -67,7 +67,7 @@ func Load(folder fs.FS, rules Rules) (*Catalog, []Fault) {
 		}
 	}
 	faults = append(faults, c.index()...)
-	rules.Lookup, rules.Names = c.Get, c.names
+	rules.Lookup, rules.Names = c.get, c.names
 	check := func(bodies bool) {
 		for _, t := range c.list {
 			faults = append(faults, t.check(rules, bodies)...)
@@ -87,7 +87,7 @@ func Load(folder fs.FS, rules Rules) (*Catalog, []Fault) {
 
 // index sorts the templates and names them. Of two with the same name and version
 // the later file is refused.
-func (c *Catalog) index() (faults []Fault) {
+func (c *catalog) index() (faults []Fault) {
 	for _, t := range c.list {
 		id := canonical(t.ID())
 		if before := c.byName[id]; before != nil && t.Name != "" {

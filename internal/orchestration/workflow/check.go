@@ -47,7 +47,7 @@ func (c *check) add(pointer, code, detail string, args ...any) {
 
 func (c *check) parameters() {
 	for _, p := range c.Parameters {
-		at := "/parameters/" + escape(p.Name)
+		at := below("/parameters", p.Name)
 		switch {
 		case p.Required && p.Default != nil:
 			c.add(at, "contradiction", "The parameter %s is required, so that its default is never used: give one of both.", p.Name)

@@ -8,7 +8,7 @@
 // parameters, and the templates that it is made of put in their places).
 // Every fault is reported, with its place in the file.
 //
-// A [Catalog] is a folder's templates as they were read at one time, and a
+// A catalog is a folder's templates as they were read at one time, and a
 // [Store] the one that counts now. Runs under way do not see either: a run
 // carries its plan.
 package workflow

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A Fault is one thing that is wrong with a template.
@@ -52,14 +54,8 @@ func inOrder(faults []Fault) []Fault {
 	return faults[:min(len(faults), maxFaults)]
 }
 
-// escape makes a key a part of a JSON Pointer.
-func escape(key string) string { return escapes.Replace(key) }
-
-// Each takes 10 kB to build, and a template may have 50,000 keys.
-var (
-	escapes   = strings.NewReplacer("~", "~0", "/", "~1")
-	unescapes = strings.NewReplacer("~1", "/", "~0", "~")
-)
+// below returns the JSON Pointer of what a key names in the value at another.
+func below(pointer, key string) string { return string(jsontext.Pointer(pointer).AppendToken(key)) }
 
 // within reports whether a pointer is that of a value or of a part of it.
 func within(pointer, value string) bool {
@@ -76,14 +72,11 @@ func shortly(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-// unescape makes a part of a JSON Pointer a key.
-func unescape(token string) string { return unescapes.Replace(token) }
-
 // part returns the part of a value that a token of a JSON Pointer names.
 func part(value any, token string) any {
 	switch value := value.(type) {
 	case map[string]any:
-		return value[unescape(token)]
+		return value[token]
 	case []any:
 		if i := index(token, len(value)); i >= 0 {
 			return value[i]

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 	"github.com/tutti-run/tutti/internal/orchestration/agent"
+	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // rules are those of a server with one worker and one model.
@@ -18,15 +19,10 @@ func rules() Rules {
 	return Rules{
 		Plan: orchestration.Rules{
 			MaxSubtasks: 100, Workers: []orchestration.Worker{{Name: "writer"}}, Expressions: words{},
-			Model: func(name string) bool { return name == "small" }, Schema: agent.CheckSchema,
+			Model: func(name string) bool { return name == "small" }, Schema: schema.Check,
 		},
-		Conforms: agent.Conforms,
-		Prompts: func(spec *orchestration.Spec) (problems []orchestration.Problem) {
-			for _, f := range agent.CheckPrompts(spec) {
-				problems = append(problems, orchestration.Problem(f))
-			}
-			return problems
-		},
+		Conforms: schema.Conforms,
+		Prompts:  agent.CheckPrompts,
 	}
 }
 

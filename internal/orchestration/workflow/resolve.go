@@ -20,12 +20,10 @@ const (
 
 // Codes of what is wrong with a subtask of kind workflow, besides the plan's own.
 const (
-	ProblemUnknownWorkflow  = "unknown_workflow"
-	ProblemUnknownParameter = "unknown_parameter"
-	ProblemMissingParameter = "missing_parameter"
-	ProblemViolation        = "schema_violation"
-	ProblemNoTask           = "no_task"
-	ProblemTooDeep          = "too_deep"
+	problemUnknownParameter = "unknown_parameter"
+	problemMissingParameter = "missing_parameter"
+	problemViolation        = "schema_violation"
+	problemNoTask           = "no_task"
 )
 
 // Resolve puts the templates that a plan's subtasks of kind workflow name into
@@ -95,7 +93,7 @@ func (in *inlining) subtasks(list []orchestration.Subtask, pointer string) []orc
 func (in *inlining) inline(w *orchestration.Inlined, at string) *orchestration.Inlined {
 	t, ok := in.rules.lookup(w.Name)
 	if !ok {
-		in.add(at+"/name", ProblemUnknownWorkflow, "There is no workflow %q%s.", shortly(w.Name), hint(w.Name, in.rules.names()))
+		in.add(at+"/name", orchestration.ProblemUnknownWorkflow, "There is no workflow %q%s.", shortly(w.Name), hint(w.Name, in.rules.names()))
 		return w
 	}
 	in.arguments(w, t, at)
@@ -105,12 +103,12 @@ func (in *inlining) inline(w *orchestration.Inlined, at string) *orchestration.I
 		in.add(at+"/name", orchestration.ProblemCycle, "The workflow is part of itself: %s.", strings.Join(path, " → "))
 		return w
 	case len(path) > maxNested:
-		in.add(at+"/name", ProblemTooDeep, "More than %d workflows are in each other: %s.", maxNested, strings.Join(path, " → "))
+		in.add(at+"/name", orchestration.ProblemTooDeep, "More than %d workflows are in each other: %s.", maxNested, strings.Join(path, " → "))
 		return w
 	}
 	body, ok := t.body()
 	if !ok {
-		in.add(at+"/name", ProblemNoTask, "The workflow %s has neither a plan nor a task of its own, so that nothing can be put in its place.", t.ID())
+		in.add(at+"/name", problemNoTask, "The workflow %s has neither a plan nor a task of its own, so that nothing can be put in its place.", t.ID())
 		return w
 	}
 	if in.full {
@@ -133,14 +131,14 @@ func (in *inlining) arguments(w *orchestration.Inlined, t *Template, at string) 
 	for _, p := range t.Parameters {
 		known = append(known, p.Name)
 		if _, given := w.Context[p.Name]; p.Required && !given {
-			in.add(at+"/context", ProblemMissingParameter, "The workflow %s needs the parameter %s.", t.ID(), p.Name)
+			in.add(at+"/context", problemMissingParameter, "The workflow %s needs the parameter %s.", t.ID(), p.Name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.Context)) {
 		p, ok := t.Parameter(name)
-		pointer := at + "/context/" + escape(name)
+		pointer := below(at+"/context", name)
 		if !ok {
-			in.add(pointer, ProblemUnknownParameter, "The workflow %s has no parameter %s%s.", t.ID(), shortly(name), hint(name, known))
+			in.add(pointer, problemUnknownParameter, "The workflow %s has no parameter %s%s.", t.ID(), shortly(name), hint(name, known))
 			continue
 		}
 		in.checked += len(w.Context[name])
@@ -152,7 +150,7 @@ func (in *inlining) arguments(w *orchestration.Inlined, t *Template, at string) 
 			continue
 		}
 		if why := in.rules.conforms(p, reads.Constant); why != "" {
-			in.add(pointer, ProblemViolation, "The value does not satisfy the schema of the parameter %s of the workflow %s: %s.", name, t.ID(), why)
+			in.add(pointer, problemViolation, "The value does not satisfy the schema of the parameter %s of the workflow %s: %s.", name, t.ID(), why)
 		}
 	}
 }

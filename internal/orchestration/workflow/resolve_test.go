@@ -14,10 +14,10 @@ import (
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
-// catalog indexes templates, without the checks of a folder.
-func catalog(t testing.TB, texts ...string) Rules {
+// indexed returns templates, without the checks of a folder.
+func indexed(t testing.TB, texts ...string) Rules {
 	t.Helper()
-	c := &Catalog{byName: map[string]*Template{}}
+	c := &catalog{byName: map[string]*Template{}}
 	for _, text := range texts {
 		c.list = append(c.list, must(t, text))
 	}
@@ -25,7 +25,7 @@ func catalog(t testing.TB, texts ...string) Rules {
 		t.Fatalf("%s", lines(faults))
 	}
 	r := rules()
-	r.Lookup, r.Names = c.Get, c.names
+	r.Lookup, r.Names = c.get, c.names
 	return r
 }
 
@@ -35,7 +35,7 @@ func planOf(t testing.TB, yaml string) orchestration.Plan {
 }
 
 func TestResolve(t *testing.T) {
-	r := catalog(t,
+	r := indexed(t,
 		"name: inner\nversion: \"1.1\"\nparameters: {tone: {default: dry}, who: {required: true}}\n"+
 			"plan: {order: sequential, subtasks: [{id: a, description: A}, {id: b, description: B}, {id: c, description: C, depends_on: [b]}]}\n",
 		"name: inner\nversion: \"1.0\"\ntask: an old one\n",
@@ -95,7 +95,7 @@ func TestResolveProblems(t *testing.T) {
 		texts = append(texts, fmt.Sprintf("name: wide%d\nversion: \"1\"\nplan: {subtasks: [%s]}\n", i, strings.ReplaceAll(many, "NEXT", fmt.Sprint("wide", i+1))))
 	}
 	texts = append(texts, "name: deep9\nversion: \"1\"\ntask: x\n", "name: wide5\nversion: \"1\"\ntask: x\n")
-	r := catalog(t, texts...)
+	r := indexed(t, texts...)
 	for _, c := range []struct{ name, workflow, want string }{
 		{"unknown", "{name: silet}", `/subtasks/0/workflow/name unknown_workflow There is no workflow "silet"; perhaps silent is meant.`},
 		{"unknown version", "{name: a@2}", `/subtasks/0/workflow/name unknown_workflow There is no workflow "a@2".`},
@@ -139,7 +139,7 @@ func TestResolveEnds(t *testing.T) {
 			}
 			texts = append(texts, "name: "+name+"\nversion: \"1\"\nplan: {subtasks: ["+strings.Join(subtasks, ", ")+"]}\n")
 		}
-		r := catalog(t, texts...)
+		r := indexed(t, texts...)
 		plan, problems := r.Resolve(planOf(t, "    - {kind: workflow, workflow: {name: a}}\n"))
 		if whole(plan.Subtasks) != (len(problems) == 0) {
 			rt.Fatalf("%v of %s", problems, texts)
@@ -168,26 +168,26 @@ func TestLoad(t *testing.T) {
 		return m
 	}
 	t.Run("versions", func(t *testing.T) {
-		c, faults := Load(folder("1.yaml", fmt.Sprintf(a, "1.9"), "2.yml", fmt.Sprintf(a, "1.10"), "3.yaml", fmt.Sprintf(a, "1"), "4.yaml", "name: B\nversion: \"1\"\n"), rules())
+		c, faults := load(folder("1.yaml", fmt.Sprintf(a, "1.9"), "2.yml", fmt.Sprintf(a, "1.10"), "3.yaml", fmt.Sprintf(a, "1"), "4.yaml", "name: B\nversion: \"1\"\n"), rules())
 		if len(faults) > 0 {
 			t.Fatalf("%s", lines(faults))
 		}
 		var ids []string
-		for _, w := range c.List() {
+		for _, w := range c.all() {
 			ids = append(ids, w.ID())
 		}
 		if diff := cmp.Diff([]string{"B@1", "a@1", "a@1.9", "a@1.10"}, ids); diff != "" {
 			t.Error(diff)
 		}
 		for ref, want := range map[string]string{"a": "a@1.10", "a@1": "a@1", "a@1.0.0": "a@1", "a@1.9.0": "a@1.9", "a@2": "", "a@": "", "b": "", "": "", "a@1.0.0.0": ""} {
-			got, ok := c.Get(ref)
+			got, ok := c.get(ref)
 			if ok != (want != "") || ok && got.ID() != want {
 				t.Errorf("%q is %v", ref, got)
 			}
 		}
 	})
 	t.Run("faults", func(t *testing.T) {
-		_, faults := Load(folder(
+		_, faults := load(folder(
 			"a.yaml", fmt.Sprintf(a, "1"), "b.yaml", fmt.Sprintf(a, "1.0")+"tsk: x\n",
 			"c.yaml", "name: c\nversion: \"1\"\nplan:\n  subtasks:\n    - kind: workflow\n      workflow: {name: d}\n",
 			"d.yaml", "name: d\nversion: \"1\"\nplan:\n  subtasks:\n    - kind: workflow\n      workflow: {name: c}\n    - kind: workflow\n      workflow: {name: none}\n",
@@ -218,7 +218,7 @@ g.yaml:3:19: /plan/subtasks/0/description: Subtask x has no description: say wha
 		}
 	})
 	t.Run("no folder", func(t *testing.T) {
-		if c, faults := Load(fstest.MapFS{}, rules()); c == nil || len(faults) > 0 {
+		if c, faults := load(fstest.MapFS{}, rules()); c == nil || len(faults) > 0 {
 			t.Errorf("an empty folder: %s", lines(faults))
 		}
 	})

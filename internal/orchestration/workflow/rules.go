@@ -27,7 +27,7 @@ type Rules struct {
 func (r Rules) Read(name string, source []byte) (*Template, []Fault) {
 	read := Parse
 	if json.Valid(source) {
-		read = ParseJSON
+		read = parseJSON
 	}
 	t, faults := read(name, source)
 	if t != nil {

@@ -132,7 +132,7 @@ func TestShipped(t *testing.T) {
 			}
 		})
 	}
-	c, faults := Load(os.DirFS(folder), rules())
+	c, faults := load(os.DirFS(folder), rules())
 	if kindsKnown() && (c == nil || len(faults) > 0) {
 		t.Errorf("%s", lines(faults))
 	}

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
@@ -60,22 +62,22 @@ func (s shape) check(t *tree, value any) []Fault {
 func (s shape) collect(t *tree, e *jsonschema.ValidationError, faults *[]Fault) {
 	at := ""
 	for _, key := range e.InstanceLocation {
-		at += "/" + escape(key)
+		at = below(at, key)
 	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:
 		for _, key := range k.Missing {
-			*faults = append(*faults, t.at(at+"/"+escape(key), "required", "The key "+key+" is missing."))
+			*faults = append(*faults, t.at(below(at, key), "required", "The key "+key+" is missing."))
 		}
 		return
 	case *kind.AdditionalProperties:
 		known := s.keys(e.SchemaURL)
 		for _, key := range k.Properties {
 			if len(known) == 0 { // any name of the right form would do
-				*faults = append(*faults, t.atKey(at+"/"+escape(key), "invalid_name", fmt.Sprintf("The name %q has characters that it may not have, or too many.", shortly(key))))
+				*faults = append(*faults, t.atKey(below(at, key), "invalid_name", fmt.Sprintf("The name %q has characters that it may not have, or too many.", shortly(key))))
 				continue
 			}
-			*faults = append(*faults, t.atKey(at+"/"+escape(key), "unknown_field", fmt.Sprintf("The key %q is unknown%s.", shortly(key), hint(key, known))))
+			*faults = append(*faults, t.atKey(below(at, key), "unknown_field", fmt.Sprintf("The key %q is unknown%s.", shortly(key), hint(key, known))))
 		}
 		return
 	}
@@ -103,12 +105,7 @@ func (s shape) keys(part string) []string {
 	}
 	object, _ := at.(map[string]any)
 	properties, _ := object["properties"].(map[string]any)
-	var keys []string
-	for key := range properties {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
+	return slices.Sorted(maps.Keys(properties))
 }
 
 var english = message.NewPrinter(language.English)
@@ -188,7 +185,7 @@ func prune(value any, faults []Fault) any {
 		if f.Pointer == "" {
 			return map[string]any{}
 		}
-		tokens := strings.Split(f.Pointer[1:], "/")
+		tokens := slices.Collect(jsontext.Pointer(f.Pointer).Tokens())
 		last := len(tokens) - 1
 		parent := value
 		for _, token := range tokens[:last] {
@@ -196,7 +193,7 @@ func prune(value any, faults []Fault) any {
 		}
 		switch parent := parent.(type) {
 		case map[string]any:
-			key := unescape(tokens[last])
+			key := tokens[last]
 			if number, ok := parent[key].(json.Number); ok && key == "id" {
 				parent[key] = number.String()
 			} else {

@@ -13,7 +13,7 @@ import (
 type Store struct {
 	folder fs.FS
 	rules  Rules
-	now    atomic.Pointer[Catalog]
+	now    atomic.Pointer[catalog]
 }
 
 // NewStore reads a folder. Every template is checked by the rules, whose Lookup
@@ -29,7 +29,7 @@ func NewStore(folder fs.FS, rules Rules) (*Store, []Fault) {
 // Reload reads the folder again. Where anything is wrong with it, it says so and
 // the catalog stays what it was.
 func (s *Store) Reload() []Fault {
-	c, faults := Load(s.folder, s.rules)
+	c, faults := load(s.folder, s.rules)
 	if c != nil {
 		s.now.Store(c)
 	}
@@ -37,18 +37,18 @@ func (s *Store) Reload() []Fault {
 }
 
 // List returns all templates: by name, and by version in ascending order.
-func (s *Store) List() []*Template { return s.now.Load().List() }
+func (s *Store) List() []*Template { return s.now.Load().all() }
 
 // Get returns the template of a name@version or, of a name alone, its highest
 // version.
-func (s *Store) Get(name string) (*Template, bool) { return s.now.Load().Get(name) }
+func (s *Store) Get(name string) (*Template, bool) { return s.now.Load().get(name) }
 
 // Rules returns what templates and plans from elsewhere are checked by: the
 // store's rules, with its templates to be found. A reload does not change them: no
 // plan is made of templates from before it and after it.
 func (s *Store) Rules() Rules {
 	r, now := s.rules, s.now.Load()
-	r.Lookup, r.Names = now.Get, now.names
+	r.Lookup, r.Names = now.get, now.names
 	return r
 }
 

@@ -83,8 +83,8 @@ func (t *Template) Parameter(name string) (Parameter, bool) {
 // wrong.
 func Parse(name string, data []byte) (*Template, []Fault) { return parse(readTree(name, data), data) }
 
-// ParseJSON reads a template in JSON, such as one in a request.
-func ParseJSON(name string, data []byte) (*Template, []Fault) {
+// parseJSON reads a template in JSON, such as one in a request.
+func parseJSON(name string, data []byte) (*Template, []Fault) {
 	return parse(readJSONTree(name, data), data)
 }
 

@@ -175,7 +175,7 @@ func (t *tree) mapping(n *yaml.Node, pointer string, depth int) error {
 		if err := t.count(key, pointer); err != nil {
 			return err
 		}
-		at := pointer + "/" + escape(key.Value)
+		at := below(pointer, key.Value)
 		switch before := first[key.Value]; {
 		case key.Kind != yaml.ScalarNode || unwelcome(key) != "":
 			t.add(key.Line, key.Column, pointer, "not_supported", "A key must be a plain text.")

@@ -53,7 +53,7 @@ func eachExpression(subtasks []orchestration.Subtask, pointer string, see func(p
 		}
 		several := func(key string, expressions map[string]string) {
 			for _, name := range slices.Sorted(maps.Keys(expressions)) {
-				one(key+"/"+escape(name), expressions[name])
+				one(below(key, name), expressions[name])
 			}
 		}
 		one("/when", s.When)

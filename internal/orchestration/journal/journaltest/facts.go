@@ -13,9 +13,9 @@ import (
 // Text is text that a store or an encoding is apt to spoil.
 const Text = "nul \x00 del \x7f quotes \" ' ` back \\ slash / <b>&amp;</b> \u2028\u2029 é e\u0301 日本 🎻 \ufeff ' OR 1=1 -- %s ?1\r\n\t"
 
-// Facts returns one fact of each type with nothing in it left empty, as this
+// facts returns one fact of each type with nothing in it left empty, as this
 // version would write it. What holds more of its own kind does so to a depth.
-func Facts() ([]orchestration.Fact, error) {
+func facts() ([]orchestration.Fact, error) {
 	var facts []orchestration.Fact
 	for _, kind := range orchestration.EventTypes() {
 		fact, err := orchestration.DecodeFact(kind, []byte(`{}`))

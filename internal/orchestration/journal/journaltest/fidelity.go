@@ -13,7 +13,7 @@ import (
 
 // testFidelity stores every type of fact, with awkward text wherever text goes.
 func testFidelity(t *testing.T, j journal.Journal) {
-	facts := must(Facts())(t)
+	facts := must(facts())(t)
 	s := &story{row: orchestration.Row{
 		ID: Text, Tenant: Text, Status: orchestration.Status(Text), Task: Text, Workflow: Text, Simulated: true,
 		Labels:    map[string]string{Text: Text, "": ""},

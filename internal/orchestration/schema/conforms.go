@@ -1,17 +1,15 @@
-package agent
+package schema
 
 import (
 	"encoding/json"
 	"errors"
-
-	"github.com/tutti-run/tutti/internal/orchestration/schema"
 )
 
 // Conforms returns how a value breaks a JSON Schema, nil when it does not. Both
-// may be strangers': the schema must pass [CheckSchema], and the work is bounded.
+// may be strangers': the schema must pass [Check], and the work is bounded.
 // The error's text is for people, and may quote the value.
 func Conforms(raw, value json.RawMessage) error {
-	compiled, err := schema.Compile(raw)
+	compiled, err := Compile(raw)
 	if err != nil {
 		return err
 	}
