@@ -126,7 +126,7 @@ bench: release ## Measure the service in ROUNDS rounds (9), as a table, and as R
 
 .PHONY: share
 share: ## Measure the core's and the expressions' share of the server's CPU
-	go test -run '^$$' -bench Share -benchtime 2000x ./cmd/server
+	go test -run '^$$' -bench Share -benchtime 8000x ./cmd/server
 
 .PHONY: benchmarks
 benchmarks: ## Run every Go benchmark for BENCHTIME (1s)
