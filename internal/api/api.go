@@ -62,8 +62,8 @@ type Driver interface {
 type Reader interface {
 	Row(ctx context.Context, tenant, run string) (orchestration.Row, error)
 	Rows(ctx context.Context, tenant string, filter orchestration.Filter) ([]orchestration.Row, error)
-	// Events returns the events after that seq in order, at most limit of them, and
-	// an [orchestration.ErrUnreadable] where it cannot.
+	// Events returns the events after that seq in order, at most limit of them and none
+	// only where there are none, and an [orchestration.ErrUnreadable] where it cannot.
 	Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error)
 	// Attachment returns the bytes of the run's attachment at that place, from 0.
 	Attachment(ctx context.Context, run string, i int) ([]byte, error)

@@ -15,7 +15,7 @@ import (
 // what is wrong is looked for until there are a hundred faults. The answer says so.
 func TestManyFaultsCostLittle(t *testing.T) {
 	const run = "/v1/runs"
-	const most = 80 << 20 // bytes; a context of that size takes 64 MB
+	const most = 120 << 20 // bytes; a context of that size takes 64 MB
 	w, defaults := newWorld(t), testDefaults()
 	defaults.Limits.MaxSubtasks = 1000
 	h := New(Options{Driver: w, Reader: w, Defaults: defaults})

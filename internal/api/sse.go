@@ -50,13 +50,18 @@ func (s *server) ListEvents(ctx context.Context, request ListEventsRequestObject
 	if limit == 0 {
 		limit = defaultLimit
 	}
-	events, err := s.Reader.Events(ctx, row.ID, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	page := eventPage{Data: make([]frame, 0, len(events)), NextAfter: after}
-	for _, e := range events {
-		page.Data, page.NextAfter = append(page.Data, frameOf(e)), e.Seq
+	page := eventPage{Data: []frame{}, NextAfter: after}
+	for len(page.Data) < limit && page.NextAfter < row.Seq {
+		events, err := s.Reader.Events(ctx, row.ID, page.NextAfter, limit-len(page.Data))
+		if err != nil {
+			return nil, err
+		}
+		if len(events) == 0 { // it was deleted meanwhile
+			break
+		}
+		for _, e := range events {
+			page.Data, page.NextAfter = append(page.Data, frameOf(e)), e.Seq
+		}
 	}
 	return ok(page), nil
 }

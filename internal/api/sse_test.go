@@ -240,3 +240,13 @@ func TestEventsDoNotHoldWhatIsNotForReaders(t *testing.T) {
 		t.Errorf("%s", all.body)
 	}
 }
+
+// A page of events is as long as was asked for, though the journal gives fewer at a time.
+func TestEventsOfShortPages(t *testing.T) {
+	c := serve(t, func(_ *Options, w *world) { w.page = 2 })
+	id := c.do("POST", "/v1/runs", `{"task":"t"}`, "Prefer", "wait=10").is(http.StatusOK).run().Id
+	page := decode[eventPage](c.do("GET", "/v1/runs/"+id+"/events?limit=5", "").is(http.StatusOK))
+	if len(page.Data) != 5 || page.NextAfter != 5 {
+		t.Errorf("%d events, the next after %d", len(page.Data), page.NextAfter)
+	}
+}

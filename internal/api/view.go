@@ -68,7 +68,7 @@ func (h *history) add(e orchestration.Event) {
 	switch f := e.Fact.(type) {
 	case *orchestration.SubtaskSucceeded:
 		if len(f.Output) > orchestration.MaxWholeText {
-			h.shown[e.Subtask] = strings.Clone(cut(f.Output)) // lets go of the rest
+			h.shown[e.Subtask] = cut(f.Output)
 		}
 	case *orchestration.SynthesisSucceeded:
 		h.final = f.Output
@@ -141,7 +141,7 @@ func summarize(row orchestration.Row) RunSummary {
 }
 
 // cut returns the beginning of a text that is too long to be shown, cut
-// between characters.
+// between characters. It lets go of the rest.
 func cut(text string) string {
 	if len(text) <= maxShown {
 		return text
@@ -150,7 +150,7 @@ func cut(text string) string {
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return text[:end]
+	return strings.Clone(text[:end])
 }
 
 func failure(f *orchestration.Failure) *Failure {

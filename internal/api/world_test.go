@@ -20,6 +20,7 @@ type world struct {
 	perform func(orchestration.Command) orchestration.Said
 	fail    error // what storage answers, if anything
 	spoilt  error // what reading events answers, if anything
+	page    int   // events on a page at most, if not 0
 	left    bool  // runs are driven by nobody
 	full    error // what Room answers, and Start
 	reads   int   // pages of events read
@@ -367,6 +368,9 @@ func (w *world) Events(_ context.Context, run string, after int64, limit int) ([
 		return nil, err
 	}
 	events := r.events[min(int(after), len(r.events)):]
+	if w.page > 0 {
+		limit = min(limit, w.page)
+	}
 	events = slices.Clone(events[:min(limit, len(events))])
 	w.read += len(events)
 	return events, nil

@@ -70,6 +70,10 @@ func (r *reader) eventAt(ctx context.Context, run string, seq int64) ([]orchestr
 	return readEvents(run, seq-1, 1, found, err)
 }
 
+// pageBytes is how much of events, as they are stored, is read for a page before it
+// ends early.
+const pageBytes = 4 << 20
+
 // readEvents reads the events of a run with a seq above after, at most limit,
 // from the commits that a query found.
 func readEvents(run string, after int64, limit int, found *sql.Rows, err error) ([]orchestration.Event, error) {
@@ -78,11 +82,13 @@ func readEvents(run string, after int64, limit int, found *sql.Rows, err error) 
 	}
 	defer found.Close()
 	var events []orchestration.Event
-	for !enough(events, limit) && found.Next() {
+	size := 0
+	for !enough(events, limit) && (limit <= 0 || size < pageBytes) && found.Next() {
 		var stored sql.RawBytes
 		if err := found.Scan(&stored); err != nil {
 			return nil, unavailable(err)
 		}
+		size += len(stored)
 		if events, err = decodeEvents(events, run, stored, after, limit); err != nil {
 			return nil, err
 		}

@@ -77,7 +77,8 @@ type Journal interface {
 	// first: what a driver takes up when it starts.
 	Unfinished(ctx context.Context) ([]orchestration.Row, error)
 
-	// Events returns the events with a seq above after, in order, at most limit.
+	// Events returns the events with a seq above after, in order, at most limit, and
+	// fewer where they are large: there are no more only where there are none.
 	// There are none of a run that does not exist. [orchestration.ErrUnreadable] is
 	// wrapped by the error where one of them cannot be decoded.
 	Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error)

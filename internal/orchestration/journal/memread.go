@@ -48,7 +48,7 @@ func (m *mem) Row(ctx context.Context, tenant, run string) (orchestration.Row, e
 	if err != nil {
 		return orchestration.Row{}, err
 	}
-	return r.row.decode()
+	return r.row.decode(), nil
 }
 
 func (m *mem) Rows(ctx context.Context, tenant string, f orchestration.Filter) ([]orchestration.Row, error) {
@@ -89,11 +89,7 @@ func (m *mem) rows(ctx context.Context, limit int, order func(a, b *storedRow) i
 	}
 	var rows []orchestration.Row
 	for _, s := range kept {
-		row, err := s.decode()
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, row)
+		rows = append(rows, s.decode())
 	}
 	return rows, nil
 }

@@ -199,9 +199,8 @@ func readRows(found *sql.Rows, err error) ([]orchestration.Row, error) {
 			&s.simulated, &s.labels, &s.task, &s.workflow); err != nil {
 			return unavailable(err)
 		}
-		row, err := s.decode()
-		rows = append(rows, row)
-		return err
+		rows = append(rows, s.decode())
+		return nil
 	})
 	return rows, err
 }

@@ -128,3 +128,31 @@ func TestDeleteOfARunWithoutItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// A row that is spoilt keeps neither the others out of lists nor a server from starting.
+func TestARowThatIsSpoilt(t *testing.T) {
+	for _, column := range []string{"labels", "progress"} {
+		ctx, dsn := t.Context(), newFile(t)
+		j, err := journal.Open(ctx, dsn, journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range []string{"run_spoilt", "run_whole"} {
+			err = errors.Join(err, j.Append(ctx, journaltest.Story("acme", run)[0]))
+		}
+		if err := errors.Join(err, j.Close()); err != nil {
+			t.Fatal(err)
+		}
+		rewrite(t, dsn, `UPDATE runs SET `+column+` = '{' WHERE id = 'run_spoilt'`)
+		j = open(t, dsn)
+		if rows, err := j.Unfinished(ctx); err != nil || len(rows) != 2 {
+			t.Errorf("%s: unfinished %v, %v", column, rows, err)
+		}
+		if rows, err := j.Rows(ctx, "acme", orchestration.Filter{}); err != nil || len(rows) != 2 {
+			t.Errorf("%s: listed %v, %v", column, rows, err)
+		}
+		if row, err := j.Row(ctx, "acme", "run_spoilt"); err != nil || row.Seq == 0 {
+			t.Errorf("%s: %v, %v", column, row, err)
+		}
+	}
+}

@@ -27,7 +27,7 @@ import (
 
 // A Journal makes events durable. Append returns nil only when they are, an
 // error that wraps ErrUnavailable when the same append may succeed later, and
-// ErrConflict when the run has moved on.
+// ErrConflict when the run has moved on. Events returns none only where there are none.
 type Journal interface {
 	Append(ctx context.Context, c orchestration.Commit) error
 	Events(ctx context.Context, run string, after int64, limit int) ([]orchestration.Event, error)
@@ -249,8 +249,9 @@ func (d *Driver) Close() {
 // replayPage is how many events are read at a time.
 const replayPage = 500
 
-// replay folds a run from its journal and shows each event.
-func (d *Driver) replay(ctx context.Context, id string, show func(orchestration.Event)) (*orchestration.Run, error) {
+// replay folds a run from its journal and shows each event. There are events up to that
+// seq at least.
+func (d *Driver) replay(ctx context.Context, id string, known int64, show func(orchestration.Event)) (*orchestration.Run, error) {
 	run := orchestration.New(d.options.Funcs)
 	for {
 		events, err := d.options.Journal.Events(ctx, id, run.Seq, replayPage)
@@ -261,7 +262,7 @@ func (d *Driver) replay(ctx context.Context, id string, show func(orchestration.
 			run.Replay(e)
 			show(e)
 		}
-		if len(events) < replayPage {
+		if len(events) == 0 || known > 0 && run.Seq >= known && len(events) < replayPage {
 			return run, nil
 		}
 	}

@@ -70,7 +70,7 @@ func (l *loop) load() bool { return l.read(func(orchestration.Event) {}, func() 
 func (l *loop) read(show func(orchestration.Event), anew func()) bool {
 	for wait := firstAppendWait; ; wait = min(2*wait, lastAppendWait) {
 		anew()
-		run, err := l.driver.replay(l.driver.closing, l.id, show)
+		run, err := l.driver.replay(l.driver.closing, l.id, 0, show)
 		if err == nil {
 			l.run = run
 			return run.Spec != nil // otherwise it was deleted

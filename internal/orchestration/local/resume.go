@@ -47,7 +47,7 @@ func (d *Driver) resume(ctx context.Context, row orchestration.Row) error {
 	l := &loop{id: row.ID, tenant: row.Tenant}
 	if row.Status != orchestration.StatusQueued {
 		var err error
-		if l.run, err = d.replay(ctx, row.ID, func(orchestration.Event) {}); err != nil {
+		if l.run, err = d.replay(ctx, row.ID, row.Seq, func(orchestration.Event) {}); err != nil {
 			return err
 		}
 		if l.run.Spec == nil || l.run.Seq < row.Seq {

@@ -139,3 +139,32 @@ func TestDrives(t *testing.T) {
 		d.suspects = nil
 	})
 }
+
+// A page of the journal may have fewer events than were asked for.
+func TestResumeByShortPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t)
+		first := narrow(t, j, silent)
+		run, queued := start(t, first), start(t, first)
+		synctest.Wait()
+		first.Close()
+		second := narrow(t, short{j}, diligent)
+		if err := second.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for _, run := range []string{run, queued} {
+			if got := status(t, j, run); got != orchestration.StatusSucceeded {
+				t.Errorf("the run is %s", got)
+			}
+		}
+	})
+}
+
+// short is a journal whose pages have one event.
+type short struct{ journal.Journal }
+
+func (j short) Events(ctx context.Context, run string, after int64, _ int) ([]orchestration.Event, error) {
+	return j.Journal.Events(ctx, run, after, 1)
+}
