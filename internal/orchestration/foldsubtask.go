@@ -30,6 +30,9 @@ func (r *Run) addSubtask(s Subtask) {
 }
 
 func (r *Run) foldSubtask(s *SubtaskState, e Event) {
+	if r.scheduled != nil {
+		r.schedule() // what was just added gets its place before anything becomes of it
+	}
 	was := s.Status
 	switch f := e.Fact.(type) {
 	case *SubtaskStarted:
