@@ -69,6 +69,8 @@ func TestCheckLanguage(t *testing.T) {
 		"merge how":           {`{id: m, kind: merge, merge: stir}`, []string{"/subtasks/0/merge invalid_value"}},
 		"on_failure":          {`{id: a, description: x, on_failure: shrug}`, []string{"/subtasks/0/on_failure invalid_value"}},
 		"fallback of a tool":  {`{id: t, kind: tool, tool: {name: look, arguments: {id: '1'}}, on_failure: {fallback: {model: m}}}`, []string{"/subtasks/0/on_failure/fallback missing_key"}},
+		"falls back on none":  {`{id: d, kind: decide, decide: {by: expr, expr: '"a"', options: [a, b]}, on_failure: {fallback: {value: c}}}`, []string{`/subtasks/0/on_failure/fallback/value unknown_option d has no option "c"; it has a, b`}},
+		"falls back on asking": {`{id: d, kind: decide, decide: {by: expr, expr: '"a"', options: [a, escalate]}, on_failure: {fallback: {value: escalate}}}`, []string{"/subtasks/0/on_failure/fallback/value invalid_value on_failure: escalate"}},
 		"after":               {`{id: a, description: x, after: never}`, []string{"/subtasks/0/after invalid_value"}},
 		"a long wait":         {`{id: a, description: x, timeout: 25h}`, []string{"/subtasks/0/timeout invalid_value"}},
 		"an input's name":     {`{id: a, description: x, input: {'a b': '1'}}`, []string{"/subtasks/0/input/a b invalid_id"}},
