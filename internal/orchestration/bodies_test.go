@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Bodies whose cost must not grow with how often they are expanded.
+// Bodies whose cost must not grow with how often they are expanded, or how wide they are.
 var manyBodies = map[string]struct {
 	few, many int
 	plan      func(n int) string
@@ -22,6 +22,13 @@ var manyBodies = map[string]struct {
 		return fmt.Sprintf(`{"id": "again", "kind": "loop", "depends_on": ["listed"], "loop": {"max_iterations": 100, "until": "iteration == %d", "body": [
 			{"id": "draft", "description": "write it", "input": {"before": "previous", "of": "listed.output.complete"}},
 			{"id": "look", "description": "look at it", "depends_on": ["draft"]}]}}`, n)
+	}},
+	"width": {10, 90, func(n int) string {
+		body := make([]string, n)
+		for i := range body {
+			body[i] = fmt.Sprintf(`{"id": "part-%d", "description": "write it", "input": {"n": "iteration"}}`, i)
+		}
+		return `{"id": "again", "kind": "loop", "loop": {"max_iterations": 3, "body": [` + strings.Join(body, ", ") + `]}}`
 	}},
 }
 

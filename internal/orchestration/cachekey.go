@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// What keys are made of. Whatever the call of a role depends on is in it, and
-// nothing else: no ids of runs, no times.
+// What keys are made of. Whatever the call of a role, or what an expression makes of
+// its output, depends on is in it, and nothing else: no times.
 type (
 	keyed struct {
 		Format    int
@@ -32,6 +32,7 @@ type (
 		Shown     []keyedResult
 		Used      []keyedResult
 		Locals    map[string]json.RawMessage
+		Run       string `json:",omitempty"` // its id, where an expression reads it
 		Task      string
 		Planner   *keyedPlan
 	}
@@ -54,6 +55,7 @@ type (
 		Synthesizer Synthesizer
 		Analysis    string
 		Results     []keyedResult
+		Limit       int
 	}
 )
 
@@ -123,8 +125,25 @@ func (r *Run) keyedMaterial(s *SubtaskState, of *keyedSubtask) bool {
 		for _, name := range s.Uses {
 			of.Used = append(of.Used, keyed(r.resolve(s, name)))
 		}
+		if r.readsRun(s) {
+			of.Run = r.ID
+		}
 	}
 	return hashed
+}
+
+// readsRun reports whether what others see of a subtask's output says which run it is
+// of.
+func (r *Run) readsRun(s *SubtaskState) bool {
+	if s.Gives == "" || r.funcs.Expressions == nil {
+		return false
+	}
+	locals := []string{"output"}
+	for _, local := range r.locals(s) {
+		locals = append(locals, local.ID)
+	}
+	reads, err := r.funcs.Expressions.Check(s.Gives, s.Uses, locals)
+	return err == nil && reads.Run
 }
 
 func (s *SubtaskState) keyed() keyedResult {
@@ -156,7 +175,7 @@ func (r *Run) synthesisKey() string {
 	if r.Spec.Cache == 0 || !r.caches() {
 		return ""
 	}
-	of := keyedAnswer{Synthesizer: r.Spec.Synthesizer, Analysis: r.Planning.Analysis}
+	of := keyedAnswer{Synthesizer: r.Spec.Synthesizer, Analysis: r.Planning.Analysis, Limit: r.Spec.Limits.MaxOutputBytes}
 	of.Synthesizer.Model = r.synthesizerModel()
 	for _, s := range r.Subtasks {
 		if s.answers() {

@@ -38,23 +38,24 @@ func TestCacheKeys(t *testing.T) {
 		change func(*Spec)
 		want   [3]bool // changed: of a, of b, of the synthesis
 	}{
-		"nothing":          {func(*Spec) {}, [3]bool{}},
-		"labels":           {func(s *Spec) { s.Labels = map[string]string{"team": "x"} }, [3]bool{}},
-		"limits":           {func(s *Spec) { s.Limits.MaxConcurrency, s.Limits.Timeout = 1, time.Hour }, [3]bool{}},
-		"the ttl":          {func(s *Spec) { s.Cache = Duration(time.Minute) }, [3]bool{}},
-		"the version":      {func(s *Spec) { s.Version = "v9" }, [3]bool{}},
-		"the simulator":    {func(s *Spec) { s.Simulated = true }, [3]bool{true, true, true}},
-		"the task":         {func(s *Spec) { s.Task = "another" }, [3]bool{true, true, true}},
-		"the context":      {func(s *Spec) { s.Context = json.RawMessage(`{"a":1}`) }, [3]bool{true, true, true}},
-		"the worker":       {func(s *Spec) { s.Worker.System = "Be brief." }, [3]bool{true, true, false}},
-		"the model":        {func(s *Spec) { s.Worker.Model = "other" }, [3]bool{true, true, false}},
-		"the policy":       {func(s *Spec) { s.Policy = []Check{{Regex: "A|B"}} }, [3]bool{true, true, false}},
-		"the synthesizer":  {func(s *Spec) { s.Synthesizer.Prompt = "{results}" }, [3]bool{false, false, true}},
-		"a's description":  {func(s *Spec) { s.Plan.Subtasks[0].Description = "else" }, [3]bool{true, true, true}},
-		"b's description":  {func(s *Spec) { s.Plan.Subtasks[1].Description = "else" }, [3]bool{false, true, true}},
-		"b's input":        {func(s *Spec) { s.Plan.Subtasks[1].Input = map[string]string{"x": "1"} }, [3]bool{false, true, false}},
-		"images":           {func(s *Spec) { s.Attachments = []Attachment{{Name: "x"}} }, [3]bool{true, true, true}},
-		"tools with power": {func(s *Spec) { s.Worker.Tools = []string{"hammer"} }, [3]bool{true, true, false}},
+		"nothing":            {func(*Spec) {}, [3]bool{}},
+		"labels":             {func(s *Spec) { s.Labels = map[string]string{"team": "x"} }, [3]bool{}},
+		"limits":             {func(s *Spec) { s.Limits.MaxConcurrency, s.Limits.Timeout = 1, time.Hour }, [3]bool{}},
+		"the ttl":            {func(s *Spec) { s.Cache = Duration(time.Minute) }, [3]bool{}},
+		"the version":        {func(s *Spec) { s.Version = "v9" }, [3]bool{}},
+		"the simulator":      {func(s *Spec) { s.Simulated = true }, [3]bool{true, true, true}},
+		"the task":           {func(s *Spec) { s.Task = "another" }, [3]bool{true, true, true}},
+		"the context":        {func(s *Spec) { s.Context = json.RawMessage(`{"a":1}`) }, [3]bool{true, true, true}},
+		"the worker":         {func(s *Spec) { s.Worker.System = "Be brief." }, [3]bool{true, true, false}},
+		"the model":          {func(s *Spec) { s.Worker.Model = "other" }, [3]bool{true, true, false}},
+		"the policy":         {func(s *Spec) { s.Policy = []Check{{Regex: "A|B"}} }, [3]bool{true, true, false}},
+		"the synthesizer":    {func(s *Spec) { s.Synthesizer.Prompt = "{results}" }, [3]bool{false, false, true}},
+		"a's description":    {func(s *Spec) { s.Plan.Subtasks[0].Description = "else" }, [3]bool{true, true, true}},
+		"b's description":    {func(s *Spec) { s.Plan.Subtasks[1].Description = "else" }, [3]bool{false, true, true}},
+		"b's input":          {func(s *Spec) { s.Plan.Subtasks[1].Input = map[string]string{"x": "1"} }, [3]bool{false, true, false}},
+		"how long it may be": {func(s *Spec) { s.Limits.MaxOutputBytes = 1000 }, [3]bool{true, true, true}},
+		"images":             {func(s *Spec) { s.Attachments = []Attachment{{Name: "x"}} }, [3]bool{true, true, true}},
+		"tools with power":   {func(s *Spec) { s.Worker.Tools = []string{"hammer"} }, [3]bool{true, true, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := keysOf(t, test.change)
@@ -64,6 +65,24 @@ func TestCacheKeys(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRunInCacheKey has a key tell runs apart where the output says which one it is of.
+func TestRunInCacheKey(t *testing.T) {
+	key := func(id, gives string) string {
+		spec := specOf(t, []string{"cache=1h"})
+		spec.Plan = &Plan{Subtasks: []Subtask{{ID: "a", Description: "x", Gives: gives}}}
+		run := New(storyFuncs())
+		if _, _, err := run.Step(Input{Time: epoch, Said: Start{ID: id, Spec: spec}}); err != nil {
+			t.Fatal(err)
+		}
+		return run.Subtask("a").CacheKey
+	}
+	for gives, want := range map[string]bool{"": false, "output + 'run'": false, "{'text': output, 'by': run.id}": true} {
+		if apart := key("run_1", gives) != key("run_2", gives); apart != want {
+			t.Errorf("with the output %q the keys of two runs differ: %v", gives, apart)
+		}
 	}
 }
 

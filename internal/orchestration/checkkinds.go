@@ -145,9 +145,21 @@ func (c *planCheck) recovery(s *Subtask, at string) {
 			c.add(ProblemWrongKey, at+"/fallback", "A subtask of the kind %s has no other prompt or model to fall back on.", s.Kind)
 		case f != nil && f.Model != "" && c.rules.Model != nil && !c.rules.Model(f.Model):
 			c.add(ProblemUnknownModel, at+"/fallback/model", "There is no model %q.", beginning(f.Model, 64))
+		case s.Kind == KindDecide && s.Decide != nil:
+			c.fallbackOption(s, at+"/fallback/value")
 		}
 	default:
 		c.add(ProblemBadValue, at, "Subtask %s has an unknown on_failure; there are fail, skip, fallback, replan and escalate.", s.ID)
+	}
+}
+
+// fallbackOption holds what a decision falls back on to what it may choose.
+func (c *planCheck) fallbackOption(s *Subtask, at string) {
+	switch option := textOf(string(s.OnFailure.Fallback.Value)); {
+	case !slices.Contains(s.Decide.Options, option):
+		c.add(ProblemUnknownOption, at, "%s has no option %q; it has %s.", s.ID, beginning(option, 64), strings.Join(s.Decide.Options, ", "))
+	case option == OptionEscalate:
+		c.add(ProblemBadValue, at, "To have a person asked when %s fails, say on_failure: escalate.", s.ID)
 	}
 }
 

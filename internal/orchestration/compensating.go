@@ -3,24 +3,27 @@ package orchestration
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 )
 
 // undoAttempts is how often a compensation is tried.
 const undoAttempts = 3
 
-// toUndo returns the subtasks that are to be compensated when the run fails or is
-// canceled, the last one that ended first: those that had an effect, or may have
-// had one, as an attempt at them began and nobody knows how far it got.
-func (r *Run) toUndo() []*SubtaskState {
-	var undo []*SubtaskState
+// toUndo returns the subtask that is to be compensated next when the run fails or is
+// canceled, nil when there is none left: the last one that ended, of those that had an
+// effect, or may have had one, as an attempt at them began and nobody knows how far it
+// got.
+func (r *Run) toUndo() *SubtaskState {
+	var last *SubtaskState
 	for _, s := range r.Subtasks {
-		if s.Compensate != nil && s.Attempts > 0 && !s.Cached && (s.Undoing == nil || s.Undoing.Status == StatusPending) && !s.harmless() {
-			undo = append(undo, s)
+		if s.toUndo() && (last == nil || s.Completed > last.Completed) {
+			last = s
 		}
 	}
-	slices.SortStableFunc(undo, func(a, b *SubtaskState) int { return int(b.Completed - a.Completed) })
-	return undo
+	return last
+}
+
+func (s *SubtaskState) toUndo() bool {
+	return s.Compensate != nil && s.Attempts > 0 && !s.Cached && (s.Undoing == nil || s.Undoing.Status == StatusPending) && !s.harmless()
 }
 
 // harmless reports whether a subtask is known to have had no effect: its tool was
@@ -32,11 +35,10 @@ func (s *SubtaskState) harmless() bool {
 // undo returns what the next compensation waits for: its call or its timer. Nil:
 // none is left.
 func (r *Run) undo() []Command {
-	todo := r.toUndo()
-	if len(todo) == 0 {
+	s := r.toUndo()
+	if s == nil {
 		return nil
 	}
-	s := todo[0]
 	if s.Undoing != nil && s.Undoing.RetryAt.After(r.UpdatedAt) {
 		return []Command{s.undoTimer()}
 	}
@@ -80,11 +82,10 @@ func (r *Run) undoArguments(s *SubtaskState) (json.RawMessage, *Failure) {
 func (d *decision) compensate() bool {
 	r := d.run
 	for !d.undoing {
-		todo := r.toUndo()
-		if len(todo) == 0 {
+		s := r.toUndo()
+		if s == nil {
 			return false
 		}
-		s := todo[0]
 		if s.Undoing != nil && s.Undoing.RetryAt.After(d.now) {
 			d.do(s.undoTimer())
 			d.undoing = true
@@ -112,7 +113,7 @@ func (s *SubtaskState) undoTimer() SetTimer {
 func (d *decision) compensated(c Compensated) {
 	r := d.run
 	s := r.Subtask(c.Subtask)
-	if s == nil || r.Ending == nil || r.busy() || c.Attempt != s.undone()+1 || len(r.toUndo()) == 0 || r.toUndo()[0] != s {
+	if s == nil || r.Ending == nil || r.busy() || c.Attempt != s.undone()+1 || r.toUndo() != s {
 		return
 	}
 	if d.stopping && c.Failure != nil && c.Failure.Code == CodeCanceled {
@@ -136,9 +137,9 @@ func (r *Run) busy() bool {
 // processes die of is given up.
 func (d *decision) resumeEnd() {
 	r := d.run
-	if todo := r.toUndo(); !r.busy() && len(todo) > 0 {
+	if s := r.toUndo(); s != nil && !r.busy() {
 		if r.Starts >= maxStarts {
-			d.emitFor(todo[0].ID, todo[0].undone()+1, &SubtaskCompensated{Failure: &Failure{
+			d.emitFor(s.ID, s.undone()+1, &SubtaskCompensated{Failure: &Failure{
 				Code: CodePoisonRun, Detail: fmt.Sprintf("The server stopped %d times in a row while this was tried.", r.Starts+1),
 			}})
 		} else {
@@ -151,7 +152,7 @@ func (d *decision) resumeEnd() {
 // fail ends the run without a final output, once what it did is undone.
 func (d *decision) fail(f Failure, reason *Reason) {
 	r := d.run
-	if len(r.toUndo()) == 0 {
+	if r.toUndo() == nil {
 		d.emit(0, &RunFailed{Failure: f, Reason: reason})
 		return
 	}

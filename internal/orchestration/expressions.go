@@ -27,6 +27,7 @@ type Expressions interface {
 type Reads struct {
 	Subtasks []string // whose output or status it reads, in ascending order
 	Context  []string // the keys of context that it reads by name, in ascending order
+	Run      bool     // it reads which run it is of
 	// Bare is set when the expression is nothing but that subtask's output, which
 	// can then be passed on unseen.
 	Bare string

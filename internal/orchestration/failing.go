@@ -13,7 +13,7 @@ func (d *decision) subtaskFailed(s *SubtaskState, f Failure, output string, call
 	switch {
 	case r.over() || f.Code == CodeBudgetExceeded:
 	case s.OnFailure.Fallback != nil && s.OnFailure.Fallback.Value != nil:
-		d.emitFor(s.ID, s.Attempts, &SubtaskSucceeded{Output: textOf(string(s.OnFailure.Fallback.Value)), Fallback: true, Calls: calls})
+		d.fallBack(s, calls)
 		return
 	case do == OnFailureEscalate && f.Code != CodeRejected:
 		d.escalate(s, f, output, calls)

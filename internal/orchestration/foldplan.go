@@ -32,7 +32,6 @@ func (r *Run) foldPlan(e Event) {
 		r.addSubtask(f.Subtask)
 	case *PlanCreated:
 		r.dropped(f.Dropped, f.Version)
-		p.Wanted = slices.DeleteFunc(p.Wanted, func(id string) bool { return r.Subtask(id).Dropped > 0 })
 		r.inOrder(f.Subtasks)
 		r.adopted(PlanVersion{f.Version, f.Source, nil, f.Analysis, f.Subtasks, e.Time})
 	case *PlanReplaced:
@@ -107,6 +106,7 @@ func (r *Run) adopted(v PlanVersion) {
 		p.Fault = firstOf(p.Problems)
 	}
 	p.answered()
+	p.Wanted = slices.DeleteFunc(p.Wanted, func(id string) bool { return r.Subtask(id).Dropped > 0 })
 	p.Given = nil
 	r.scheduled = nil
 }

@@ -30,6 +30,9 @@ func (r *Run) addSubtask(s Subtask) {
 }
 
 func (r *Run) foldSubtask(s *SubtaskState, e Event) {
+	if r.scheduled != nil {
+		r.schedule() // what was just added gets its place before anything becomes of it
+	}
 	was := s.Status
 	switch f := e.Fact.(type) {
 	case *SubtaskStarted:
@@ -133,6 +136,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 		}
 	}
 	s.Rework, s.Judge, s.Completed, s.EndedAt = nil, nil, e.Seq, e.Time
+	s.before = outcome{}
 }
 
 // longValue returns what a subtask that holds all of its output has beside the text

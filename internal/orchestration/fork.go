@@ -45,17 +45,7 @@ func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 		redo[s.ID] = edit.Output == nil && (changed || r.wasUndone(s) || s.Status != StatusSucceeded && s.Because == "")
 		other[s.ID] = redo[s.ID] || edit.Output != nil
 	}
-	stopper := r.stopper()
-	for more := true; more; {
-		more = false
-		for _, s := range plan {
-			switch {
-			case other[s.ID]:
-			case s.Because == BecauseStopped && other[stopper], slices.ContainsFunc(s.DependsOn, func(on string) bool { return other[on] }):
-				redo[s.ID], other[s.ID], more = true, true, true
-			}
-		}
-	}
+	r.spread(plan, redo, other)
 	for _, s := range plan {
 		f.add(s, edits[s.ID], redo[s.ID])
 	}
@@ -64,6 +54,35 @@ func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 		s.DependsOn = slices.DeleteFunc(s.DependsOn, func(id string) bool { _, there := other[id]; return !there })
 	}
 	return f, nil
+}
+
+// spread has what builds on another output be performed, too, however far down the
+// plan.
+func (r *Run) spread(plan []*SubtaskState, redo, other map[string]bool) {
+	var open []string
+	builds := make(map[string][]string, len(plan)) // by id: what builds on it
+	stopper := r.stopper()
+	for _, s := range plan {
+		if other[s.ID] {
+			open = append(open, s.ID)
+		}
+		for _, on := range s.DependsOn {
+			builds[on] = append(builds[on], s.ID)
+		}
+		if s.Because == BecauseStopped {
+			builds[stopper] = append(builds[stopper], s.ID)
+		}
+	}
+	for len(open) > 0 {
+		id := open[0]
+		open = open[1:]
+		for _, next := range builds[id] {
+			if !other[next] {
+				redo[next], other[next] = true, true
+				open = append(open, next)
+			}
+		}
+	}
 }
 
 // forkable returns the subtasks of a fork's plan: not those that a later version has

@@ -208,7 +208,14 @@ func (d *drawing) recovery(s *Subtask) {
 		return
 	}
 	if s.Kind != KindWorker || rapid.Bool().Draw(t, "fallback value") {
-		s.OnFailure.Fallback = &Fallback{Value: json.RawMessage(rapid.SampledFrom([]string{`"instead"`, `{"n":1}`, "null"}).Draw(t, "value"))}
+		values := []string{`"instead"`, `{"n":1}`, "null"}
+		if s.Kind == KindDecide {
+			values = nil
+			for _, option := range s.Decide.choices() {
+				values = append(values, string(encoded(option)))
+			}
+		}
+		s.OnFailure.Fallback = &Fallback{Value: json.RawMessage(rapid.SampledFrom(values).Draw(t, "value"))}
 	}
 	if s.Kind == KindWorker && oneIn(t, 3, "fallback prompt") {
 		if s.OnFailure.Fallback == nil {

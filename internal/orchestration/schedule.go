@@ -179,9 +179,6 @@ func measurePaths(nodes []node, first int) {
 // changed follows a subtask to its new status.
 func (sc *schedule) changed(s *SubtaskState) {
 	n := s.node
-	if n == nil { // it has just been added
-		return
-	}
 	if !s.Status.Ended() {
 		sc.enqueue(n)
 		return

@@ -182,11 +182,21 @@ func elements(list []byte) ([]string, bool) {
 }
 
 // previous returns the output of a loop's round before that one. Nil: there is none.
+// It is put together once: each subtask of a wide body asks for it.
 func (r *Run) previous(s *SubtaskState, round int) *string {
 	if round < 2 {
 		return nil
 	}
-	return r.bodyOutput(s, round-1)
+	if s.before.round != round-1 {
+		s.before = outcome{round - 1, r.bodyOutput(s, round-1)}
+	}
+	return s.before.output
+}
+
+// An outcome is what a round of a loop, that has ended, gave.
+type outcome struct {
+	round  int
+	output *string
 }
 
 // maxSpent bounds what the expressions of a run may cost together in a process: a

@@ -53,7 +53,7 @@ func TestCheck(t *testing.T) {
 		`lists.range(100000).size()`:             {Kind: "number"}, // too dear to be known
 		`task`:                                   {Kind: "string"},
 		`context`:                                {Kind: "object"},
-		`run.id`:                                 {Kind: "string"},
+		`run.id`:                                 {Run: true, Kind: "string"},
 		`previous`:                               {},
 		`type(1) == int`:                         {Kind: "bool", Constant: constant(`true`)},
 		`timestamp("2026-01-02T03:04:05Z")`:      {Kind: "string", Constant: constant(`"2026-01-02T03:04:05Z"`)},

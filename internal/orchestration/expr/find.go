@@ -88,6 +88,7 @@ func (f *finder) name(name string) {
 	switch name {
 	case "task", "context", "run":
 		add(&f.fixed, name)
+		f.reads.Run = f.reads.Run || name == "run"
 	case "subtasks":
 		f.fault(`subtasks can only be used as subtasks["id"], with the id written out, so that it is known what is waited for`)
 		return
