@@ -99,10 +99,11 @@ func (t *Tries) failed(f *Failure, again, fallback bool) {
 	if again {
 		t.Lost = t.Call
 	}
-	if again && f.Spared {
+	switch {
+	case again && f.Spared:
 		t.Tried--
 		t.Spared++
-	} else {
+	case !f.Spared || fallback:
 		t.Spared = 0
 	}
 	if fallback {
