@@ -38,13 +38,22 @@ type resort struct {
 	value    bool // an output, when all else has failed
 }
 
-// retry decides whether another attempt follows one that failed: as long as
+// retry decides whether another attempt follows one that failed, in a run in which
+// there is still something new to be done.
+func (d *decision) retry(t *Tries, f *Failure, own *Retry, last resort) (retry, bool) {
+	if d.run.over() {
+		return retry{}, false
+	}
+	return d.another(t, f, own, last)
+}
+
+// another decides whether another attempt follows one that failed: as long as
 // there are attempts and the failure may pass, with the same model; then with
 // the fallback, if there is one. A call that this process cut short, because it
 // is about to stop, has not failed. Where there is nothing else to turn to, one that
 // was not made, since the endpoint is left alone or away, has not failed either, for
 // a while. What could be tried only when the run's time is up is not waited for.
-func (d *decision) retry(t *Tries, f *Failure, own *Retry, last resort) (retry, bool) {
+func (d *decision) another(t *Tries, f *Failure, own *Retry, last resort) (retry, bool) {
 	if own == nil {
 		own = new(Retry)
 	}
@@ -54,7 +63,7 @@ func (d *decision) retry(t *Tries, f *Failure, own *Retry, last resort) (retry, 
 	patient := f.Spared && t.Spared < mostSpared && (!last.fallback || t.FellBack) && !last.value
 	deadline := d.run.Deadline()
 	switch {
-	case d.run.over() || f.Code == CodeBudgetExceeded:
+	case f.Code == CodeBudgetExceeded:
 		return retry{}, false
 	case d.stopping && f.Code == CodeCanceled:
 		return retry{at: d.now, again: true}, true
