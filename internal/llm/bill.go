@@ -60,13 +60,17 @@ func (g *gate) learn(calls []Call) {
 
 // settle corrects the bill when it is known which calls went out for it. A
 // prompt of which the endpoint says nothing, as when it refused it or we gave
-// up, is charged as it was guessed. No call costs nothing.
+// up, is charged as it was guessed. No call costs nothing, nor does one that was not
+// sent.
 func (b bill) settle(calls []Call) {
 	if b.run == nil && b.tenant == nil {
 		return
 	}
 	cost := 0
 	for i := range calls {
+		if calls[i].Unsent {
+			continue
+		}
 		used := calls[i].Usage
 		tokens := cmp.Or(max(0, used.Prompt), b.prompt) + max(0, used.Completion)
 		if tokens < 0 || tokens > mostTokens {

@@ -33,7 +33,7 @@ type Error struct {
 	Outcome    Outcome
 	Status     int           // the HTTP status, 0 where none came
 	RetryAfter time.Duration // 0 when the provider did not say
-	Spared     bool          // nobody was asked: the endpoint is left alone, as it has failed lately
+	Spared     bool          // nobody was asked: there was no connection, or the endpoint is left alone, as it has failed lately
 	Window     int           // for ContextTooLong: the model's context window in tokens where the provider named it
 	Detail     string        // for people; bounded, and free of secrets
 	Calls      []Call        // every call that went out, in order

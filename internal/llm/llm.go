@@ -148,7 +148,7 @@ type Response struct {
 	Calls     []Call     // every call that went out for it, in order; the last one that is not Hedged answered
 }
 
-// A Call is one request that went out to a provider.
+// A Call is one request that went out to a provider, or was to: see Unsent.
 type Call struct {
 	Queued     time.Time // when the pool was asked for a slot
 	Started    time.Time // when the request went out
@@ -157,6 +157,7 @@ type Call struct {
 	Outcome    Outcome
 	Usage      Usage
 	Hedged     bool // it was made twice at once, and the other one's answer was taken
+	Unsent     bool // there was no connection to send it on: nobody was asked, and nothing is to be paid
 }
 
 // Usage counts tokens as the provider billed them. Cached ones are part of

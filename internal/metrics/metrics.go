@@ -146,7 +146,7 @@ func (m *Metrics) defineRuns(f factory) {
 
 func (m *Metrics) defineCalls(f factory) {
 	m.calls = f.counters("llm_calls_total",
-		"Calls that went out to models, by how they ended.", "role", "model", "outcome")
+		"Calls to models, by how they ended; of the unavailable ones some could not be sent.", "role", "model", "outcome")
 	m.callDuration = f.histograms("llm_call_duration_seconds",
 		"Time that a call to a model was on the wire, however it ended.", llmBuckets, "role", "model")
 	m.firstToken = f.histograms("llm_time_to_first_token_seconds",

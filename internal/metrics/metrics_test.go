@@ -260,7 +260,7 @@ func TestCallsAreCountedHoweverTheyEnd(t *testing.T) {
 		t.Fatal("the failure was lost")
 	}
 	expect(t, m, `
-# HELP tutti_llm_calls_total Calls that went out to models, by how they ended.
+# HELP tutti_llm_calls_total Calls to models, by how they ended; of the unavailable ones some could not be sent.
 # TYPE tutti_llm_calls_total counter
 tutti_llm_calls_total{model="big",outcome="ok",role="evaluator"} 1
 tutti_llm_calls_total{model="big",outcome="ok",role="planner"} 1
@@ -317,7 +317,7 @@ func TestSecondCalls(t *testing.T) {
 		m.called(&llm.Request{Role: llm.Worker, Model: "big"}, calls)
 	}
 	expect(t, m, `
-# HELP tutti_llm_calls_total Calls that went out to models, by how they ended.
+# HELP tutti_llm_calls_total Calls to models, by how they ended; of the unavailable ones some could not be sent.
 # TYPE tutti_llm_calls_total counter
 tutti_llm_calls_total{model="big",outcome="canceled",role="worker"} 3
 tutti_llm_calls_total{model="big",outcome="ok",role="worker"} 4

@@ -3,7 +3,8 @@ package orchestration
 import "time"
 
 // A Call is the record of one request that went out to a model, refused ones
-// too. It holds no text.
+// too. One that could not be sent, as there was no connection, is none. It holds no
+// text.
 type Call struct {
 	Role       string    `json:"role"`
 	Worker     string    `json:"worker,omitempty"` // the configured worker, if one

@@ -8,8 +8,8 @@ type Failure struct {
 	Detail string `json:"detail"` // for people; bounded, and free of secrets
 	// Retryable says that another attempt might succeed.
 	Retryable bool `json:"retryable,omitempty"`
-	// Spared says that nobody was asked: the endpoint is left alone for a while, as it
-	// has failed lately.
+	// Spared says that nobody was asked: there was no connection to the endpoint, or it
+	// is left alone for a while, as it has failed lately.
 	Spared bool `json:"spared,omitempty"`
 	// RetryAfter is how long the provider asked us to wait, 0 when it did not.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`

@@ -93,16 +93,17 @@ func (r *Run) settled(t *Tries) {
 	t.Reserved = nil
 }
 
-// failed notes what follows a failed attempt: the same call again, or the
-// fallback.
+// failed notes what follows a failed attempt: the same call again, which uses up
+// none, or the fallback.
 func (t *Tries) failed(f *Failure, again, fallback bool) {
 	if again {
 		t.Lost = t.Call
-	}
-	if again && f.Spared {
 		t.Tried--
+	}
+	switch {
+	case again && f.Spared:
 		t.Spared++
-	} else {
+	case !f.Spared || fallback:
 		t.Spared = 0
 	}
 	if fallback {

@@ -156,7 +156,7 @@ func (d *decision) planInvalid(p Planned, problems []Problem) (last bool) {
 func (d *decision) planningFailed(p Planned) {
 	r := d.run
 	fact := &PlanInvalid{Failure: *p.Failure, Calls: p.Calls}
-	next, follows := d.retry(&r.Planning.Tries, p.Failure, nil, r.fallbackOf(r.Spec.Planner.Model) != "")
+	next, follows := d.retry(&r.Planning.Tries, p.Failure, nil, resort{fallback: r.fallbackOf(r.Spec.Planner.Model) != ""})
 	if follows {
 		fact.RetryAt, fact.Again, fact.Fallback = &next.at, next.again, next.fallback
 	}

@@ -32,25 +32,46 @@ type retry struct {
 	fallback bool // it falls back to a simpler prompt, another model, or both
 }
 
-// retry decides whether another attempt follows one that failed: as long as
+// A resort is what there is to turn to where a model does not answer.
+type resort struct {
+	fallback bool // another prompt or model
+	value    bool // an output, when all else has failed
+}
+
+// retry decides whether another attempt follows one that failed, in a run in which
+// there is still something new to be done.
+func (d *decision) retry(t *Tries, f *Failure, own *Retry, last resort) (retry, bool) {
+	if d.run.over() {
+		return retry{}, false
+	}
+	return d.another(t, f, own, last)
+}
+
+// another decides whether another attempt follows one that failed: as long as
 // there are attempts and the failure may pass, with the same model; then with
 // the fallback, if there is one. A call that this process cut short, because it
-// is about to stop, has not failed. Where there is nobody else to ask, one that was
-// not made, since the endpoint is left alone, has not failed either, for a while.
-func (d *decision) retry(t *Tries, f *Failure, own *Retry, fallback bool) (retry, bool) {
+// is about to stop, has not failed. Where there is nothing else to turn to, one that
+// was not made, since the endpoint is left alone or away, has not failed either, for
+// a while. What could be tried only when the run's time is up is not waited for.
+func (d *decision) another(t *Tries, f *Failure, own *Retry, last resort) (retry, bool) {
 	if own == nil {
 		own = new(Retry)
 	}
+	after := func(n int) time.Time {
+		return d.now.Add(retryDelay(n, time.Duration(own.Backoff), f.RetryAfter, d.random))
+	}
+	patient := f.Spared && t.Spared < mostSpared && (!last.fallback || t.FellBack) && !last.value
+	deadline := d.run.Deadline()
 	switch {
-	case d.run.over() || f.Code == CodeBudgetExceeded:
+	case f.Code == CodeBudgetExceeded:
 		return retry{}, false
 	case d.stopping && f.Code == CodeCanceled:
 		return retry{at: d.now, again: true}, true
-	case f.Spared && t.Spared < mostSpared && (!fallback || t.FellBack):
-		return retry{at: d.now.Add(retryDelay(t.Spared+1, time.Duration(own.Backoff), f.RetryAfter, d.random)), again: true}, true
-	case f.Retryable && t.Tried < cmp.Or(own.MaxAttempts, d.run.Spec.Limits.MaxAttempts):
-		return retry{at: d.now.Add(retryDelay(t.Tried, time.Duration(own.Backoff), f.RetryAfter, d.random))}, true
-	case fallback && !t.FellBack:
+	case patient && after(t.Spared+1).Before(deadline):
+		return retry{at: after(t.Spared + 1), again: true}, true
+	case f.Retryable && t.Tried < cmp.Or(own.MaxAttempts, d.run.Spec.Limits.MaxAttempts) && after(t.Tried).Before(deadline):
+		return retry{at: after(t.Tried)}, true
+	case last.fallback && !t.FellBack:
 		return retry{at: d.now, fallback: true}, true
 	}
 	return retry{}, false

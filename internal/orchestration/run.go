@@ -100,8 +100,8 @@ type PlanVersion struct {
 type Tries struct {
 	Call     int      `json:"call,omitempty"`      // the attempt that the present call is known by
 	Lost     int      `json:"lost,omitempty"`      // the attempt whose call is to be made again
-	Tried    int      `json:"tried,omitempty"`     // attempts begun with the present model, without those of Spared
-	Spared   int      `json:"spared,omitempty"`    // attempts in a row for which nobody was asked
+	Tried    int      `json:"tried,omitempty"`     // attempts begun with the present model, without those made again
+	Spared   int      `json:"spared,omitempty"`    // attempts in a row for which nobody was asked, up to mostSpared
 	FellBack bool     `json:"fell_back,omitempty"` // the present model or prompt is the fallback
 	Reserved *Reserve `json:"reserved,omitempty"`  // of the budget, while an attempt is in flight
 }

@@ -168,6 +168,7 @@ func (te *teller) said(words []string) (Said, string) {
 		switch words[2] {
 		case "failed":
 			p.Failure, p.Answer = failureOf(te.t, words[3:]), ""
+			p.Calls = unless(p.Failure.Spared, p.Calls)
 		case "unreadable":
 			p.Problems = []Problem{{Code: "unreadable", Detail: "There is no plan in the answer."}}
 		default:
@@ -183,6 +184,7 @@ func (te *teller) said(words []string) (Said, string) {
 		w.Output = repeated(te.t, rest)
 		if len(words) > 2 && words[2] == "failed" {
 			w.Failure, w.Output = failureOf(te.t, words[3:]), ""
+			w.Calls = unless(w.Failure.Spared, w.Calls)
 		}
 		te.outcome(&w, words)
 		return w, fmt.Sprintf("subtask/%s/%s", id, n)
@@ -190,6 +192,7 @@ func (te *teller) said(words []string) (Said, string) {
 		s := Synthesized{Attempt: number(te.t, words[1]), Output: repeated(te.t, rest), Calls: callsOf("synthesizer", 1)}
 		if words[2] == "failed" {
 			s.Failure, s.Output = failureOf(te.t, words[3:]), ""
+			s.Calls = unless(s.Failure.Spared, s.Calls)
 		}
 		return s, fmt.Sprintf("synthesis/%d", s.Attempt)
 	case "due":
@@ -555,6 +558,14 @@ func failureOf(t *testing.T, words []string) *Failure {
 		f.Retryable = f.Retryable || f.Spared || word == "retryable"
 	}
 	return f
+}
+
+// unless returns the calls of an attempt, none where nobody was asked.
+func unless(spared bool, calls []Call) []Call {
+	if spared {
+		return nil
+	}
+	return calls
 }
 
 func callsOf(role string, attempt int) []Call {

@@ -54,7 +54,8 @@ func (d *decision) synthesisFailed(o Synthesized) bool {
 		d.emit(o.Attempt, fact)
 		return false
 	}
-	next, follows := d.retry(&r.Synthesis.Tries, o.Failure, nil, r.fallbackOf(r.Spec.Synthesizer.Model) != "")
+	// What a run has, whose budget or whose decision allows nothing new, is to be answered with.
+	next, follows := d.another(&r.Synthesis.Tries, o.Failure, nil, resort{fallback: r.fallbackOf(r.Spec.Synthesizer.Model) != ""})
 	if follows {
 		fact.RetryAt, fact.Again, fact.Fallback = &next.at, next.again, next.fallback
 	}

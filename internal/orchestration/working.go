@@ -138,7 +138,7 @@ func (d *decision) worked(w Worked) {
 // attemptFailed decides what follows a failed attempt. Where only the output
 // could not be judged, the next one has only that to do.
 func (d *decision) attemptFailed(s *SubtaskState, f *Failure, w Worked) {
-	if next, follows := d.retry(&s.Tries, f, s.Retry, d.run.mayFallBack(s)); follows {
+	if next, follows := d.retry(&s.Tries, f, s.Retry, d.run.resortOf(s)); follows {
 		d.emitFor(s.ID, s.Attempts, &SubtaskRetrying{
 			Failure: *f, Output: w.Output, RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: w.Calls,
 		})
@@ -148,6 +148,12 @@ func (d *decision) attemptFailed(s *SubtaskState, f *Failure, w Worked) {
 		return
 	}
 	d.subtaskFailed(s, *f, w.Output, w.Calls)
+}
+
+// resortOf returns what there is to turn to where an attempt at a subtask fails.
+func (r *Run) resortOf(s *SubtaskState) resort {
+	own := s.OnFailure.Fallback
+	return resort{fallback: r.mayFallBack(s), value: own != nil && own.Value != nil}
 }
 
 // mayFallBack reports whether there is another prompt or model to try.

@@ -173,7 +173,7 @@ func (c *Client) call(parent context.Context, req *llm.Request, wire *request) (
 		failed = c.judge(got)
 	}
 	if failed != nil {
-		call.Outcome = failed.Outcome
+		call.Outcome, call.Unsent = failed.Outcome, failed.Spared
 		failed.Calls = []llm.Call{call}
 		return nil, failed
 	}

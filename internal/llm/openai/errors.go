@@ -58,7 +58,7 @@ func (c *Client) explain(parent, ctx context.Context, x *exchange, err error) *l
 	case errors.Is(err, errTooManyCalls):
 		failed.Outcome, failed.Detail = llm.TooLarge, errTooManyCalls.Error()
 	case x.body == nil:
-		failed.Detail = "no connection to the endpoint" + reason(err)
+		failed.Detail, failed.Spared = "no connection to the endpoint"+reason(err), unconnected(err)
 	case errors.Is(err, errBrokeOff), errors.Is(err, io.ErrUnexpectedEOF):
 		failed.Detail = errBrokeOff.Error()
 	case network:
@@ -70,6 +70,16 @@ func (c *Client) explain(parent, ctx context.Context, x *exchange, err error) *l
 		failed.Detail = errNoAnswer.Error()
 	}
 	return failed
+}
+
+// unconnected reports whether there was no connection to send the request on, so that
+// nobody was asked. It may be the second one that was tried: net/http dials anew for a
+// POST only where nothing of it was written yet or the endpoint says that it has not
+// looked at it (see also idempotencyHeader).
+func unconnected(err error) bool {
+	op, network := errors.AsType[*net.OpError](err)
+	_, lookup := errors.AsType[*net.DNSError](err)
+	return lookup || network && op.Op == "dial"
 }
 
 // reason names the cause of a failed connection where it can be told without

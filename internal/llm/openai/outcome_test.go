@@ -1,11 +1,17 @@
 package openai
 
 import (
+	"context"
+	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -315,11 +321,85 @@ func TestNoConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.Chat(t.Context(), asks("m"))
-	failed := failure(t, err)
-	if failed.Outcome != llm.Unavailable || failed.Status != 0 || failed.Detail != "no connection to the endpoint: connection refused" {
-		t.Errorf("got %v", failed)
+	for _, req := range []*llm.Request{asks("m"), streamed()} {
+		_, err = client.Chat(t.Context(), req)
+		failed := failure(t, err)
+		if failed.Outcome != llm.Unavailable || failed.Status != 0 || failed.Detail != "no connection to the endpoint: connection refused" {
+			t.Errorf("got %v", failed)
+		}
+		wantSpared(t, failed, true)
 	}
+}
+
+// wantSpared checks whether a failure, of one call, says that nobody was asked.
+func wantSpared(t *testing.T, failed *llm.Error, want bool) {
+	t.Helper()
+	if len(failed.Calls) != 1 || failed.Spared != want || failed.Calls[0].Unsent != want || failed.Calls[0].Outcome != failed.Outcome {
+		t.Errorf("%v: spared %v, calls %+v", failed, failed.Spared, failed.Calls)
+	}
+}
+
+// Only where there was no connection at all is it certain that nobody was asked.
+func TestWhoWasNotAsked(t *testing.T) {
+	op := func(name string, err error) error { return &net.OpError{Op: name, Net: "tcp", Err: err} }
+	nowhere := &net.DNSError{Err: "no such host", Name: "endpoint.test", IsNotFound: true}
+	for name, test := range map[string]struct {
+		err    error
+		spared bool
+	}{
+		"no route":                {op("dial", syscall.EHOSTUNREACH), true},
+		"no connection in time":   {op("dial", os.ErrDeadlineExceeded), true},
+		"no such host":            {op("dial", nowhere), true},
+		"no such host, unwrapped": {nowhere, true},
+		"reset at reading":        {op("read", syscall.ECONNRESET), false},
+		"broken at writing":       {op("write", syscall.EPIPE), false},
+		"refused by TLS":          {op("remote error", errors.New("tls: handshake failure")), false},
+		"not to be trusted":       {x509.UnknownAuthorityError{}, false},
+		"hung up":                 {io.EOF, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			transport := rounds(func(*http.Request) (*http.Response, error) { return nil, test.err })
+			client, err := New(Options{BaseURL: "http://endpoint.test/v1", Transport: transport})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.Chat(t.Context(), asks("m"))
+			failed := failure(t, err)
+			if failed.Outcome != llm.Unavailable {
+				t.Errorf("got %v", failed)
+			}
+			wantSpared(t, failed, test.spared)
+		})
+	}
+	t.Run("our time was up", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		transport := rounds(func(*http.Request) (*http.Response, error) {
+			cancel()
+			return nil, op("dial", context.Canceled)
+		})
+		client, err := New(Options{BaseURL: "http://endpoint.test/v1", Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Chat(ctx, asks("m"))
+		wantSpared(t, failure(t, err), false)
+	})
+}
+
+// An endpoint that goes away is not there for those who had a connection to it either.
+func TestAnEndpointGoesAway(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, whole("x")) }))
+	client, err := New(Options{BaseURL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Chat(t.Context(), asks("m")); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	client.Close() // as the transport does when it sees the connection's end, which may take it a moment
+	_, err = client.Chat(t.Context(), asks("m"))
+	wantSpared(t, failure(t, err), true)
 }
 
 // A kept connection on which the endpoint hangs up must not make net/http send
@@ -343,9 +423,11 @@ func TestNothingIsSentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := client.Chat(t.Context(), req)
-	if failed := failure(t, err); failed.Outcome != llm.Unavailable || len(failed.Calls) != 1 {
+	failed := failure(t, err)
+	if failed.Outcome != llm.Unavailable {
 		t.Errorf("got %v", failed)
 	}
+	wantSpared(t, failed, false)
 	if n := hits.Load(); n != 2 {
 		t.Errorf("%d requests for 2 calls", n)
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/tutti-run/tutti/internal/llm"
@@ -125,8 +126,10 @@ func tooLong(detail string) *orchestration.Failure {
 }
 
 // record adds calls to those of the attempt, and pays for them: where the
-// provider does not say what a prompt took, what was estimated.
+// provider does not say what a prompt took, what was estimated. One that was not sent
+// is none.
 func (p *performance) record(calls []llm.Call, request *llm.Request) {
+	calls = slices.DeleteFunc(slices.Clone(calls), func(c llm.Call) bool { return c.Unsent })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.purse.pay(calls, request)

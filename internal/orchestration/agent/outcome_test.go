@@ -50,12 +50,15 @@ func TestFailuresOfCalls(t *testing.T) {
 
 // Where nobody was asked at all the attempt counts for nothing; a call before that costs.
 func TestAnEndpointIsSpared(t *testing.T) {
+	away := llm.Call{Outcome: llm.Unavailable, Unsent: true}
 	for name, test := range map[string]struct {
 		before []llm.Call
 		want   bool
 	}{
 		"nobody was asked":             {nil, true},
+		"there was no connection":      {[]llm.Call{away}, true},
 		"only the first call was made": {[]llm.Call{{Outcome: llm.Truncated}}, false},
+		"then there was no connection": {[]llm.Call{{Outcome: llm.Truncated}, away}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spared := llm.Func(func(context.Context, *llm.Request) (*llm.Response, error) {
@@ -65,6 +68,9 @@ func TestAnEndpointIsSpared(t *testing.T) {
 			wantFailure(t, said.Failure, orchestration.CodeUpstreamError, true)
 			if said.Failure.Spared != test.want {
 				t.Errorf("spared: %v", said.Failure.Spared)
+			}
+			if sent := len(said.Calls); (sent == 0) != test.want {
+				t.Errorf("%d calls were sent: %+v", sent, said.Calls)
 			}
 		})
 	}
