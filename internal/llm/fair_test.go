@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"sync"
@@ -84,32 +85,37 @@ func TestPoolSharesTokens(t *testing.T) {
 	}
 }
 
-// A run of 3 in the midst of one of 200, with 8 slots and calls of a second.
+// A run of 3 in the midst of one of 200, with 8 slots and calls of a second: its turn
+// comes with the next slots, be the prompts long or short.
 func TestASmallRunIsNotHeldUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := NewPool(Func(func(context.Context, *Request) (*Response, error) {
-			time.Sleep(time.Second)
-			return Answer("x"), nil
-		}), 8, nil)
-		var large, small sync.WaitGroup
-		ask := func(all *sync.WaitGroup, run string, times int) {
-			for range times {
-				all.Go(func() {
-					_, _ = pool.Chat(t.Context(), &Request{Place: Place{Run: run}, Messages: []Message{{Text: strings.Repeat("x", 8000)}}})
-				})
-			}
+	for _, prompt := range []int{400, 8000, 80_000} {
+		t.Run(fmt.Sprint(prompt), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { smallBesideLarge(t, prompt) }) })
+	}
+}
+
+func smallBesideLarge(t *testing.T, prompt int) {
+	pool := NewPool(Func(func(context.Context, *Request) (*Response, error) {
+		time.Sleep(time.Second)
+		return Answer("x"), nil
+	}), 8, nil)
+	var large, small sync.WaitGroup
+	ask := func(all *sync.WaitGroup, run string, times int) {
+		for range times {
+			all.Go(func() {
+				_, _ = pool.Chat(t.Context(), &Request{Place: Place{Run: run}, Messages: []Message{{Text: strings.Repeat("x", prompt)}}})
+			})
 		}
-		began := time.Now()
-		ask(&large, "large", 200)
-		time.Sleep(2500 * time.Millisecond)
-		ask(&small, "small", 3)
-		small.Wait()
-		if took := time.Since(began) - 2500*time.Millisecond; took > 1500*time.Millisecond {
-			t.Errorf("it took %v", took)
-		}
-		large.Wait()
-		if took := time.Since(began); took > 26*time.Second {
-			t.Errorf("together they took %v, want 203 calls by 8", took)
-		}
-	})
+	}
+	began := time.Now()
+	ask(&large, "large", 200)
+	time.Sleep(2500 * time.Millisecond)
+	ask(&small, "small", 3)
+	small.Wait()
+	if took := time.Since(began) - 2500*time.Millisecond; took > 1500*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	large.Wait()
+	if took := time.Since(began); took > 26*time.Second {
+		t.Errorf("together they took %v, want 203 calls by 8", took)
+	}
 }

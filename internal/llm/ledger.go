@@ -46,7 +46,7 @@ type party struct {
 }
 
 const (
-	roundTokens = 8192 // of a weight of 1
+	roundTokens = 2048 // of a weight of 1
 	roundsLag   = 4    // that nobody is behind by more than
 	idleMost    = 1000 // parties that are known though they do not wait
 )
