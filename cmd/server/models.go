@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/tutti-run/tutti/internal/llm"
 	"github.com/tutti-run/tutti/internal/llm/openai"
 	"github.com/tutti-run/tutti/internal/llm/simulator"
@@ -19,7 +21,7 @@ type models struct {
 
 // newModels makes a client for each provider. Without any, the simulator is
 // the one provider, behind the same client as all others.
-func newModels(c *Config) (models, error) {
+func newModels(c *Config, log *zap.Logger) (models, error) {
 	var m models
 	providers := c.Providers
 	if c.simulated() {
@@ -37,7 +39,7 @@ func newModels(c *Config) (models, error) {
 			m.close()
 			return models{}, fmt.Errorf("provider %s: %w", name, err)
 		}
-		clients[name], m.clients = client, append(m.clients, client)
+		clients[name], m.clients = &reach{Client: client, provider: name, log: log}, append(m.clients, client)
 	}
 	// A breaker for each model of a provider, as one may be down without the
 	// others; where callers may name any, one for them all.

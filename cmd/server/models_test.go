@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 
+	"go.uber.org/zap"
+
 	"github.com/tutti-run/tutti/internal/llm"
 )
 
@@ -26,7 +28,7 @@ func TestModelsHaveBreakers(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			m, err := newModels(test.config)
+			m, err := newModels(test.config, zap.NewNop())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -67,7 +67,7 @@ func newServer(ctx context.Context, c Config, log *zap.Logger) (_ *server, err e
 		}
 	}()
 	s.heedHangups()
-	if s.models, err = newModels(&c); err != nil {
+	if s.models, err = newModels(&c, log); err != nil {
 		return nil, err
 	}
 	pool := llm.NewPool(s.models.router, c.MaxConcurrency, s.models.router.Upstream)
