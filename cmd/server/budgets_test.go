@@ -145,7 +145,7 @@ func TestRunsOfATenantShareABudget(t *testing.T) {
 	for _, run := range runs {
 		told += run.Usage.CostUSD
 		if run.Reason == nil || run.Reason.Code != "budget_exceeded" || (run.Status == "failed") != (run.Error != nil) {
-			t.Errorf("a run is %s: %s", run.Status, run.Reason)
+			t.Errorf("a run is %s: %s, %s", run.Status, run.Reason, run.Error)
 		}
 	}
 	if _, _, usd := r.billed(); usd > most || usd < most/10 || math.Abs(told-usd) > 1e-9 {
