@@ -93,17 +93,6 @@ func (d *decision) decide(s *SubtaskState, option string, calls []Call) {
 	d.decided(s, &SubtaskSucceeded{Output: option, Calls: calls})
 }
 
-// fallBack ends a subtask that failed with its fallback value, of a decision one of
-// its options.
-func (d *decision) fallBack(s *SubtaskState, calls []Call) {
-	f := &SubtaskSucceeded{Output: textOf(string(s.OnFailure.Fallback.Value)), Fallback: true, Calls: calls}
-	if s.Kind == KindDecide {
-		d.decided(s, f)
-		return
-	}
-	d.emitFor(s.ID, s.Attempts, f)
-}
-
 // decided acts on the option that a decision ends with.
 func (d *decision) decided(s *SubtaskState, f *SubtaskSucceeded) {
 	r := d.run

@@ -102,3 +102,14 @@ func verb(s Status) string {
 	}
 	return "failed"
 }
+
+// fallBack ends a subtask that failed with its fallback value, of a decision one of
+// its options.
+func (d *decision) fallBack(s *SubtaskState, calls []Call) {
+	f := &SubtaskSucceeded{Output: textOf(string(s.OnFailure.Fallback.Value)), Fallback: true, Calls: calls}
+	if s.Kind == KindDecide {
+		d.decided(s, f)
+		return
+	}
+	d.emitFor(s.ID, s.Attempts, f)
+}

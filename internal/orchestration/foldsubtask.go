@@ -136,7 +136,7 @@ func (r *Run) foldOutcome(s *SubtaskState, e Event) {
 		}
 	}
 	s.Rework, s.Judge, s.Completed, s.EndedAt = nil, nil, e.Seq, e.Time
-	s.before = outcome{}
+	s.before = roundOutput{}
 }
 
 // longValue returns what a subtask that holds all of its output has beside the text

@@ -169,6 +169,8 @@ func (d *decision) planningFailed(p Planned) {
 	case follows:
 	case r.Planning.Version > 0:
 		d.goOn()
+	case p.Failure.Code == CodeBudgetExceeded:
+		d.planUnaffordable(tenantBudget)
 	default:
 		d.unplanned(*p.Failure, nil)
 	}

@@ -144,10 +144,10 @@ type SubtaskState struct {
 	Told       bool `json:"told,omitempty"`       // the planner knew, when last asked, that it did not succeed
 	Superseded bool `json:"superseded,omitempty"` // it did not succeed, and a later version made up for that
 
-	node   *node    // in the run's schedule; nil until there is one
-	due    bool     // the timer of the next attempt has come; it is set again after a replay
-	items  []string // of Items; read when they are first asked for
-	before outcome  // of a loop: what the round gave that was last asked for
+	node   *node       // in the run's schedule; nil until there is one
+	due    bool        // the timer of the next attempt has come; it is set again after a replay
+	items  []string    // of Items; read when they are first asked for
+	before roundOutput // of a loop: what the round gave that was last asked for
 }
 
 // An Undoing is what has become of a subtask's compensation.

@@ -188,13 +188,13 @@ func (r *Run) previous(s *SubtaskState, round int) *string {
 		return nil
 	}
 	if s.before.round != round-1 {
-		s.before = outcome{round - 1, r.bodyOutput(s, round-1)}
+		s.before = roundOutput{round - 1, r.bodyOutput(s, round-1)}
 	}
 	return s.before.output
 }
 
-// An outcome is what a round of a loop, that has ended, gave.
-type outcome struct {
+// A roundOutput is what a round of a loop, that has ended, gave.
+type roundOutput struct {
 	round  int
 	output *string
 }

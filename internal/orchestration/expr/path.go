@@ -39,7 +39,7 @@ func (p *path) follow(s *scope, spent *int) (ref.Val, bool) {
 	if p == nil {
 		return nil, false
 	}
-	value, found := s.lookup(p.name)
+	value, found := s.value(p.name)
 	for _, key := range p.members {
 		of, is := value.(*object)
 		if !is {

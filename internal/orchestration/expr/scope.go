@@ -37,9 +37,10 @@ func lookup(all []binding, name string) *binding {
 }
 
 // ResolveName implements interpreter.Activation.
-func (s *scope) ResolveName(name string) (any, bool) { return s.lookup(name) }
+func (s *scope) ResolveName(name string) (any, bool) { return s.value(name) }
 
-func (s *scope) lookup(name string) (ref.Val, bool) {
+// value returns what a name stands for, and whether it is known.
+func (s *scope) value(name string) (ref.Val, bool) {
 	if b := lookup(s.names, name); b != nil {
 		return b.value, true
 	}

@@ -146,8 +146,8 @@ type Journal interface {
 
 	// Expire deletes, like Delete, the runs of all tenants that ended before then,
 	// those that ended first first, and returns how many: at most so many. Others'
-	// appends go between. Runs in a format that only a newer server knows stay. It also removes what was spent in periods that began a
-	// year before that.
+	// appends go between. Runs in a format that only a newer server knows stay. It
+	// also removes what was spent in periods that began a year before that.
 	Expire(ctx context.Context, endedBefore time.Time, most int) (removed int, err error)
 
 	// Cached returns what a tenant's cache has under a key, if that has not expired.

@@ -32,9 +32,9 @@ func (l *loop) append(c orchestration.Commit) (doubtful bool, err error) {
 	}
 }
 
-// again folds the run from its journal, after an append that failed for good. The commit may have been durable although its
-// append failed. If it met a conflict and was not, another driver holds the run,
-// whose calls are not this one's to make.
+// again folds the run from its journal, after an append that failed for good. The
+// commit may have been durable although its append failed. If it met a conflict and
+// was not, another driver holds the run, whose calls are not this one's to make.
 func (l *loop) again(c orchestration.Commit, failed error) bool {
 	var unknown []orchestration.Event
 	ok := l.read(func(e orchestration.Event) {

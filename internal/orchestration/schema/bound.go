@@ -10,8 +10,9 @@ import (
 )
 
 // Bound has a schema that was compiled, and is not used yet, look no further into a list
-// or a map once it has found so many faults there, nor at more items than a list may have. By itself it makes an error of each fault: of a body of
-// a megabyte in which everything is wrong, half a gigabyte of them.
+// or a map once it has found so many faults there, nor at more items than a list may
+// have. By itself it makes an error of each fault: of a body of a megabyte in which
+// everything is wrong, half a gigabyte of them.
 func Bound(s *jsonschema.Schema, faults int) {
 	bound(s, faults, make(map[*jsonschema.Schema]bool))
 }
