@@ -18,6 +18,7 @@ func TestReach(t *testing.T) {
 		{Outcome: llm.OK},
 		{Outcome: llm.Unavailable, Unsent: true},
 		{Outcome: llm.Unavailable, Unsent: true},
+		{Outcome: llm.Unavailable, Unsent: true},
 		{Outcome: llm.Timeout},
 		{Outcome: llm.RateLimited},
 		{Outcome: llm.OK},

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"testing"
 
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
@@ -99,5 +102,17 @@ func TestKeptIsBounded(t *testing.T) {
 	}
 	if _, kept := e.lately.get(huge); kept {
 		t.Error("it is kept whatever it takes")
+	}
+}
+
+// A decoder that waits to be used again holds nothing of what it has read.
+func TestTakenIsLetGo(t *testing.T) {
+	stack := []ref.Val{types.Int(1), types.Int(2), types.Int(3)}
+	top := taken(&stack, 1)
+	if len(stack) != 1 || len(top) != 2 || top[1] != types.Int(3) {
+		t.Errorf("taken %v of %v", top, stack)
+	}
+	if left := stack[:3]; left[1] != nil || left[2] != nil {
+		t.Errorf("it holds %v", left)
 	}
 }
