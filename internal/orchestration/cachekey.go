@@ -1,7 +1,6 @@
 package orchestration
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -118,9 +117,7 @@ func (r *Run) keyedMaterial(s *SubtaskState, of *keyedSubtask) bool {
 	if s.Gives != "" || s.Check != nil && s.Check.Expr != "" {
 		of.Locals = map[string]json.RawMessage{}
 		for _, local := range r.locals(s) {
-			var value bytes.Buffer
-			writeJSON(&value, local.Output)
-			of.Locals[local.ID] = value.Bytes()
+			of.Locals[local.ID] = appendJSON(nil, local.Output)
 		}
 		for _, name := range s.Uses {
 			of.Used = append(of.Used, keyed(r.resolve(s, name)))

@@ -35,9 +35,11 @@ func (r *Run) give(s *SubtaskState) ([]Value, *Failure) {
 	}
 	values := make([]Value, 0, len(of))
 	for _, name := range names(of) {
-		if on := r.resolve(s, s.Passes[name]); s.Passes[name] != "" && on != nil {
-			values = append(values, on.passed(name))
-			continue
+		if passes := s.Passes[name]; passes != "" {
+			if on := r.resolve(s, passes); on != nil {
+				values = append(values, on.passed(name))
+				continue
+			}
 		}
 		value, failure := r.eval(key+name, of[name], r.variables(s))
 		if failure != nil {

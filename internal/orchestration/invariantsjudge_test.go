@@ -1,7 +1,6 @@
 package orchestration
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
@@ -253,9 +252,8 @@ func (w *world) gave(e Event, k *known, f *SubtaskSucceeded) {
 		if alone := len(k.ForEach.Body) == 1; !alone || child.status != StatusSucceeded {
 			continue
 		}
-		var want bytes.Buffer
-		writeJSON(&want, &child.output)
-		if got := list[child.Round-1]; got.Status != StatusSucceeded || !jsonEqual(got.Output, want.Bytes()) {
+		want := appendJSON(nil, &child.output)
+		if got := list[child.Round-1]; got.Status != StatusSucceeded || !jsonEqual(got.Output, want) {
 			w.t.Fatalf("%s gives %s %s in the place of %s", k.ID, got.Status, got.Output, child.output)
 		}
 	}

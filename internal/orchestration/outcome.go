@@ -1,7 +1,6 @@
 package orchestration
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -43,7 +42,8 @@ func (r *Run) expanded(s *SubtaskState) (string, *Failure) {
 // collected makes a for_each's list of what became of each item, in order. It
 // fails only when every item did.
 func (r *Run) collected(s *SubtaskState) (string, *Failure) {
-	var list bytes.Buffer
+	var list strings.Builder
+	var item []byte
 	var first *Failure
 	failed, items := 0, len(s.list())
 	list.Grow(r.sizeOfEnds(s))
@@ -61,9 +61,9 @@ func (r *Run) collected(s *SubtaskState) (string, *Failure) {
 		if i > 0 {
 			list.WriteByte(',')
 		}
-		list.WriteString(`{"status":"` + string(status) + `","output":`)
-		writeJSON(&list, output)
-		list.WriteByte('}')
+		item = append(append(append(item[:0], `{"status":"`...), status...), `","output":`...)
+		item = append(appendJSON(item, output), '}')
+		list.Write(item)
 	}
 	if failed > 0 && failed == items {
 		return "", &Failure{Code: first.Code, Detail: "Every item failed. " + first.Detail}
@@ -158,17 +158,15 @@ func (r *Run) bodyOutput(s *SubtaskState, round int) *string {
 		return succeeded[0].gave()
 	}
 	prefix := childID(s.ID, round, "")
-	b := bytes.NewBufferString("{")
+	object := []byte("{")
 	for i, end := range succeeded {
 		if i > 0 {
-			b.WriteByte(',')
+			object = append(object, ',')
 		}
-		b.Write(quote.Append(b.AvailableBuffer(), strings.TrimPrefix(end.ID, prefix)))
-		b.WriteByte(':')
-		writeJSON(b, end.gave())
+		object = append(quote.Append(object, strings.TrimPrefix(end.ID, prefix)), ':')
+		object = appendJSON(object, end.gave())
 	}
-	b.WriteByte('}')
-	text := b.String()
+	text := string(append(object, '}'))
 	return &text
 }
 

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/tutti-run/tutti/internal/quote"
 )
 
@@ -168,15 +170,22 @@ func (s *SubtaskState) list() []string {
 	return s.items
 }
 
+// lenient takes what encoding/json does, and leaves texts as they are written.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true)}
+
 // elements returns those of a list, each as JSON, and whether it is one.
 func elements(list []byte) ([]string, bool) {
-	var raw []json.RawMessage
-	if json.Unmarshal(list, &raw) != nil || raw == nil { // null
+	d := jsontext.NewDecoder(bytes.NewReader(list), lenient...)
+	if begin, err := d.ReadToken(); err != nil || begin.Kind() != '[' {
 		return nil, false
 	}
-	all := make([]string, len(raw))
-	for i, e := range raw {
-		all[i] = string(e)
+	all := []string{}
+	for d.PeekKind() != ']' {
+		e, err := d.ReadValue()
+		if err != nil {
+			return nil, false
+		}
+		all = append(all, string(e))
 	}
 	return all, true
 }
@@ -238,20 +247,18 @@ func textOf(value string) string {
 	return value
 }
 
-// writeJSON writes an output as a JSON value: as it is where it is JSON, but for the
+// appendJSON appends an output as a JSON value: as it is where it is JSON, but for the
 // spaces between its parts, and as a string where not. Nil is null.
-func writeJSON(to *bytes.Buffer, output *string) {
+func appendJSON(to []byte, output *string) []byte {
 	if output == nil {
-		to.WriteString("null")
-		return
+		return append(to, "null"...)
 	}
-	if at := to.Len(); MayBeJSON(*output) {
-		if json.Compact(to, []byte(*output)) == nil {
-			return
+	if MayBeJSON(*output) {
+		if with, err := jsontext.AppendFormat(to, *output, lenient...); err == nil {
+			return with
 		}
-		to.Truncate(at)
 	}
-	to.Write(quote.Append(to.AvailableBuffer(), *output))
+	return quote.Append(to, *output)
 }
 
 // MayBeJSON reports whether a text begins as JSON does: most prose does not.
