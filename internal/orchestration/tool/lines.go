@@ -34,14 +34,21 @@ func (l *lines) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// maxLine is how many bytes more than a message may have are read of a line. Then it is
+// given up, and the process with it.
+const maxLine = 64 << 20
+
 // keptOfLine is how much is kept of either end of a line that is too long.
 const keptOfLine = 256
 
 // next takes the next line, or what is there before the end.
 func (l *lines) next() error {
 	line, tail, long := l.line[:0], []byte(nil), false
-	for {
+	for read := 0; ; {
 		piece, err := l.from.ReadSlice('\n')
+		if read += len(piece); read > l.most+maxLine {
+			return errTooLong
+		}
 		if !long {
 			line = append(line, piece...)
 			long = len(line) > l.most

@@ -178,6 +178,25 @@ func TestWhatALineAnswers(t *testing.T) {
 	}
 }
 
+// A server that floods its pipe, in a call or between two, is not read for ever.
+func TestALineWithoutAnEnd(t *testing.T) {
+	for name, flood := range map[string]io.Reader{"no message": endless('x'), "an answer": io.MultiReader(strings.NewReader(`{"id":3,"result":"`), endless('x'))} {
+		lines := newLines(io.NopCloser(io.MultiReader(io.LimitReader(flood, 2*maxLine), iotest.ErrReader(io.ErrNoProgress))), 2000)
+		if got, err := io.ReadAll(lines); len(got) > 0 || !errors.Is(err, errTooLong) {
+			t.Errorf("%s: %.60s, %v", name, got, err)
+		}
+	}
+}
+
+type endless byte
+
+func (e endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(e)
+	}
+	return len(p), nil
+}
+
 func TestManyCallsAtOnce(t *testing.T) {
 	s, _ := open(t, stdio("well"))
 	var all sync.WaitGroup
@@ -339,7 +358,7 @@ func TestServersThatDoNotStart(t *testing.T) {
 		"silent": {func(c *Config) {
 			c.MCP.Env["TOOL_TEST_SERVER"], c.Timeout = Value{Plain: "silent"}, 50*time.Millisecond
 		}, "does not answer: not within 50ms"},
-		"chatter": {func(c *Config) { c.MCP.Env["TOOL_TEST_SERVER"] = Value{Plain: "chatter"} }, "does not answer: "},
+		"chatter": {func(c *Config) { c.MCP.Env["TOOL_TEST_SERVER"] = Value{Plain: "chatter"} }, "too long"},
 		"closed":  {func(c *Config) { *c = overHTTP(t, nil); c.MCP.URL = closed.URL }, "does not answer: "},
 		"inside":  {func(c *Config) { *c = overHTTP(t, nil); c.MCP.URL, c.AllowPrivate = "https://127.0.0.1:1/", nil }, "prohibited IP"},
 		"refuses us": {func(c *Config) {
