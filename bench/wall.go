@@ -23,6 +23,11 @@ func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) 
 		return nil, err
 	}
 	defer s.stop()
+	inMemory, err := h.serve(ctx, 64, "TUTTI_JOURNAL=mem:")
+	if err != nil {
+		return nil, err
+	}
+	defer inMemory.stop()
 	bare, err := h.loop(ctx, 2000)
 	if err != nil {
 		return nil, err
@@ -30,6 +35,7 @@ func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) 
 	defer bare.stop()
 	long := figure{What: "wall over critical path, a run of 1+10+1 calls of 1 s", AtMost: 1.005, Least: 1}
 	short := figure{What: "wall over critical path, a run of 1+10+1 calls of 100 ms", AtMost: 1.02, Least: 1}
+	kept := figure{What: "  the same with a journal in memory"}
 	loop := figure{What: "  the same of the bare loop, which keeps nothing"}
 	row := figure{What: "  the same calls one after the other, over that run"}
 	flush := figure{What: "  a flush of 8 kB to this disk: a run waits for four in a row", Unit: "ms"}
@@ -38,6 +44,10 @@ func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) 
 			return nil, err
 		}
 		ratio, took, err := s.overPath(ctx, h, h.newKey())
+		if err != nil {
+			return nil, err
+		}
+		without, _, err := inMemory.overPath(ctx, h, h.newKey())
 		if err != nil {
 			return nil, err
 		}
@@ -56,6 +66,7 @@ func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) 
 			continue
 		}
 		short.Values = append(short.Values, ratio)
+		kept.Values = append(kept.Values, without)
 		loop.Values = append(loop.Values, least)
 		row.Values = append(row.Values, twelve.Seconds()/took.Seconds())
 		if err := h.answer(time.Second, 1200); err != nil {
@@ -71,7 +82,7 @@ func measureWall(ctx context.Context, h *harness, rounds int) ([]figure, error) 
 		}
 		flush.Values = append(flush.Values, took.Seconds()*1000)
 	}
-	return []figure{long, short, loop, row, flush}, nil
+	return []figure{long, short, kept, loop, row, flush}, nil
 }
 
 // flush writes a page beside the journals and has it made durable.
