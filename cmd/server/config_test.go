@@ -256,6 +256,10 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 			environ: map[string]string{"OPENAI_BASE_URL": "https://user:pass-1@host/v1"},
 			want:    []string{"OPENAI_BASE_URL: the base URL must be"},
 		},
+		"an address of more than the API": {
+			environ: map[string]string{"OPENAI_BASE_URL": "https://host/v1/chat/completions/"},
+			want:    []string{"OPENAI_BASE_URL: the base URL ends before /chat/completions"},
+		},
 		"a key": {environ: map[string]string{"OPENAI_API_KEY": "sk secret"}, want: []string{"OPENAI_API_KEY: the API key holds a blank"}},
 		"a key and a file with one": {
 			environ: map[string]string{"OPENAI_API_KEY": "k", "OPENAI_API_KEY_FILE": "/dev/null"},
