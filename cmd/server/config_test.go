@@ -207,6 +207,14 @@ planner_model: big
 	}
 }
 
+func TestACommandCanBeTurnedOff(t *testing.T) {
+	for flag, want := range map[string]command{"-demo": commandDemo, "-demo=true": commandDemo, "-demo=false": commandServe, "-version=0": commandServe} {
+		if do, _, err := readFlags([]string{flag}); do != want || err != nil {
+			t.Errorf("%s: %q, %v", flag, do, err)
+		}
+	}
+}
+
 func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 	sum := strings.Repeat("ab", 32)
 	for name, tt := range map[string]struct {
@@ -236,6 +244,7 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 		"no YAML":             {file: "a: b\n  c: d", want: []string{"tutti.yaml: line 2: mapping values"}},
 		"no file":             {args: []string{"-config", "nowhere"}, want: []string{"-config: open nowhere"}},
 		"no flag":             {args: []string{"-webhook"}, want: []string{"-webhook"}},
+		"no command":          {args: []string{"-demo=perhaps"}, want: []string{`-demo: "perhaps" is not true or false`}},
 		"no secret is a flag": {args: []string{"-openai-api-key", "sk-1"}, want: []string{"flag provided but not defined: -openai-api-key"}},
 		"addresses": {
 			environ: map[string]string{"TUTTI_ADDR": "8080"}, args: []string{"-metrics-addr", "here:http:"},
