@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -175,6 +176,7 @@ const (
 func readFlags(args []string) (command, map[string]string, error) {
 	do := commandServe
 	given := map[string]string{}
+	var bad []error
 	fs := flag.NewFlagSet("server", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	for _, s := range settings {
@@ -188,7 +190,16 @@ func readFlags(args []string) (command, map[string]string, error) {
 		}
 	}
 	for _, c := range []command{commandDemo, commandHealthcheck, commandVersion} {
-		fs.BoolFunc(string(c), "", func(string) error { do = c; return nil })
+		fs.BoolFunc(string(c), "", func(value string) error {
+			on, err := strconv.ParseBool(value)
+			switch {
+			case err != nil:
+				bad = append(bad, fmt.Errorf("-%s: %.100q is not true or false", c, value))
+			case on:
+				do = c
+			}
+			return nil // the flag package would word it
+		})
 	}
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -198,7 +209,7 @@ func readFlags(args []string) (command, map[string]string, error) {
 	case fs.NArg() > 0:
 		return do, nil, fmt.Errorf("%q is no flag; server -h lists them", fs.Arg(0))
 	}
-	return do, given, nil
+	return do, given, errors.Join(bad...)
 }
 
 // readEnvironment sets what the environment does, flags included.

@@ -207,6 +207,14 @@ planner_model: big
 	}
 }
 
+func TestACommandCanBeTurnedOff(t *testing.T) {
+	for flag, want := range map[string]command{"-demo": commandDemo, "-demo=true": commandDemo, "-demo=false": commandServe, "-version=0": commandServe} {
+		if do, _, err := readFlags([]string{flag}); do != want || err != nil {
+			t.Errorf("%s: %q, %v", flag, do, err)
+		}
+	}
+}
+
 func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 	sum := strings.Repeat("ab", 32)
 	for name, tt := range map[string]struct {
@@ -225,7 +233,7 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 		},
 		"of a wrong type, in the file": {
 			file: "max_concurrency: many\nmodel: [a]\ntenants: sk-12345",
-			want: []string{"tutti.yaml: line 1: `many` is not a whole number", "tutti.yaml: line 2: the value is not text", "tutti.yaml: line 3: the value is of the wrong shape"},
+			want: []string{"tutti.yaml: line 1: `many` is not a whole number", "tutti.yaml: line 2: the value is not text", "tutti.yaml: line 3: the value is not a group of keys"},
 		},
 		"unknown": {
 			file: "addr: 127.0.0.1:0\naddress: x\ntool: {}\nmodels:\n  m: {fall_back: n}\ntenants:\n  t: {budget: 1}",
@@ -236,6 +244,7 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 		"no YAML":             {file: "a: b\n  c: d", want: []string{"tutti.yaml: line 2: mapping values"}},
 		"no file":             {args: []string{"-config", "nowhere"}, want: []string{"-config: open nowhere"}},
 		"no flag":             {args: []string{"-webhook"}, want: []string{"-webhook"}},
+		"no command":          {args: []string{"-demo=perhaps"}, want: []string{`-demo: "perhaps" is not true or false`}},
 		"no secret is a flag": {args: []string{"-openai-api-key", "sk-1"}, want: []string{"flag provided but not defined: -openai-api-key"}},
 		"addresses": {
 			environ: map[string]string{"TUTTI_ADDR": "8080"}, args: []string{"-metrics-addr", "here:http:"},
@@ -255,6 +264,10 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 		"an address of a model": {
 			environ: map[string]string{"OPENAI_BASE_URL": "https://user:pass-1@host/v1"},
 			want:    []string{"OPENAI_BASE_URL: the base URL must be"},
+		},
+		"an address of more than the API": {
+			environ: map[string]string{"OPENAI_BASE_URL": "https://host/v1/chat/completions/"},
+			want:    []string{"OPENAI_BASE_URL: the base URL ends before /chat/completions"},
 		},
 		"a key": {environ: map[string]string{"OPENAI_API_KEY": "sk secret"}, want: []string{"OPENAI_API_KEY: the API key holds a blank"}},
 		"a key and a file with one": {
@@ -280,7 +293,10 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 				`TUTTI_MODEL: "gpt-5-mini" is none of the models [m n]`, `TUTTI_PLANNER_MODEL: "p" is none of the models [m n]`,
 			},
 		},
-		"a stream":  {file: "models: {m: {stream: sometimes}}", want: []string{"tutti.yaml: line 1: stream: want auto, always or never"}},
+		"a stream": {
+			file: "models:\n  m: {stream: sometimes, nme: x}\nmodel: [a]",
+			want: []string{"tutti.yaml: line 2: stream: want auto, always or never", "tutti.yaml: line 2: unknown key nme", "tutti.yaml: line 3: the value is not text"},
+		},
 		"a stagger": {file: "models: {m: {stream: never, stagger: true}}", want: []string{"tutti.yaml: line 1: models.m.stagger: it waits for a first token"}},
 		"a system":  {file: "workers: {w: {system_first: true}}", want: []string{"tutti.yaml: line 1: workers.w.system_first: there is no system"}},
 		"workers": {
@@ -331,7 +347,11 @@ func TestBadSettingsNameThemselvesAndWhereTheyAreFrom(t *testing.T) {
 			file: "tenants: {a: {keys: [" + sum + "]}}", environ: map[string]string{"TUTTI_WEBHOOK_SECRETS": webhookSecretA},
 			want: []string{"TUTTI_WEBHOOK_SECRETS: there are tenants"},
 		},
-		"webhook secrets that are no list": {file: "tenants: {a: {webhook_secrets: sk-1}}", want: []string{"tutti.yaml: line 1: the value is of the wrong shape"}},
+		"what is no text, no list, no group of keys": {
+			file: "tenants:\n  a:\n    webhook_secrets: [[x]]\n    keys: sk-1\ntools:\n  a:\n    schema: sk-1",
+			want: []string{"tutti.yaml: line 3: the value is not text", "tutti.yaml: line 4: the value is not a list", "tutti.yaml: line 7: the value is not a group of keys"},
+		},
+		"webhook secrets that are no list": {file: "tenants: {a: {webhook_secrets: sk-1}}", want: []string{"tutti.yaml: line 1: the value is not a list"}},
 		"no webhook secret is a flag":      {args: []string{"-webhook-secrets", "sk-1"}, want: []string{"flag provided but not defined: -webhook-secrets"}},
 	} {
 		t.Run(name, func(t *testing.T) {

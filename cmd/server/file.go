@@ -84,7 +84,7 @@ func (s *Stream) UnmarshalYAML(n *yaml.Node) error {
 	case "never", "false":
 		s.Streaming = orchestration.StreamNever
 	default:
-		return fmt.Errorf("line %d: stream: want auto, always or never", n.Line)
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: stream: want auto, always or never", n.Line)}} // of several
 	}
 	return nil
 }
@@ -129,11 +129,11 @@ func (c *Config) readFile() error {
 
 var (
 	unknownField = regexp.MustCompile(`field (.+) not found in type \S+`)
-	wrongType    = regexp.MustCompile("cannot unmarshal !!\\w+(?: (`.*`))? into (\\S+)")
+	wrongType    = regexp.MustCompile("cannot unmarshal !!\\w+(?: (`.*`))? into (.+)")
 )
 
 // kinds names what a value must be, for people.
-var kinds = map[string]string{"int": "a whole number", "float64": "a number", "bool": "true or false", "string": "text", "time.Duration": "a duration such as 90s"}
+var kinds = map[string]string{"int": "a whole number", "float64": "a number", "bool": "true or false", "string": "text", "main.secret": "text", "time.Duration": "a duration such as 90s"}
 
 // explain says what is wrong with the file, one fault a line.
 func (f *file) explain(err error) error {
@@ -146,10 +146,13 @@ func (f *file) explain(err error) error {
 		fault = unknownField.ReplaceAllString(fault, "unknown key $1")
 		fault = wrongType.ReplaceAllStringFunc(fault, func(text string) string {
 			part := wrongType.FindStringSubmatch(text)
-			if kind := kinds[part[2]]; kind != "" {
+			switch kind := kinds[part[2]]; {
+			case kind != "":
 				return cmp.Or(part[1], "the value") + " is not " + kind
+			case strings.HasPrefix(part[2], "[]"):
+				return "the value is not a list" // and may be a secret
 			}
-			return "the value is of the wrong shape" // and may be a secret
+			return "the value is not a group of keys" // and may be a secret
 		})
 		bad = append(bad, fmt.Errorf("%s: %s", f.path, fault))
 	}

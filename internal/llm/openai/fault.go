@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -120,7 +121,7 @@ func statusInside(kind, code string) int {
 func (c *Client) blame(f *fault) *llm.Error {
 	failed := &llm.Error{Outcome: llm.Unavailable, Status: f.http, RetryAfter: f.retryAfter, Detail: c.clean(f.message), Err: f}
 	if failed.Detail == "" {
-		failed.Detail = "the endpoint gave no reason"
+		failed.Detail = fmt.Sprintf("the endpoint answered with status %d and gave no reason", f.http)
 	}
 	said := withoutEcho(f.message)
 	window, tooLong := f.tooLong()

@@ -63,7 +63,7 @@ func TestFailures(t *testing.T) {
 		{name: "Gemini, canceled by its own side", want: llm.Unavailable, reply: reply{
 			499, nil, `[{"error":{"code":499,"message":"x","errors":[{"message":"x","domain":"global","reason":"backendError"}]}}]`,
 		}},
-		{name: "a gateway's page", want: llm.Unavailable, detail: "gave no reason", reply: reply{502, nil, "<html><title>502 Bad Gateway</title></html>"}},
+		{name: "a gateway's page", want: llm.Unavailable, detail: "the endpoint answered with status 502 and gave no reason", reply: reply{502, nil, "<html><title>502 Bad Gateway</title></html>"}},
 		{name: "a gateway's words", want: llm.Unavailable, detail: "upstream connect error", reply: reply{504, nil, "upstream connect error\nor disconnect"}},
 		{name: "OpenRouter error in a 200", want: llm.Unavailable, detail: "Provider returned error", reply: reply{
 			200, nil, `{"id":"gen-1","error":{"message":"Provider returned error","metadata":{}}}`,

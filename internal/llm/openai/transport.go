@@ -46,6 +46,10 @@ func configure(base, key string) (config api.ClientConfig, modern bool, err erro
 	if err != nil || u.User != nil || u.Host == "" || u.Fragment != "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return config, false, errors.New("the base URL must be like https://host/v1, without a user, a password or a fragment")
 	}
+	path := strings.TrimRight(u.Path, "/")
+	if strings.HasSuffix(path, "/chat/completions") {
+		return config, false, errors.New("the base URL ends before /chat/completions")
+	}
 	query := u.Query()
 	version := query.Get("api-version")
 	query.Del("api-version")
@@ -57,7 +61,6 @@ func configure(base, key string) (config api.ClientConfig, modern bool, err erro
 	}
 	host := u.Hostname()
 	azure := version != "" || strings.HasSuffix(host, ".openai.azure.com")
-	path := strings.TrimRight(u.Path, "/")
 	root := u.Scheme + "://" + u.Host
 
 	config = api.DefaultConfig(key)

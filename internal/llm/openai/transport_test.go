@@ -78,6 +78,8 @@ func TestBadOptions(t *testing.T) {
 		{BaseURL: "https://host/v1?key=" + testKey},
 		{BaseURL: "https://host/v1#x"},
 		{BaseURL: "https://host/%zz"},
+		{BaseURL: "https://host/v1/chat/completions"},
+		{BaseURL: "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=v"},
 		{APIKey: testKey + "\nX-Evil: 1"},
 	} {
 		if _, err := New(opts); err == nil || strings.Contains(err.Error(), testKey) {

@@ -116,8 +116,21 @@ func Compile(raw json.RawMessage) (compiled *Schema, err error) {
 	return compiled, nil
 }
 
+// schemaError says in one line why a schema cannot be used: where it breaks the
+// rules for schemas, and which, or what the library says of it.
 func schemaError(err error) error {
-	return errors.New(shortly("the JSON Schema cannot be used: "+err.Error(), maxError))
+	said := err.Error()
+	var invalid *jsonschema.SchemaValidationError
+	var failed *jsonschema.ValidationError
+	if errors.As(err, &invalid) && errors.As(invalid.Err, &failed) {
+		var faults []string
+		for _, v := range leaves(failed, nil, message.NewPrinter(language.English)) {
+			faults = append(faults, v.String())
+		}
+		slices.Sort(faults) // the library finds them in any order
+		said = strings.Join(faults, "; ")
+	}
+	return errors.New(shortly("the JSON Schema cannot be used: "+said, maxError))
 }
 
 func checkSize(raw json.RawMessage) error {

@@ -230,7 +230,17 @@ func TestTime(t *testing.T) {
 		<-arrived
 
 		s, seen = open(t, here(url+path))
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, failure = s.Call(ctx, "web", nil, "")
+		cancel()
+		want(t, failure, orchestration.CodeToolFailed, true, "the tool did not answer before the time of the attempt was up")
+		if seen.last() != "web timeout" {
+			t.Error(seen.last())
+		}
+		<-arrived
+
+		s, seen = open(t, here(url+path))
+		ctx, cancel = context.WithCancel(t.Context())
 		go func() { <-arrived; cancel() }()
 		_, failure = s.Call(ctx, "web", nil, "")
 		want(t, failure, orchestration.CodeCanceled, false, "given up")

@@ -91,7 +91,9 @@ func broke(ctx context.Context, err error, timeout time.Duration) ending {
 		return failed(Prohibited, false, "the tool's address is not a public one, and not allowed by allow_private")
 	case errors.Is(err, errRedirect):
 		return failed(Prohibited, false, "the tool redirects to where it may not")
-	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
+	case ctx.Err() != nil:
+		return failed(TimedOut, true, "the tool did not answer before the time of the attempt was up; what it did is not known")
+	case errors.Is(err, context.DeadlineExceeded):
 		return failed(TimedOut, true, "the tool did not answer within %s; what it did is not known", timeout)
 	case errors.As(err, &name):
 		return failed(Unavailable, true, "the name of the tool's host cannot be resolved")
