@@ -155,10 +155,9 @@ func (c *planCheck) recovery(s *Subtask, at string) {
 
 // fallbackOption holds what a decision falls back on to what it may choose.
 func (c *planCheck) fallbackOption(s *Subtask, at string) {
-	switch option := textOf(string(s.OnFailure.Fallback.Value)); {
-	case !slices.Contains(s.Decide.Options, option):
-		c.add(ProblemUnknownOption, at, "%s has no option %q; it has %s.", s.ID, beginning(option, 64), strings.Join(s.Decide.Options, ", "))
-	case option == OptionEscalate:
+	option := textOf(string(s.OnFailure.Fallback.Value))
+	c.option(s.ID, s.Decide.Options, option, at)
+	if option == OptionEscalate {
 		c.add(ProblemBadValue, at, "To have a person asked when %s fails, say on_failure: escalate.", s.ID)
 	}
 }

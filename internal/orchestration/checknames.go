@@ -9,11 +9,12 @@ import (
 
 // wanted says what is wanted of an expression.
 type wanted struct {
-	at     string
-	kind   string   // "bool", "list", "number", "string"; "": any
-	locals []string // besides those of the level
-	passes string   // the input or argument that it is for: an output may be passed on unseen
-	body   *level   // of a loop's conditions: its own body, whose names they know
+	at      string
+	kind    string   // "bool", "list", "number", "string"; "": any
+	options []string // of a decision, of which it gives one, or true or false for the first two
+	locals  []string // besides those of the level
+	passes  string   // the input or argument that it is for: an output may be passed on unseen
+	body    *level   // of a loop's conditions: its own body, whose names they know
 }
 
 // expressions checks every expression of a subtask, and has it depend on what
@@ -55,7 +56,7 @@ func (c *planCheck) expressions(l *level, i int) {
 	if d := s.Decide; d != nil {
 		kinds := map[DecideBy]string{DecideByRegex: "string", DecideByThreshold: "number"}
 		one(d.Value, wanted{at: "/decide/value", kind: kinds[d.By]})
-		one(d.Expr, wanted{at: "/decide/expr"})
+		one(d.Expr, wanted{at: "/decide/expr", options: d.Options})
 	}
 	if s.ForEach != nil {
 		one(s.ForEach.Items, wanted{at: "/for_each/items", kind: "list"})
@@ -116,6 +117,9 @@ func (c *planCheck) expression(l *level, i int, text string, w wanted) {
 	if w.kind == "bool" && string(reads.Constant) == "false" {
 		c.add(ProblemUnreachable, w.at, "The condition is never true.")
 	}
+	if always := string(reads.Constant); w.options != nil && always != "" && always != "true" && always != "false" {
+		c.option(l.subtasks[i].ID, w.options, textOf(always), w.at)
+	}
 	for _, id := range reads.Subtasks {
 		c.read(l, i, id, w.passes == "" || reads.Bare != id, w)
 	}
@@ -168,11 +172,18 @@ func (c *planCheck) compared(l *level, with Comparison, w wanted) {
 			if !here {
 				continue
 			}
-			if d := l.subtasks[i].Decide; d != nil && !slices.Contains(d.Options, with.Text) {
-				c.add(ProblemUnknownOption, w.at, "%s has no option %q; it has %s.", with.Subtask, beginning(with.Text, 64), strings.Join(d.Options, ", "))
+			if d := l.subtasks[i].Decide; d != nil {
+				c.option(with.Subtask, d.Options, with.Text, w.at)
 			}
 			return
 		}
+	}
+}
+
+// option refuses what is none of a decision's options.
+func (c *planCheck) option(id string, options []string, text, at string) {
+	if !slices.Contains(options, text) {
+		c.add(ProblemUnknownOption, at, "%s has no option %q; it has %s.", id, beginning(text, 64), strings.Join(options, ", "))
 	}
 }
 

@@ -3,6 +3,7 @@ package orchestration
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // perform performs a subtask that needs neither a model nor a tool nor a person.
@@ -75,7 +76,7 @@ func (d *decision) chosen(s *SubtaskState, option string, calls []Call) {
 	r := d.run
 	switch {
 	case !slices.Contains(s.Decide.Options, option):
-		f := Failure{Code: CodeOutputInvalid, Detail: "What was chosen is none of the options.", Retryable: true}
+		f := Failure{Code: CodeOutputInvalid, Detail: "What was chosen is none of the options: " + strings.Join(s.Decide.Options, ", ") + ".", Retryable: true}
 		if s.calls() {
 			d.attemptFailed(s, &f, Worked{Calls: calls})
 		} else {

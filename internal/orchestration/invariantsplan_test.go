@@ -196,7 +196,11 @@ func (d *drawing) decide() *Decide {
 		least := 0.5
 		c.AtLeast, c.Value = &least, d.number()
 	case DecideByExpr:
-		c.Expr = rapid.SampledFrom([]string{`"yes"`, fmt.Sprintf("%q", special), `task == ""`, d.condition(), d.value()}).Draw(t, "expr")
+		from := []string{`"yes"`, fmt.Sprintf("%q", special), `task == ""`, d.condition(), "task", "context"} // no option, but nobody knows before
+		for _, id := range d.seen {
+			from = append(from, id+".output")
+		}
+		c.Expr = rapid.SampledFrom(from).Draw(t, "expr")
 	}
 	return c
 }
