@@ -19,7 +19,7 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			x.tenant = tenant
 		case x.operation.open:
 		default:
-			s.fail(w, r, problem(codeUnauthorized, "An API key is needed, as Authorization: Bearer KEY."))
+			s.fail(w, r, problem(codeUnauthorized, whyNot(r.Header.Get("Authorization"))))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -32,11 +32,11 @@ func (s *server) tenantOf(authorization string) (tenant string, ok bool) {
 	if len(s.Tenants) == 0 {
 		return DefaultTenant, true
 	}
-	scheme, key, _ := strings.Cut(authorization, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	key := bearer(authorization)
+	if key == "" {
 		return "", false
 	}
-	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
+	sum := sha256.Sum256([]byte(key))
 	for name, known := range s.Tenants {
 		for i := range known {
 			if subtle.ConstantTimeCompare(sum[:], known[i][:]) == 1 {
@@ -45,4 +45,21 @@ func (s *server) tenantOf(authorization string) (tenant string, ok bool) {
 		}
 	}
 	return tenant, ok
+}
+
+// bearer returns the key that a caller gives, "" when there is none.
+func bearer(authorization string) string {
+	scheme, key, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(key)
+}
+
+// whyNot says what is wrong with a caller's authorization.
+func whyNot(authorization string) string {
+	if bearer(authorization) != "" {
+		return "The API key is that of no tenant."
+	}
+	return "An API key is needed, as Authorization: Bearer KEY."
 }

@@ -28,7 +28,7 @@ func deciding(t *testing.T) (c *client, path string, said *[]orchestration.Said)
 func TestDecideSubtask(t *testing.T) {
 	c, path, said := deciding(t)
 	for _, body := range []string{
-		`{"action":"approve","comment":"Fine"}`, `{"action":"retry"}`, `{"action":"reject","output":"not taken"}`,
+		`{"action":"approve","comment":"Fine"}`, `{"action":"retry"}`, `{"action":"reject"}`,
 		`{"action":"edit","output":"as it \"stands\""}`, `{"action":"edit","output":{"a": [1]}}`, `{"action":"edit","output":null}`, `{"action":"edit","output":""}`,
 	} {
 		if run := c.do("POST", path+"/subtasks/T1/decision", body).is(http.StatusOK).run(); !strings.HasSuffix(path, run.Id) {
@@ -77,6 +77,7 @@ func TestDecisionsThatAreRefused(t *testing.T) {
 		{subtask, `{"action":"maybe"}`, 400, codeInvalidRequest, []string{"/action"}},
 		{subtask, `{"output":"x"}`, 400, codeInvalidRequest, []string{"/action"}},
 		{subtask, `{"action":"edit"}`, 400, codeInvalidRequest, []string{"/output"}},
+		{subtask, `{"action":"approve","output":"x"}`, 400, codeInvalidRequest, []string{"/output"}},
 		{subtask, `{"action":"approve","comment":"` + strings.Repeat("x", 2001) + `"}`, 400, codeInvalidRequest, []string{"/comment"}},
 		{subtask, `{"action":"edit","output":"` + strings.Repeat("x", 21) + `"}`, 422, codeInvalidRequest, []string{"/output"}},
 		{path + "/subtasks/T2/decision", `{"action":"approve"}`, 404, codeNotFound, nil},
@@ -85,6 +86,7 @@ func TestDecisionsThatAreRefused(t *testing.T) {
 		{plan, `{"action":"approve"}`, 400, codeInvalidRequest, []string{"/version"}},
 		{plan, `{"action":"retry","version":1}`, 400, codeInvalidRequest, []string{"/action"}},
 		{plan, `{"action":"edit","version":1}`, 400, codeInvalidRequest, []string{"/plan"}},
+		{plan, `{"action":"approve","version":1,"plan":{"subtasks":[{"description":"d"}]}}`, 400, codeInvalidRequest, []string{"/plan"}},
 		{plan, `{"action":"approve","version":2}`, 409, codeConflict, nil},
 		{plan, `{"action":"edit","version":1,"plan":{"subtasks":[{"description":" "}]}}`, 422, orchestration.CodePlanInvalid, []string{"/plan/subtasks/0/description"}},
 	} {

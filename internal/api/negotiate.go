@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -74,7 +75,7 @@ func preferredWait(r *http.Request) (wait time.Duration, ok bool) {
 				continue
 			}
 			seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
-			if err == nil {
+			if err == nil || errors.Is(err, strconv.ErrRange) {
 				return min(time.Duration(seconds)*time.Second, maxWait), true // the first one counts
 			}
 		}

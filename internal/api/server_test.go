@@ -41,6 +41,9 @@ func TestTenants(t *testing.T) {
 		for _, wrong := range []string{"", "Bearer", "Bearer key-c", "Basic key-a", "key-a", "Bearer " + fmt.Sprintf("%x", sha256.Sum256([]byte("key-a")))} {
 			p := c.do(r[0], r[1], "", "Authorization", wrong)
 			p.problem(http.StatusUnauthorized, codeUnauthorized)
+			if said := decode[Problem](p).Detail; strings.HasPrefix(wrong, "Bearer ") != strings.Contains(said, "no tenant") {
+				t.Errorf("of %q: %s", wrong, said)
+			}
 			if p.header.Get("WWW-Authenticate") == "" {
 				t.Error("401 without WWW-Authenticate")
 			}
