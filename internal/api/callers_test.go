@@ -1,6 +1,7 @@
 package api
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -26,5 +27,26 @@ func TestOutputOnConditions(t *testing.T) {
 	}
 	if r := c.do("GET", path, "", "Range", "bytes=99-"); r.header.Get("Content-Range") != "bytes */12" {
 		t.Errorf("headers %v", r.header)
+	}
+}
+
+// A body of a length that is not told may be empty all the same.
+func TestEmptyBodiesOfUnknownLength(t *testing.T) {
+	c := serve(t, func(_ *Options, w *world) { w.held = true })
+	id := c.start(`{"task":"t"}`)
+	for path, status := range map[string]int{"/v1/runs": http.StatusBadRequest, "/v1/runs/" + id + "/cancel": http.StatusAccepted} {
+		for _, media := range []string{"", "application/json"} {
+			r := c.request("POST", path, "", "Content-Type", media, "Prefer", "wait=0")
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader("")), -1
+			answer, err := c.http.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(answer.Body)
+			answer.Body.Close()
+			if answer.StatusCode != status || status == http.StatusBadRequest && !strings.Contains(string(body), "needs a body") {
+				t.Errorf("%s, %q: status %d: %s", path, media, answer.StatusCode, body)
+			}
+		}
 	}
 }
