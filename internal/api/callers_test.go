@@ -1,10 +1,13 @@
 package api
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/tutti-run/tutti/internal/orchestration"
 )
 
 // A caller may ask for an output on conditions, and for several parts of it; a unit of ranges
@@ -48,5 +51,22 @@ func TestEmptyBodiesOfUnknownLength(t *testing.T) {
 				t.Errorf("%s, %q: status %d: %s", path, media, answer.StatusCode, body)
 			}
 		}
+	}
+}
+
+// A driver whose runs end in the moment in which they are to be canceled.
+type tooLate struct{ *world }
+
+func (d tooLate) Cancel(_ context.Context, run, _ string) error {
+	d.release(run)
+	return orchestration.ErrNotFound
+}
+
+// A cancel that comes a moment too late is answered as one that comes later.
+func TestCancelAMomentTooLate(t *testing.T) {
+	c := serve(t, func(o *Options, w *world) { w.held, o.Driver = true, tooLate{w} })
+	id := c.start(`{"task":"t"}`)
+	for range 2 {
+		c.do("POST", "/v1/runs/"+id+"/cancel", "").problem(http.StatusConflict, codeConflict)
 	}
 }
