@@ -70,3 +70,17 @@ func TestCancelAMomentTooLate(t *testing.T) {
 		c.do("POST", "/v1/runs/"+id+"/cancel", "").problem(http.StatusConflict, codeConflict)
 	}
 }
+
+// A server that is about to stop does not say that it has too much to do.
+func TestWhatAServerThatStopsSays(t *testing.T) {
+	draining := make(chan struct{})
+	c := serve(t, func(o *Options, w *world) { w.full, o.Draining = orchestration.ErrOverloaded, draining })
+	for _, want := range []string{"As many runs", "about to stop"} {
+		if p := c.do("POST", "/v1/runs", `{"task":"t"}`).problem(http.StatusServiceUnavailable, codeOverloaded); !strings.Contains(p.Detail, want) {
+			t.Errorf("it says: %s", p.Detail)
+		}
+		if want == "As many runs" {
+			close(draining)
+		}
+	}
+}
