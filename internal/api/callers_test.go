@@ -84,3 +84,16 @@ func TestWhatAServerThatStopsSays(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong with a parameter is said in words that help.
+func TestFaultsOfParametersSayWhatToWrite(t *testing.T) {
+	c := serve(t, nil)
+	for query, want := range map[string]string{
+		"label=x": "key:value",
+		"created_after=2026-11-20T09:00:00+01:00": "2026-11-20T09:00:00Z",
+	} {
+		if p := c.do("GET", "/v1/runs?"+query, "").is(http.StatusBadRequest); !strings.Contains(string(p.body), want) {
+			t.Errorf("%s: %s", query, p.body)
+		}
+	}
+}
