@@ -96,4 +96,8 @@ func TestFaultsOfParametersSayWhatToWrite(t *testing.T) {
 			t.Errorf("%s: %s", query, p.body)
 		}
 	}
+	p := c.do("POST", "/v1/runs", `{"task":"t"}`, "Idempotency-Key", "schlüssel").problem(http.StatusBadRequest, codeInvalidRequest, "header/Idempotency-Key")
+	if !strings.Contains(p.Detail, "must be ASCII") {
+		t.Errorf("the key: %s", p.Detail)
+	}
 }

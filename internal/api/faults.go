@@ -130,6 +130,8 @@ func explainPattern(e *jsonschema.ValidationError, pattern string) (code, detail
 	switch {
 	case pattern == `\S`:
 		return "blank", "must not be blank"
+	case pattern == `^[!-~][ -~]*$`:
+		return "invalid_format", "must be ASCII, and begin with no blank"
 	case strings.HasSuffix(pattern, "{1,63}:"):
 		return "invalid_format", "must be a label, as key:value"
 	case strings.HasSuffix(e.SchemaURL, "/Duration"):
