@@ -32,15 +32,23 @@ func (s *server) GetLiveness(context.Context, GetLivenessRequestObject) (GetLive
 	return ok(Liveness{Status: LivenessStatusOk}), nil
 }
 
+// stops reports whether the server is about to stop.
+func (s *server) stops() bool {
+	select {
+	case <-s.Draining:
+		return true
+	default:
+		return false
+	}
+}
+
 // GetReadiness says whether the server takes runs.
 func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
 	if s.Standby != nil && s.Standby() {
 		return nil, problem(codeStorageUnavailable, "This server stands by: another one has the journal.")
 	}
-	select {
-	case <-s.Draining:
+	if s.stops() {
 		return nil, problem(codeOverloaded, "This server is about to stop.")
-	default:
 	}
 	if err := s.Reader.Ready(ctx); err != nil {
 		return nil, problem(codeStorageUnavailable, "The journal is not ready.")

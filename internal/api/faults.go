@@ -124,6 +124,9 @@ func explain(e *jsonschema.ValidationError) (code, detail string) {
 	case *kind.Pattern:
 		return explainPattern(e, k.Want)
 	case *kind.Format:
+		if k.Want == "date-time" {
+			return "invalid_format", "must be a time such as 2026-11-20T09:00:00Z; in a URL its + is written %2B"
+		}
 		return "invalid_format", "must be a " + k.Want
 	}
 	return "invalid", e.ErrorKind.LocalizedString(english)
@@ -133,6 +136,10 @@ func explainPattern(e *jsonschema.ValidationError, pattern string) (code, detail
 	switch {
 	case pattern == `\S`:
 		return "blank", "must not be blank"
+	case pattern == `^[!-~][ -~]*$`:
+		return "invalid_format", "must be ASCII, and begin with no blank"
+	case strings.HasSuffix(pattern, "{1,63}:"):
+		return "invalid_format", "must be a label, as key:value"
 	case strings.HasSuffix(e.SchemaURL, "/Duration"):
 		return "invalid_duration", `must be a duration such as "90s" or "1h30m"`
 	}

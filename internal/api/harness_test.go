@@ -208,6 +208,7 @@ var openAPI = sync.OnceValue(func() (d struct {
 	openapi3filter.RegisterBodyDecoder("text/vnd.mermaid", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/vnd.graphviz", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("multipart/byteranges", openapi3filter.PlainBodyDecoder)
 	return d
 })
 

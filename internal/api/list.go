@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -30,15 +31,22 @@ func (s *server) ListRuns(ctx context.Context, request ListRunsRequestObject) (L
 	if params.Limit > 0 {
 		filter.Limit = params.Limit
 	}
+	var created time.Time // the run of the cursor
 	if params.Cursor != "" {
 		var known bool
-		if filter.Before, known = readCursor(params.Cursor, "run_"); !known {
+		if filter.Before, created, known = runCursor(params.Cursor); !known {
 			return nil, badCursor("not a next_cursor of this list")
 		}
 	}
 	limit := filter.Limit
 	filter.Limit++ // one more shows that there is more
 	rows, err := s.Reader.Rows(ctx, exchangeOf(ctx).tenant, filter)
+	if errors.Is(err, orchestration.ErrNotFound) && !created.IsZero() { // it was deleted: those created before it are next
+		if filter.Before = ""; filter.CreatedBefore.IsZero() || created.Before(filter.CreatedBefore) {
+			filter.CreatedBefore = created
+		}
+		rows, err = s.Reader.Rows(ctx, exchangeOf(ctx).tenant, filter)
+	}
 	switch {
 	case errors.Is(err, orchestration.ErrNotFound) && filter.Before != "":
 		return nil, badCursor("the run that the page before ended with is no more")
@@ -50,7 +58,7 @@ func (s *server) ListRuns(ctx context.Context, request ListRunsRequestObject) (L
 		page.Data = append(page.Data, summarize(row))
 	}
 	if len(rows) > limit {
-		next := cursorAfter(rows[limit-1].ID)
+		next := cursorOf(rows[limit-1])
 		page.NextCursor = &next
 	}
 	return ok(page), nil
@@ -71,6 +79,22 @@ func readCursor(cursor, prefix string) (id string, ok bool) {
 	}
 	id, ok = strings.CutPrefix(string(raw), cursorMark)
 	return id, ok && strings.HasPrefix(id, prefix)
+}
+
+// A run's cursor also has when it was created, for the case that it is deleted.
+func cursorOf(row orchestration.Row) string {
+	return cursorAfter(row.ID + "@" + row.CreatedAt.UTC().Format(time.RFC3339Nano))
+}
+
+func runCursor(cursor string) (id string, created time.Time, ok bool) {
+	place, ok := readCursor(cursor, "run_")
+	id, at, timed := strings.Cut(place, "@")
+	if timed {
+		var err error
+		created, err = time.Parse(time.RFC3339Nano, at)
+		ok = ok && err == nil
+	}
+	return id, created, ok
 }
 
 func badCursor(detail string) *Problem {

@@ -2871,6 +2871,22 @@ func (response GetOutput206Response) VisitGetOutputResponse(w http.ResponseWrite
 	return nil
 }
 
+type GetOutput304Response struct {
+}
+
+func (response GetOutput304Response) VisitGetOutputResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetOutput412Response struct {
+}
+
+func (response GetOutput412Response) VisitGetOutputResponse(w http.ResponseWriter) error {
+	w.WriteHeader(412)
+	return nil
+}
+
 type ListDeliveriesRequestObject struct {
 	Params ListDeliveriesParams
 }

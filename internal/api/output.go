@@ -45,12 +45,26 @@ type file struct {
 func (a file) VisitGetOutputResponse(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("ETag", a.etag)
-	http.ServeContent(&rangeWriter{ResponseWriter: w, file: a}, a.request, "", time.Time{}, strings.NewReader(a.text))
+	http.ServeContent(&rangeWriter{ResponseWriter: w, file: a}, a.asked(), "", time.Time{}, strings.NewReader(a.text))
 	return nil
 }
 
+// asked returns the request without a range in a unit that is not known, which is to be
+// ignored (RFC 9110).
+func (a file) asked() *http.Request {
+	unit, _, _ := strings.Cut(a.request.Header.Get("Range"), "=")
+	if unit == "" || unit == "bytes" {
+		return a.request
+	}
+	r := *a.request
+	r.Header = r.Header.Clone()
+	r.Header.Del("Range")
+	return &r
+}
+
 // A rangeWriter answers with a problem where the standard library would answer
-// in words: for a range that is not there.
+// in words or with nothing: for a range that is not there, and for another output
+// than is asked for.
 type rangeWriter struct {
 	http.ResponseWriter
 	file    file
@@ -60,16 +74,21 @@ type rangeWriter struct {
 // Unwrap is for [http.ResponseController].
 func (w *rangeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader passes on every status but 416.
+// WriteHeader passes on every status that refuses nothing.
 func (w *rangeWriter) WriteHeader(status int) {
-	if status != http.StatusRequestedRangeNotSatisfiable {
+	var detail string
+	switch status {
+	case http.StatusRequestedRangeNotSatisfiable:
+		detail = fmt.Sprintf("The output has %d bytes; there is no such range.", len(w.file.text))
+	case http.StatusPreconditionFailed:
+		detail = "The output is not the one that If-Match names."
+	default:
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
 	w.refused = true
 	w.Header().Set("Cache-Control", "no-store") // which the library took away for its own answer
-	w.file.server.fail(w.ResponseWriter, w.file.request,
-		problem(codeInvalidRequest, fmt.Sprintf("The output has %d bytes; there is no such range.", len(w.file.text))).with(status))
+	w.file.server.fail(w.ResponseWriter, w.file.request, problem(codeInvalidRequest, detail).with(status))
 }
 
 func (w *rangeWriter) Write(b []byte) (int, error) {

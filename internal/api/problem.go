@@ -172,6 +172,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status >= 500 && p.Code != codeOverloaded && (x.operation == nil || !x.operation.open) { // probes are answered so for as long as it takes
 		s.log.Error("request failed", zap.String("request_id", x.requestID), zap.String("code", string(p.Code)), zap.Error(err))
 	}
+	if s.stops() && errors.Is(err, orchestration.ErrOverloaded) {
+		p.Detail = "This server is about to stop; try again, for another one to hear it."
+	}
 	p.RequestId = x.requestID
 	if p.Instance == "" {
 		p.Instance = r.URL.EscapedPath()

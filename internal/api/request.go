@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -89,8 +90,8 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]Fault, er
 	if r.ContentLength > most {
 		return nil, errTooLarge
 	}
-	body := http.MaxBytesReader(w, r.Body, most+1)
-	if r.ContentLength == 0 || r.Body == http.NoBody {
+	body := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, most+1), 1) // large enough to look whether there is any
+	if r.ContentLength == 0 || r.Body == http.NoBody || r.ContentLength < 0 && empty(body) {
 		if x.operation.mustBody {
 			return []Fault{{Code: "required", Detail: "the request needs a body"}}, nil
 		}
@@ -114,6 +115,12 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]Fault, er
 	x.unread = bytes.NewReader(x.raw)
 	r.Body = io.NopCloser(x.unread)
 	return check(x.operation.body, value, ""), nil
+}
+
+// empty reports whether there is nothing to be read.
+func empty(body *bufio.Reader) bool {
+	_, err := body.Peek(1)
+	return errors.Is(err, io.EOF)
 }
 
 func badType(detail string) *Problem {

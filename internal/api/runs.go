@@ -173,6 +173,8 @@ func (s *server) CancelRun(ctx context.Context, request CancelRunRequestObject) 
 		return nil, err
 	}
 	switch {
+	case unheard && h.run.Done() && h.run.Status != orchestration.StatusCanceled:
+		return nil, ended(h.run.Status)
 	case h.run.Done():
 		return reply{status: http.StatusOK, header: header, body: s.shown(ctx, h)}, nil
 	case unheard:

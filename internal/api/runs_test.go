@@ -270,6 +270,37 @@ func TestList(t *testing.T) {
 	}
 }
 
+// Who deletes what a page lists can go on to the next one.
+func TestListWhileRunsAreDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serve(t, nil)
+		for i := range 6 {
+			c.start(fmt.Sprintf(`{"task":"t%d"}`, i))
+			time.Sleep(time.Millisecond)
+		}
+		c.world.working.Wait()
+		const first = "/v1/runs?limit=2&created_before=2000-01-01T00:00:00.005Z" // the last one is not meant
+		var seen []string
+		for path := first; path != ""; {
+			page := decode[RunPage](c.do("GET", path, "").is(http.StatusOK))
+			for _, s := range page.Data {
+				seen = append(seen, s.Task)
+				c.do("DELETE", "/v1/runs/"+s.Id, "").is(http.StatusNoContent)
+			}
+			if path = ""; page.NextCursor != nil {
+				path = first + "&cursor=" + *page.NextCursor
+			}
+		}
+		if got := strings.Join(seen, " "); got != "t4 t3 t2 t1 t0" {
+			t.Errorf("listed %s", got)
+		}
+		end := cursorOf(orchestration.Row{ID: "run_gone", CreatedAt: time.Now()})
+		if page := decode[RunPage](c.do("GET", first+"&cursor="+end, "").is(http.StatusOK)); len(page.Data) > 0 {
+			t.Errorf("%v is listed, which is not before that time", page.Data)
+		}
+	})
+}
+
 func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serve(t, func(_ *Options, w *world) { w.held = true })

@@ -87,7 +87,7 @@ func (a stream) VisitListEventsResponse(w http.ResponseWriter) error { return a.
 // out there is no way to tell of an error but to end the stream: the reader
 // comes again with the last id it has. For what can never be read it should not.
 func (a stream) write(w http.ResponseWriter) error {
-	if _, err := a.server.Reader.Events(a.request.Context(), a.run.ID, a.after, 1); errors.Is(err, orchestration.ErrUnreadable) {
+	if err := a.refused(a.request.Context()); err != nil {
 		return err
 	}
 	for name, values := range a.header {
@@ -104,6 +104,14 @@ func (a stream) write(w http.ResponseWriter) error {
 		a.server.log.Info("event stream cut", zap.String("run", a.run.ID), zap.String("request_id", exchangeOf(a.request.Context()).requestID), zap.Error(err))
 	}
 	return nil
+}
+
+// refused returns why what comes next cannot be read, now or ever.
+func (a stream) refused(ctx context.Context) error {
+	if _, err := a.server.Reader.Events(ctx, a.run.ID, a.after, 1); errors.Is(err, orchestration.ErrUnreadable) {
+		return err
+	}
+	return a.server.goesOn(ctx, a.run)
 }
 
 // A follower writes one stream.

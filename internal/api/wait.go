@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -15,6 +16,18 @@ const answerTime = 30 * time.Second
 // the run has ended, or waits for a person.
 func settled(status orchestration.Status) bool {
 	return status.Ended() || status == orchestration.StatusWaiting
+}
+
+// goesOn returns why nothing more will come of a run that has not ended, nil where it may: one
+// that nobody drives has its turn yet to come, or cannot be read.
+func (s *server) goesOn(ctx context.Context, row orchestration.Row) error {
+	if row.Status.Ended() || s.Driver.Drives(row.ID) {
+		return nil
+	}
+	if _, err := s.fold(ctx, row); errors.Is(err, orchestration.ErrUnreadable) {
+		return err
+	}
+	return nil // or the journal is away, which it may not be for long
 }
 
 // await returns the run's row as soon as enough says so of its status, or as
@@ -33,6 +46,9 @@ func (s *server) await(ctx context.Context, tenant, id string, wait time.Duratio
 	defer stop()
 	row, err := s.Reader.Row(ctx, tenant, id) // as it may have happened before we watched
 	if err != nil || enough(row.Status) || wait <= 0 {
+		return row, err
+	}
+	if err := s.goesOn(ctx, row); err != nil {
 		return row, err
 	}
 	extend(ctx, wait+answerTime)

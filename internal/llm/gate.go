@@ -98,7 +98,7 @@ func (g *gate) leave(now time.Time, had pass, ended *Error) {
 func (g *gate) succeed(now time.Time, had pass) {
 	g.silent = 0
 	g.peak = max(g.peak, had.level)
-	g.pace.succeed()
+	g.pace.succeed(had.round == g.round)
 	if g.limit == g.slots || 2*max(had.level, g.inFlight) < g.limit {
 		return
 	}
@@ -134,7 +134,7 @@ func (g *gate) refuse(now time.Time, had pass, ended *Error) {
 	if until := now.Add(g.hold + time.Duration(rand.Float64()*holdJitter*float64(g.hold))); until.After(g.until) {
 		g.until = until
 	}
-	g.pace.refuse(first, !g.tooMany, g.until, g.hold)
+	g.pace.refuse(!g.tooMany, g.until, g.hold)
 }
 
 // cutTo lowers the limit to as many calls as are still in flight, if enough were
@@ -154,6 +154,7 @@ func (g *gate) blame(now time.Time, had pass) {
 	g.round++
 	g.silent++
 	g.cut, g.proven, g.refused = now, 0, 0
+	g.pace.blame(now)
 	if g.tooMany = g.crowded(had.level); g.tooMany {
 		g.floor = (g.limit + 1) / 2
 		if had.full {
