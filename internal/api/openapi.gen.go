@@ -1096,7 +1096,7 @@ type SubtaskDecision struct {
 	// Comment Why, for people. It is kept with the decision.
 	Comment Comment `json:"comment,omitempty"`
 
-	// Output With `edit`, what the output is to be. A string stands as it is, any other value as its JSON.
+	// Output With `edit`, and with it alone, what the output is to be. A string stands as it is, any other value as its JSON.
 	Output json.RawMessage `json:"output,omitempty"`
 }
 
