@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -68,10 +69,11 @@ func jsonValue(name, value string) Value {
 // planTask returns what the planner of a part of the run is to plan.
 func (r *Run) planTask(s *SubtaskState) (string, *Failure) {
 	value, failure := r.eval("plan.task", s.Plan.Task, r.variables(s))
-	if failure == nil && value == "null" {
-		failure = &Failure{Code: CodeOutputInvalid, Detail: "plan.task gave null: there is nothing to plan."}
+	task := textOf(value)
+	if failure == nil && (value == "null" || strings.TrimSpace(task) == "") {
+		failure = &Failure{Code: CodeOutputInvalid, Detail: "plan.task gave no text: there is nothing to plan."}
 	}
-	return textOf(value), failure
+	return task, failure
 }
 
 // shown returns the dependencies whose outputs a subtask sees, in the order in which it
