@@ -39,6 +39,8 @@ func TestCheckLanguage(t *testing.T) {
 		"no condition":         {`{id: a, description: x, when: '"yes"'}`, []string{"/subtasks/0/when invalid_expression must give a bool"}},
 		"never true":           {`{id: a, description: x, when: 1 > 2}`, []string{"/subtasks/0/when unreachable"}},
 		"unknown option":       {`{id: d, kind: decide, decide: {by: expr, expr: '"a"', options: [a, b]}}` + "\n" + `{id: x, description: x, when: 'd.output == "c"'}`, []string{`/subtasks/1/when unknown_option d has no option "c"; it has a, b`}},
+		"times of nothing":     {`{id: x, description: x, timeout: 0s, cache: 0m, retry: {backoff: 0h}}`, []string{"/subtasks/0/retry/backoff invalid_value", "/subtasks/0/timeout invalid_value", "/subtasks/0/cache invalid_value"}},
+		"waits for nothing":    {`{id: x, kind: approval, approval: {message: x, timeout: 0s, default: approve}}`, []string{"/subtasks/0/approval/timeout invalid_value"}},
 		"chooses none":         {`{id: d, kind: decide, decide: {by: expr, expr: '"zz"', options: [a, b]}}`, []string{`/subtasks/0/decide/expr unknown_option d has no option "zz"; it has a, b`}},
 		"option from inside":   {`{id: d, kind: decide, decide: {by: expr, expr: '"a"', options: [a, b]}}` + "\n" + `{id: f, kind: for_each, for_each: {items: '[1]', body: [{id: x, description: x, when: 'd.output in ["a", "z"]'}]}}`, []string{"/subtasks/1/for_each/body/0/when unknown_option"}},
 		"no list":              {`{id: f, kind: for_each, for_each: {items: '3', body: [{id: x, description: x}]}}`, []string{"/subtasks/0/for_each/items invalid_expression must give a list"}},

@@ -22,6 +22,9 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
+	if parsed == 0 {
+		parsed = -1 // which no check lets pass: 0 is what was not given
+	}
 	*d = Duration(parsed)
 	return nil
 }
