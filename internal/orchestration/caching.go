@@ -106,7 +106,7 @@ func (d *decision) take() {
 	}
 	for _, id := range d.run.Spec.Fork.Left {
 		if s := d.run.Subtask(id); s != nil && s.Status == StatusPending {
-			d.emitFor(s.ID, 0, skippedBecause(BecauseStopped, "A decision of the run that this one was forked from left it undone."))
+			d.emitFor(s.ID, 0, skippedBecause(BecauseStopped, "A decision that this run took over leaves it undone."))
 		}
 	}
 }
