@@ -80,7 +80,7 @@ func (d *decision) decideSubtask(in DecideSubtask, expired bool) error {
 		d.subtaskFailed(s, Failure{Code: CodeRejected, Detail: rejection(in, expired)}, "", nil)
 	case in.Action == ActionRetry:
 	case s.Kind == KindDecide && waitedFor == WaitingForEscalation:
-		d.decide(s, output, nil)
+		d.decided(s, &SubtaskSucceeded{Output: output})
 	case len(output) > r.Spec.Limits.MaxOutputBytes:
 		d.subtaskFailed(s, Failure{Code: CodeOutputTooLarge, Detail: "What was decided is longer than max_output_bytes."}, "", nil)
 	default:

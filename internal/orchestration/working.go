@@ -113,6 +113,7 @@ func (d *decision) worked(w Worked) {
 	if s == nil || !s.Calling || w.Attempt != s.Attempts {
 		return
 	}
+	w.Shortened = w.Shortened || s.Judge != nil && s.Shortened // it is the output of that attempt
 	failure := d.judge(w.Failure, w.Output, s.Kind == KindTool)
 	if w.Failure == nil && failure != nil {
 		w.Output = "" // it is none, so that there is nothing to be judged
@@ -127,7 +128,7 @@ func (d *decision) worked(w Worked) {
 	case s.Kind == KindPlan:
 		d.nested(s, w)
 	case s.Kind == KindDecide:
-		d.chosen(s, w.Output, w.Calls)
+		d.chosen(s, &SubtaskSucceeded{Output: w.Output, Shortened: w.Shortened, Cached: w.Cached, Calls: w.Calls})
 	default:
 		d.evaluate(s, w)
 	}
@@ -140,7 +141,7 @@ func (d *decision) worked(w Worked) {
 func (d *decision) attemptFailed(s *SubtaskState, f *Failure, w Worked) {
 	if next, follows := d.retry(&s.Tries, f, s.Retry, d.run.resortOf(s)); follows {
 		d.emitFor(s.ID, s.Attempts, &SubtaskRetrying{
-			Failure: *f, Output: w.Output, RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: w.Calls,
+			Failure: *f, Output: w.Output, Shortened: w.Shortened && w.Output != "", RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: w.Calls,
 		})
 		if next.at.After(d.now) {
 			d.do(s.timer())

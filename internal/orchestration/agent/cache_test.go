@@ -212,3 +212,53 @@ func TestAnOutputThatIsNotYetWhatOthersSee(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// What was made with less room than another one has is not shared with that one.
+func TestWhatWasShortenedIsNotShared(t *testing.T) {
+	narrow, wide := testSpec(), testSpec()
+	for i := range narrow.Models {
+		narrow.Models[i].ContextWindow = 2000
+	}
+	big := bigDependency(5000)
+	decision, part := big, planning
+	decision.Subtask = orchestration.Subtask{ID: "D", Kind: orchestration.KindDecide, Decide: &orchestration.Decide{By: orchestration.DecideByModel, Options: []string{"a", "b"}}}
+	part.Dependencies = big.Dependencies
+	big.CacheKey, decision.CacheKey, part.CacheKey = "k", "k", "k"
+	for name, test := range map[string]struct {
+		command orchestration.Command
+		answer  string
+	}{
+		"an output":   {big, "made"},
+		"a decision":  {decision, `{"option":"a"}`},
+		"a part":      {part, `{"subtasks":[{"id":"T1","description":"do it"}]}`},
+		"a synthesis": {orchestration.Synthesize{Attempt: 1, CacheKey: "k", Results: big.Dependencies}, "made"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var n atomic.Int32
+				a := New(Options{Client: slow(&n, func(_ int32, req *llm.Request) (*llm.Response, error) { return says(test.answer)(req) }), Texts: &shelf{}})
+				said := make([]orchestration.Said, 2)
+				var all sync.WaitGroup
+				for i, spec := range []*orchestration.Spec{narrow, wide} {
+					all.Go(func() {
+						said[i] = a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: test.command})
+					})
+					synctest.Wait()
+				}
+				all.Wait()
+				for i, shortened := range []bool{true, false} {
+					switch s := said[i].(type) {
+					case orchestration.Worked:
+						if s.Failure != nil || s.Shortened != shortened || s.Cached {
+							t.Errorf("%d: %+v", i, s)
+						}
+					case orchestration.Synthesized:
+						if s.Failure != nil || s.Shortened != shortened || s.Cached {
+							t.Errorf("%d: %+v", i, s)
+						}
+					}
+				}
+			})
+		})
+	}
+}

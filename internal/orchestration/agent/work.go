@@ -24,7 +24,7 @@ func (p *performance) shared(ctx context.Context, c *orchestration.Work, said *o
 	reuse := func(output string) bool { return p.reuse(c, output, said) }
 	call := func() (string, bool) {
 		p.try(ctx, c, said)
-		return said.Output, said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings)
+		return said.Output, said.Failure == nil && !said.Shortened && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings)
 	}
 	if unfinished(c) {
 		p.find(ctx, c.CacheKey, reuse, call)
