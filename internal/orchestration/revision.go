@@ -106,15 +106,31 @@ func (r *Run) unchanged(p Plan) map[string]bool {
 		was := r.Subtask(id) // none, where an id is named twice and not all of it is the same
 		return unchanged || !named && was != nil && was.Status.Ended()
 	}
-	for again := true; again; {
-		again = false
-		for _, s := range p.Subtasks {
-			if same[s.ID] && r.Subtask(s.ID).Status == StatusPending && !all(s.DependsOn, stays) {
-				same[s.ID], again = false, true
+	p.othersWith(same, func(id string) bool { return r.Subtask(id).Status == StatusPending }, stays)
+	return same
+}
+
+// othersWith has the subtasks of a plan that are the same, and may be others, be
+// others where what they depend on does not stay, however far down the plan.
+func (p Plan) othersWith(same map[string]bool, may, stays func(id string) bool) {
+	var others []string
+	builds := make(map[string][]string, len(p.Subtasks)) // by id: what builds on it
+	for _, s := range p.Subtasks {
+		for _, id := range s.DependsOn {
+			builds[id] = append(builds[id], s.ID)
+			if !stays(id) {
+				others = append(others, s.ID)
 			}
 		}
 	}
-	return same
+	for len(others) > 0 {
+		id := others[0]
+		others = others[1:]
+		if same[id] && may(id) {
+			same[id] = false
+			others = append(others, builds[id]...)
+		}
+	}
 }
 
 func all(ids []string, hold func(id string) bool) bool {

@@ -1,7 +1,10 @@
 package orchestration
 
 import (
+	"maps"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,26 @@ import (
 func TestManyItems(t *testing.T) {
 	if few, many := allocatedFor(t, 125), allocatedFor(t, 1000); many > 12*few {
 		t.Errorf("8 times as many items take %.1f times the memory", float64(many)/float64(few))
+	}
+}
+
+// TestLongChains holds what is said of a whole plan because of its first subtask to
+// one look at each dependency, in whatever order a planner has them.
+func TestLongChains(t *testing.T) {
+	const n = 2000
+	p, same := Plan{}, map[string]bool{}
+	for i := n; i > 0; i-- { // each one before what it depends on
+		s := Subtask{ID: strconv.Itoa(i)}
+		for on := max(0, i-3); on < i; on++ {
+			s.DependsOn = append(s.DependsOn, strconv.Itoa(on))
+		}
+		p.Subtasks = append(p.Subtasks, s)
+		same[s.ID] = true
+	}
+	looks := 0
+	p.othersWith(same, func(string) bool { return true }, func(id string) bool { looks++; return same[id] })
+	if others := slices.Collect(maps.Values(same)); slices.Contains(others, true) || looks > 3*n {
+		t.Errorf("%d looks at %d dependencies; the same are %v", looks, 3*n, slices.Contains(others, true))
 	}
 }
 
