@@ -70,11 +70,13 @@ func TestCacheKeys(t *testing.T) {
 	}
 }
 
-// TestRunInCacheKey has a key tell runs apart where the output says which one it is of.
+// TestRunInCacheKey has a key tell runs apart where the output, or what it must satisfy,
+// says which one it is of.
 func TestRunInCacheKey(t *testing.T) {
-	key := func(id, gives string) string {
+	key := func(id, gives, check, policy string) string {
 		spec := specOf(t, []string{"cache=1h"})
-		spec.Plan = &Plan{Subtasks: []Subtask{{ID: "a", Description: "x", Gives: gives}}}
+		spec.Plan = &Plan{Subtasks: []Subtask{{ID: "a", Description: "x", Gives: gives, Check: &Check{Regex: "x", Expr: check}}}}
+		spec.Policy = []Check{{Expr: policy}}
 		run := New(storyFuncs())
 		if _, _, err := run.Step(Input{Time: epoch, Said: Start{ID: id, Spec: spec}}); err != nil {
 			t.Fatal(err)
@@ -82,8 +84,16 @@ func TestRunInCacheKey(t *testing.T) {
 		return run.Subtask("a").CacheKey
 	}
 	for gives, want := range map[string]bool{"": false, "output + 'run'": false, "{'text': output, 'by': run.id}": true} {
-		if apart := key("run_1", gives) != key("run_2", gives); apart != want {
+		if apart := key("run_1", gives, "", "") != key("run_2", gives, "", ""); apart != want {
 			t.Errorf("with the output %q the keys of two runs differ: %v", gives, apart)
+		}
+	}
+	for check, want := range map[string]bool{"output != 'run'": false, "output.contains(run.id)": true} {
+		if apart := key("run_1", "", check, "") != key("run_2", "", check, ""); apart != want {
+			t.Errorf("with the check %q the keys of two runs differ: %v", check, apart)
+		}
+		if apart := key("run_1", "", "", check) != key("run_2", "", "", check); apart != want {
+			t.Errorf("with the policy %q the keys of two runs differ: %v", check, apart)
 		}
 	}
 }
