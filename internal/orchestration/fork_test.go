@@ -72,6 +72,9 @@ func TestFork(t *testing.T) {
 	if _, problems := run.Fork(map[string]Edit{"z/1": {Output: &text}}, []string{"y"}); len(problems) != 2 || problems[0].Pointer != "/edits/z~11" {
 		t.Errorf("unknown subtasks give %v", problems)
 	}
+	if _, problems := run.Fork(map[string]Edit{"a": {Output: &text}}, []string{"d", "a"}); len(problems) != 1 || problems[0].Pointer != "/from/1" {
+		t.Errorf("one that is given and to be performed gives %v", problems)
+	}
 	long := strings.Repeat("x", run.Spec.Limits.MaxOutputBytes+1)
 	if _, problems := run.Fork(map[string]Edit{"a": {Output: &long}}, nil); len(problems) != 1 || problems[0].Pointer != "/edits/a/output" {
 		t.Errorf("too long an output gives %v", problems)

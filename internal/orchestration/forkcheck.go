@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// unforkable says what of a wish to fork is about nothing that the plan has.
+// unforkable says what of a wish to fork cannot be done: it is about nothing that the
+// plan has, or contradicts itself.
 func (r *Run) unforkable(edits map[string]Edit, from []string) []Problem {
 	if r.Planning.Version == 0 {
 		return []Problem{{"", ProblemEmpty, "The run has no plan that could be forked."}}
@@ -35,7 +36,11 @@ func (r *Run) unforkable(edits map[string]Edit, from []string) []Problem {
 		}
 	}
 	for i, id := range from {
-		refuse(id, fmt.Sprintf("/from/%d", i))
+		at := fmt.Sprintf("/from/%d", i)
+		refuse(id, at)
+		if edits[id].Output != nil {
+			problems = append(problems, Problem{at, ProblemBadValue, fmt.Sprintf("%s is not performed, since an edit gives its output.", beginning(id, 64))})
+		}
 	}
 	return append(problems, r.unstoppable(edits, ids, from)...)
 }
