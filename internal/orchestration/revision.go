@@ -65,6 +65,7 @@ func (p Plan) contradictions() []Problem {
 func (r *Run) renamed(p Plan, same map[string]bool) (ids []string, added []Subtask) {
 	names := make(map[string]string, len(p.Subtasks)) // the planner's ids, as they will be
 	taken := make(map[string]bool, len(p.Subtasks))
+	numbers := make(map[string]int) // by what fresh ids begin with: the last one
 	for _, s := range p.Subtasks {
 		names[s.ID], taken[s.ID] = s.ID, true
 	}
@@ -73,7 +74,7 @@ func (r *Run) renamed(p Plan, same map[string]bool) (ids []string, added []Subta
 			continue
 		}
 		if r.Subtask(s.ID) != nil && names[s.ID] == s.ID {
-			names[s.ID] = r.freshID(s.ID, taken)
+			names[s.ID] = r.freshID(s.ID, taken, numbers)
 			taken[names[s.ID]] = true
 		}
 		added = append(added, s)
@@ -143,12 +144,14 @@ func sameContent(a, b Subtask) bool {
 	return a.Kind != KindWorker || a.Type == b.Type && strings.TrimSpace(a.Description) == strings.TrimSpace(b.Description) && slices.Equal(a.DependsOn, b.DependsOn)
 }
 
-// freshID returns an id like that one that means nothing yet.
-func (r *Run) freshID(id string, taken map[string]bool) string {
+// freshID returns an id like that one that means nothing yet. The numbers are those up
+// to which it was looked for before.
+func (r *Run) freshID(id string, taken map[string]bool, numbers map[string]int) string {
 	const room = 56 // of the 64 that an id may have
 	base := beginning(id, room)
-	for n := 2; ; n++ {
+	for n := max(2, numbers[base]+1); ; n++ {
 		if fresh := fmt.Sprintf("%s-%d", base, n); r.Subtask(fresh) == nil && !taken[fresh] {
+			numbers[base] = n
 			return fresh
 		}
 	}

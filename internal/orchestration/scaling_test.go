@@ -38,6 +38,28 @@ func TestLongChains(t *testing.T) {
 	}
 }
 
+// TestManyLongIDs holds the renaming of ids that differ only where new ones are cut off
+// to costs that grow as they do.
+func TestManyLongIDs(t *testing.T) {
+	renaming := func(n int) float64 {
+		r, p := New(storyFuncs()), Plan{}
+		for i := range n {
+			s := Subtask{ID: strings.Repeat("x", 60) + strconv.Itoa(1000+i)}
+			r.addSubtask(s)
+			p.Subtasks = append(p.Subtasks, s)
+		}
+		bytes := allocated(func() {
+			if ids, _ := r.renamed(p, map[string]bool{}); ids[n-1] != strings.Repeat("x", 56)+"-"+strconv.Itoa(n+1) {
+				t.Errorf("the last one is %s", ids[n-1])
+			}
+		})
+		return bytes / float64(n)
+	}
+	if few, many := renaming(100), renaming(800); many > 2*few {
+		t.Errorf("%.0f bytes each where there are 100, and %.0f where there are 800", few, many)
+	}
+}
+
 // allocatedFor performs a run of so many items, and returns the bytes allocated.
 func allocatedFor(t *testing.T, items int) uint64 {
 	t.Helper()
