@@ -114,7 +114,7 @@ func (d *decision) worked(w Worked) {
 		return
 	}
 	w.Shortened = w.Shortened || s.Judge != nil && s.Shortened // it is the output of that attempt
-	failure := d.judge(w.Failure, w.Output, s.Kind == KindTool)
+	failure := d.judge(w.Failure, w.Output, s.Kind)
 	if w.Failure == nil && failure != nil {
 		w.Output = "" // it is none, so that there is nothing to be judged
 	}
@@ -173,15 +173,15 @@ func (r *Run) mayFallBack(s *SubtaskState) bool {
 }
 
 // judge returns what is wrong with an outcome: an answer without text, where one was
-// asked for, or with too much of it, is no result.
-func (d *decision) judge(f *Failure, output string, silent bool) *Failure {
+// asked for, or with too much of it, is no result. A plan is no output.
+func (d *decision) judge(f *Failure, output string, kind Kind) *Failure {
 	most := d.run.Spec.Limits.MaxOutputBytes
 	switch {
 	case f != nil:
 		return f
-	case strings.TrimSpace(output) == "" && !silent:
+	case strings.TrimSpace(output) == "" && kind != KindTool:
 		return &Failure{Code: CodeOutputInvalid, Detail: "The model's answer was empty.", Retryable: true}
-	case len(output) > most:
+	case len(output) > most && kind != KindPlan:
 		return &Failure{
 			Code:   CodeOutputTooLarge,
 			Detail: fmt.Sprintf("The model's answer has %d bytes; max_output_bytes is %d.", len(output), most),

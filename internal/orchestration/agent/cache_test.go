@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -261,4 +262,30 @@ func TestWhatWasShortenedIsNotShared(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A part of a plan is shared whole, however long the answer that it was read from.
+func TestALongPartIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		description := strings.Repeat("do it ", maxAnswer/4)
+		a := New(Options{Client: slow(&n, func(_ int32, req *llm.Request) (*llm.Response, error) {
+			return says(`{"subtasks":[{"id":"T1","description":"` + description + `"}]}`)(req)
+		}), Texts: &shelf{}})
+		c := planning
+		c.CacheKey = "k"
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				said := a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: testSpec(), Command: c}).(orchestration.Worked)
+				if said.Plan == nil || strings.TrimSpace(said.Plan.Subtasks[0].Description) != strings.TrimSpace(description) || !said.Cached && len(said.Output) > maxAnswer {
+					t.Errorf("%d bytes, cached %v: %v", len(said.Output), said.Cached, said.Failure)
+				}
+			})
+		}
+		all.Wait()
+		if n.Load() != 1 {
+			t.Errorf("%d calls", n.Load())
+		}
+	})
 }
