@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // What keys are made of. Whatever the call of a role, or what an expression makes of
@@ -122,25 +123,36 @@ func (r *Run) keyedMaterial(s *SubtaskState, of *keyedSubtask) bool {
 		for _, name := range s.Uses {
 			of.Used = append(of.Used, keyed(r.resolve(s, name)))
 		}
-		if r.readsRun(s) {
-			of.Run = r.ID
-		}
+	}
+	if r.readsRun(s) {
+		of.Run = r.ID
 	}
 	return hashed
 }
 
 // readsRun reports whether what others see of a subtask's output says which run it is
-// of.
+// of, or what it must satisfy does.
 func (r *Run) readsRun(s *SubtaskState) bool {
-	if s.Gives == "" || r.funcs.Expressions == nil {
-		return false
+	expressions := []string{s.Gives}
+	if s.Check != nil {
+		expressions = append(expressions, s.Check.Expr)
+	}
+	if s.Kind == KindWorker {
+		for i := range r.Spec.Policy {
+			expressions = append(expressions, r.Spec.Policy[i].Expr)
+		}
 	}
 	locals := []string{"output"}
 	for _, local := range r.locals(s) {
 		locals = append(locals, local.ID)
 	}
-	reads, err := r.funcs.Expressions.Check(s.Gives, s.Uses, locals)
-	return err == nil && reads.Run
+	return r.funcs.Expressions != nil && slices.ContainsFunc(expressions, func(expression string) bool {
+		if !strings.Contains(expression, "run") { // most do not
+			return false
+		}
+		reads, err := r.funcs.Expressions.Check(expression, s.Uses, locals)
+		return err == nil && reads.Run
+	})
 }
 
 func (s *SubtaskState) keyed() keyedResult {

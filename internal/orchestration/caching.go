@@ -6,7 +6,9 @@ import (
 	"time"
 )
 
-// Caches returns what those events of the run add to its tenant's cache.
+// Caches returns what those events of the run add to its tenant's cache. What was made
+// of less than was to be shown is not for others, who may have more room: neither the
+// models' windows nor what a budget leaves is in the keys.
 func (r *Run) Caches(events []Event) []Cached {
 	if !r.caches() {
 		return nil
@@ -21,19 +23,19 @@ func (r *Run) Caches(events []Event) []Cached {
 		s := r.Subtask(e.Subtask)
 		switch f := e.Fact.(type) {
 		case *SubtaskSucceeded:
-			if s.Kind != KindPlan && !f.Cached && !f.Fallback {
+			if s.Kind != KindPlan && !f.Cached && !f.Fallback && !f.Shortened {
 				keep(e, s.CacheKey, f.Output, r.ttl(s))
 			}
 		case *PlanCreated:
 			switch {
-			case f.Source != PlanOfPlanner || f.Cached:
+			case f.Source != PlanOfPlanner || f.Cached || f.Shortened:
 			case s != nil:
 				keep(e, s.CacheKey, r.planText(f, s.ID), r.ttl(s))
 			default:
 				keep(e, r.Planning.CacheKey, r.planText(f, ""), time.Duration(r.Spec.Cache))
 			}
 		case *SynthesisSucceeded:
-			if !f.Cached {
+			if !f.Cached && !f.Shortened {
 				keep(e, r.Synthesis.CacheKey, f.Output, time.Duration(r.Spec.Cache))
 			}
 		}
@@ -106,7 +108,7 @@ func (d *decision) take() {
 	}
 	for _, id := range d.run.Spec.Fork.Left {
 		if s := d.run.Subtask(id); s != nil && s.Status == StatusPending {
-			d.emitFor(s.ID, 0, skippedBecause(BecauseStopped, "A decision of the run that this one was forked from left it undone."))
+			d.emitFor(s.ID, 0, skippedBecause(BecauseStopped, "A decision that this run took over leaves it undone."))
 		}
 	}
 }

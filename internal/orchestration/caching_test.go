@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // keysOf plays a run of a<b and returns the keys of a, of b and of the synthesis.
@@ -68,11 +70,13 @@ func TestCacheKeys(t *testing.T) {
 	}
 }
 
-// TestRunInCacheKey has a key tell runs apart where the output says which one it is of.
+// TestRunInCacheKey has a key tell runs apart where the output, or what it must satisfy,
+// says which one it is of.
 func TestRunInCacheKey(t *testing.T) {
-	key := func(id, gives string) string {
+	key := func(id, gives, check, policy string) string {
 		spec := specOf(t, []string{"cache=1h"})
-		spec.Plan = &Plan{Subtasks: []Subtask{{ID: "a", Description: "x", Gives: gives}}}
+		spec.Plan = &Plan{Subtasks: []Subtask{{ID: "a", Description: "x", Gives: gives, Check: &Check{Regex: "x", Expr: check}}}}
+		spec.Policy = []Check{{Expr: policy}}
 		run := New(storyFuncs())
 		if _, _, err := run.Step(Input{Time: epoch, Said: Start{ID: id, Spec: spec}}); err != nil {
 			t.Fatal(err)
@@ -80,8 +84,16 @@ func TestRunInCacheKey(t *testing.T) {
 		return run.Subtask("a").CacheKey
 	}
 	for gives, want := range map[string]bool{"": false, "output + 'run'": false, "{'text': output, 'by': run.id}": true} {
-		if apart := key("run_1", gives) != key("run_2", gives); apart != want {
+		if apart := key("run_1", gives, "", "") != key("run_2", gives, "", ""); apart != want {
 			t.Errorf("with the output %q the keys of two runs differ: %v", gives, apart)
+		}
+	}
+	for check, want := range map[string]bool{"output != 'run'": false, "output.contains(run.id)": true} {
+		if apart := key("run_1", "", check, "") != key("run_2", "", check, ""); apart != want {
+			t.Errorf("with the check %q the keys of two runs differ: %v", check, apart)
+		}
+		if apart := key("run_1", "", "", check) != key("run_2", "", "", check); apart != want {
+			t.Errorf("with the policy %q the keys of two runs differ: %v", check, apart)
 		}
 	}
 }
@@ -114,6 +126,68 @@ func TestCaches(t *testing.T) {
 	for _, c := range kept {
 		if c.Tenant != spec.Tenant || !c.Expires.Equal(epoch.Add(time.Hour)) || len(c.Key) != 64 {
 			t.Errorf("kept %+v", c)
+		}
+	}
+}
+
+// TestCachedDecision takes a decision from the cache as what it is, which makes it no
+// younger.
+func TestCachedDecision(t *testing.T) {
+	run := New(storyFuncs())
+	spec := specOf(t, []string{"cache=1h"})
+	spec.Plan = &Plan{Subtasks: []Subtask{
+		{ID: "d", Kind: KindDecide, Decide: &Decide{By: DecideByModel, Prompt: "x", Options: []string{"yes", "no"}}},
+		{ID: "a", Description: "x"},
+	}}
+	if _, _, err := run.Step(Input{Time: epoch, Said: Start{ID: "run_1", Spec: spec}}); err != nil {
+		t.Fatal(err)
+	}
+	events, _, err := run.Step(Input{Time: epoch, Said: Worked{Subtask: "d", Attempt: 1, Output: "yes", Cached: true}})
+	if kept := run.Caches(events); err != nil || len(kept) > 0 || !run.Subtask("d").Cached {
+		t.Errorf("kept %+v: %v", kept, err)
+	}
+}
+
+// TestCachesNothingShortened keeps nothing for others that was made of less than they
+// may have room for.
+func TestCachesNothingShortened(t *testing.T) {
+	run := New(storyFuncs())
+	spec := specOf(t, []string{"cache=1h", "max_attempts=3"})
+	spec.Plan = &Plan{Subtasks: []Subtask{
+		{ID: "a", Description: "x"},
+		{ID: "b", Description: "x", DependsOn: []string{"a"}},
+		{ID: "p", Kind: KindPlan, Plan: &Nested{Task: "a.output"}},
+		{ID: "d", Kind: KindDecide, Decide: &Decide{By: DecideByModel, Prompt: "x", Options: []string{"yes", "no"}}, DependsOn: []string{"a"}},
+		{ID: "r", Description: "x", Check: &Check{Rubric: "x"}, DependsOn: []string{"a"}},
+	}}
+	part := planOf([]string{"T1"})
+	var kept []string
+	for i, said := range []Said{
+		Start{ID: "run_1", Spec: spec},
+		Worked{Subtask: "a", Attempt: 1, Output: "A"},
+		Worked{Subtask: "b", Attempt: 1, Output: "B", Shortened: true},
+		Worked{Subtask: "p", Attempt: 1, Output: "the plan", Plan: &part, Shortened: true},
+		Worked{Subtask: "p.1.T1", Attempt: 1, Output: "P"},
+		Worked{Subtask: "d", Attempt: 1, Output: "yes", Shortened: true},
+		Worked{Subtask: "r", Attempt: 1, Output: "R", Shortened: true, Failure: &Failure{Code: CodeUpstreamError, Retryable: true}},
+		Due{Timer: "subtask/r/2"},
+		Worked{Subtask: "r", Attempt: 2, Output: "R"}, // looked at once more
+		Synthesized{Attempt: 1, Output: "all", Shortened: true},
+	} {
+		events, _, err := run.Step(Input{Time: epoch.Add(time.Duration(i) * time.Second), Said: said})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range run.Caches(events) {
+			kept = append(kept, c.Output)
+		}
+	}
+	if diff := cmp.Diff([]string{"A", "P"}, kept); diff != "" || !run.Done() {
+		t.Errorf("the run is %s, and kept is\n%s", run.Status, diff)
+	}
+	for _, id := range []string{"b", "p", "d", "r"} {
+		if !run.Subtask(id).Shortened {
+			t.Errorf("%s is not told to have seen less", id)
 		}
 	}
 }

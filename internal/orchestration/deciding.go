@@ -15,7 +15,7 @@ func (d *decision) perform(s *SubtaskState) {
 			d.subtaskFailed(s, *failure, "", nil)
 			return
 		}
-		d.chosen(s, option, nil)
+		d.chosen(s, &SubtaskSucceeded{Output: option})
 		return
 	}
 	output, failure := d.run.merged(s)
@@ -72,26 +72,22 @@ func (r *Run) option(s *SubtaskState) (string, *Failure) {
 }
 
 // chosen takes the option of a decision, and acts on it.
-func (d *decision) chosen(s *SubtaskState, option string, calls []Call) {
+func (d *decision) chosen(s *SubtaskState, f *SubtaskSucceeded) {
 	r := d.run
 	switch {
-	case !slices.Contains(s.Decide.Options, option):
-		f := Failure{Code: CodeOutputInvalid, Detail: "What was chosen is none of the options: " + strings.Join(s.Decide.Options, ", ") + ".", Retryable: true}
+	case !slices.Contains(s.Decide.Options, f.Output):
+		options := strings.Join(s.Decide.Options, ", ")
+		failure := Failure{Code: CodeOutputInvalid, Detail: "What was chosen is none of the options: " + options + ".", Retryable: true}
 		if s.calls() {
-			d.attemptFailed(s, &f, Worked{Calls: calls})
+			d.attemptFailed(s, &failure, Worked{Calls: f.Calls})
 		} else {
-			d.subtaskFailed(s, f, "", calls)
+			d.subtaskFailed(s, failure, "", f.Calls)
 		}
-	case option == OptionEscalate && !r.over():
-		d.escalateDecision(s, calls)
+	case f.Output == OptionEscalate && !r.over():
+		d.escalateDecision(s, f.Calls)
 	default:
-		d.decide(s, option, calls)
+		d.decided(s, f)
 	}
-}
-
-// decide ends a decision with an option that it may end with.
-func (d *decision) decide(s *SubtaskState, option string, calls []Call) {
-	d.decided(s, &SubtaskSucceeded{Output: option, Calls: calls})
 }
 
 // decided acts on the option that a decision ends with.

@@ -145,14 +145,7 @@ func (r *Run) asDrafted(p Plan) map[string]bool {
 		was := r.Subtask(s.ID)
 		same[s.ID] = was != nil && sameDraft(was.Subtask, s)
 	}
-	for again := true; again; {
-		again = false
-		for _, s := range p.Subtasks {
-			if same[s.ID] && !all(s.DependsOn, func(id string) bool { return same[id] }) {
-				same[s.ID], again = false, true
-			}
-		}
-	}
+	p.othersWith(same, func(string) bool { return true }, func(id string) bool { return same[id] })
 	return same
 }
 

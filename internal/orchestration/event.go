@@ -120,13 +120,14 @@ type (
 	// those drafts that it drops. One about a subtask tells of the part of the plan
 	// that a planner made there.
 	PlanCreated struct {
-		Version  int        `json:"version"`
-		Cached   bool       `json:"cached,omitempty"` // it was found in the cache
-		Source   PlanSource `json:"source"`
-		Analysis string     `json:"analysis,omitempty"`
-		Subtasks []string   `json:"subtasks"`          // ids in plan order
-		Dropped  []string   `json:"dropped,omitempty"` // drafts that it does not have, or has otherwise
-		Calls    []Call     `json:"calls,omitempty"`
+		Version   int        `json:"version"`
+		Cached    bool       `json:"cached,omitempty"` // it was found in the cache
+		Source    PlanSource `json:"source"`
+		Analysis  string     `json:"analysis,omitempty"`
+		Subtasks  []string   `json:"subtasks"`            // ids in plan order
+		Dropped   []string   `json:"dropped,omitempty"`   // drafts that it does not have, or has otherwise
+		Shortened bool       `json:"shortened,omitempty"` // of a part: what its planner was shown was
+		Calls     []Call     `json:"calls,omitempty"`
 	}
 	// PlanReplaced puts a revised plan in the place of the one before it. What of
 	// it is new was added before.
@@ -178,13 +179,14 @@ type (
 	}
 	// SubtaskRetrying says that an attempt failed and another one will follow.
 	SubtaskRetrying struct {
-		Failure  Failure   `json:"failure"`
-		Output   string    `json:"output,omitempty"`   // that was refused, to be revised
-		Feedback string    `json:"feedback,omitempty"` // what is to be mended in it
-		RetryAt  time.Time `json:"retry_at"`
-		Again    bool      `json:"again,omitempty"`    // it makes the same call again
-		Fallback bool      `json:"fallback,omitempty"` // it falls back
-		Calls    []Call    `json:"calls,omitempty"`
+		Failure   Failure   `json:"failure"`
+		Output    string    `json:"output,omitempty"`    // that was refused, to be revised
+		Feedback  string    `json:"feedback,omitempty"`  // what is to be mended in it
+		Shortened bool      `json:"shortened,omitempty"` // of an output that is still to be judged
+		RetryAt   time.Time `json:"retry_at"`
+		Again     bool      `json:"again,omitempty"`    // it makes the same call again
+		Fallback  bool      `json:"fallback,omitempty"` // it falls back
+		Calls     []Call    `json:"calls,omitempty"`
 	}
 	// SubtaskSucceeded brings a subtask's output.
 	SubtaskSucceeded struct {

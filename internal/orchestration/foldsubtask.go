@@ -51,6 +51,7 @@ func (r *Run) foldSubtask(s *SubtaskState, e Event) {
 		return
 	case *PlanCreated: // of a part of the plan: what it expands to is there
 		r.called(s)
+		s.Shortened = f.Shortened
 	default:
 		r.called(s)
 		r.foldOutcome(s, e)
@@ -149,7 +150,7 @@ func longValue(output string) string {
 }
 
 func (s *SubtaskState) foldRetrying(seq int64, f *SubtaskRetrying) {
-	s.Status, s.RetryAt, s.Failure = StatusPending, f.RetryAt, &f.Failure
+	s.Status, s.RetryAt, s.Failure, s.Shortened = StatusPending, f.RetryAt, &f.Failure, f.Shortened
 	s.failed(&f.Failure, f.Again, f.Fallback)
 	switch {
 	case f.Feedback != "":

@@ -1,10 +1,6 @@
 package orchestration
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "slices"
 
 // An Edit changes a subtask in a fork. With an output the subtask is not
 // performed: that is what others see of it.
@@ -20,7 +16,7 @@ type Forked struct {
 	Redo  []string // ids of the subtasks that are performed again, in plan order
 	Keep  []string // ids of those that are not, in plan order
 	Given []Kept   // the outputs of those, in plan order; one that has none is missing
-	Left  []string // of those, what a decision left undone, and still does
+	Left  []string // of those, what a decision leaves undone
 }
 
 // A Kept is an output that a fork takes over.
@@ -31,7 +27,8 @@ type Kept struct {
 
 // Fork says what a new run comes to that redoes what the edits change, what is
 // named in from, what did not succeed, what was undone, and all that depends on
-// those. The run must have ended. Problems point into the request: "/edits/T2", "/from/0".
+// those. A decision that an edit has end the run leaves all that undone instead. The
+// run must have ended. Problems point into the request: "/edits/T2", "/from/0".
 func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 	f := Forked{Plan: Plan{Analysis: r.Planning.Analysis}}
 	if problems := r.unforkable(edits, from); len(problems) > 0 {
@@ -46,8 +43,9 @@ func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 		other[s.ID] = redo[s.ID] || edit.Output != nil
 	}
 	r.spread(plan, redo, other)
+	stop := r.givenStop(edits)
 	for _, s := range plan {
-		f.add(s, edits[s.ID], redo[s.ID])
+		f.add(s, edits[s.ID], redo[s.ID], stop != "")
 	}
 	for i := range f.Plan.Subtasks {
 		s := &f.Plan.Subtasks[i]
@@ -57,11 +55,10 @@ func (r *Run) Fork(edits map[string]Edit, from []string) (Forked, []Problem) {
 }
 
 // spread has what builds on another output be performed, too, however far down the
-// plan.
+// plan, and what a decision left undone, where that may be another one.
 func (r *Run) spread(plan []*SubtaskState, redo, other map[string]bool) {
-	var open []string
+	var open, left []string
 	builds := make(map[string][]string, len(plan)) // by id: what builds on it
-	stopper := r.stopper()
 	for _, s := range plan {
 		if other[s.ID] {
 			open = append(open, s.ID)
@@ -70,12 +67,16 @@ func (r *Run) spread(plan []*SubtaskState, redo, other map[string]bool) {
 			builds[on] = append(builds[on], s.ID)
 		}
 		if s.Because == BecauseStopped {
-			builds[stopper] = append(builds[stopper], s.ID)
+			left = append(left, s.ID)
 		}
 	}
+	stopper := r.stopper()
 	for len(open) > 0 {
 		id := open[0]
 		open = open[1:]
+		if s := r.Subtask(id); id == stopper || s.tookOverStop() {
+			builds[id], left = append(builds[id], left...), nil
+		}
 		for _, next := range builds[id] {
 			if !other[next] {
 				redo[next], other[next] = true, true
@@ -83,6 +84,20 @@ func (r *Run) spread(plan []*SubtaskState, redo, other map[string]bool) {
 			}
 		}
 	}
+}
+
+// tookOverStop reports whether it may have been this subtask that ended the run from
+// which its output was taken over.
+func (s *SubtaskState) tookOverStop() bool {
+	return s.Status == StatusSucceeded && s.Cached && (s.Kind == KindDecide && s.Output.Whole == OptionStop || s.Kind.Composite() && s.mayStop())
+}
+
+// mayStop reports whether a decision of a subtask's body may end the run.
+func (s *Subtask) mayStop() bool {
+	body := s.body()
+	return body != nil && slices.ContainsFunc(*body, func(child Subtask) bool {
+		return child.Decide != nil && slices.Contains(child.Decide.Options, OptionStop) || child.mayStop()
+	})
 }
 
 // forkable returns the subtasks of a fork's plan: not those that a later version has
@@ -145,7 +160,7 @@ func (r *Run) wasUndone(s *SubtaskState) bool {
 	return false
 }
 
-func (f *Forked) add(s *SubtaskState, edit Edit, redo bool) {
+func (f *Forked) add(s *SubtaskState, edit Edit, redo, stop bool) {
 	subtask := asWritten(s.Subtask)
 	if edit.Description != nil {
 		subtask.Description = *edit.Description
@@ -155,9 +170,11 @@ func (f *Forked) add(s *SubtaskState, edit Edit, redo bool) {
 	}
 	f.Plan.Subtasks = append(f.Plan.Subtasks, subtask)
 	switch {
-	case redo:
+	case redo && !stop:
 		f.Redo = append(f.Redo, s.ID)
 		return
+	case redo:
+		f.Left = append(f.Left, s.ID)
 	case edit.Output != nil:
 		f.Given = append(f.Given, Kept{s.ID, Text{Whole: *edit.Output, Bytes: len(*edit.Output)}})
 	case s.Status == StatusSucceeded:
@@ -197,50 +214,4 @@ func rewritten(s Subtask, change func(*Subtask)) Subtask {
 	}
 	*s.body() = body
 	return s
-}
-
-// unforkable says what of a wish to fork is about nothing that the plan has.
-func (r *Run) unforkable(edits map[string]Edit, from []string) []Problem {
-	if r.Planning.Version == 0 {
-		return []Problem{{"", ProblemEmpty, "The run has no plan that could be forked."}}
-	}
-	var problems []Problem
-	refuse := func(id, pointer string) {
-		if s := r.Subtask(id); s == nil || !s.counts() || s.Parent != "" {
-			problems = append(problems, Problem{pointer, ProblemUnknownSubtask, fmt.Sprintf("%q is no subtask of the plan.", beginning(id, 64))})
-		}
-	}
-	ids := make([]string, 0, len(edits))
-	for id := range edits {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		at := "/edits/" + escape(id)
-		refuse(id, at)
-		if s := r.Subtask(id); s != nil && edits[id].Type != nil && s.Kind != KindWorker {
-			problems = append(problems, Problem{at + "/type", ProblemWrongKey, fmt.Sprintf("A subtask of the kind %s has no type.", s.Kind)})
-		}
-		if output, s := edits[id].Output, r.Subtask(id); output != nil && s != nil {
-			if detail := r.ungivable(s, *output); detail != "" {
-				problems = append(problems, Problem{at + "/output", ProblemBadValue, detail})
-			}
-		}
-	}
-	for i, id := range from {
-		refuse(id, fmt.Sprintf("/from/%d", i))
-	}
-	return problems
-}
-
-// ungivable says why a text cannot be the output of a subtask, "" when it can.
-func (r *Run) ungivable(s *SubtaskState, output string) string {
-	most := r.Spec.Limits.MaxOutputBytes
-	switch {
-	case len(output) > most:
-		return fmt.Sprintf("The output has %d bytes; the run's max_output_bytes is %d.", len(output), most)
-	case s.Decide != nil && !slices.Contains(s.Decide.Options, output):
-		return fmt.Sprintf("It must be one of: %s.", strings.Join(s.Decide.Options, ", "))
-	}
-	return ""
 }

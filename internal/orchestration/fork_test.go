@@ -72,6 +72,9 @@ func TestFork(t *testing.T) {
 	if _, problems := run.Fork(map[string]Edit{"z/1": {Output: &text}}, []string{"y"}); len(problems) != 2 || problems[0].Pointer != "/edits/z~11" {
 		t.Errorf("unknown subtasks give %v", problems)
 	}
+	if _, problems := run.Fork(map[string]Edit{"a": {Output: &text}}, []string{"d", "a"}); len(problems) != 1 || problems[0].Pointer != "/from/1" {
+		t.Errorf("one that is given and to be performed gives %v", problems)
+	}
 	long := strings.Repeat("x", run.Spec.Limits.MaxOutputBytes+1)
 	if _, problems := run.Fork(map[string]Edit{"a": {Output: &long}}, nil); len(problems) != 1 || problems[0].Pointer != "/edits/a/output" {
 		t.Errorf("too long an output gives %v", problems)
@@ -128,6 +131,51 @@ func TestForkOfAStoppedRun(t *testing.T) {
 	}
 }
 
+// TestForkOfAForkOfAStoppedRun knows which decision it was that left something undone.
+func TestForkOfAForkOfAStoppedRun(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: a, description: x}",
+		"|   - {id: ask, kind: decide, depends_on: [a], decide: {by: expr, expr: 'true', options: [go, stop]}}",
+		"|   - {id: l, kind: loop, depends_on: [a], loop: {max_iterations: 2, body: [{id: v, kind: decide, decide: {by: expr, expr: 'true', options: [stop, go]}}]}}",
+		"|   - {id: d, description: x}",
+		"start max_attempts=1 synthesizer=none max_concurrency=1",
+		"worked a#1 A",
+	)
+	forked, problems := run.Fork(nil, nil)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	run, _ = forkedFrom(t, run, forked)
+	for name, test := range map[string]struct{ from, redo []string }{
+		"nothing":          {nil, nil},
+		"another decision": {[]string{"ask"}, []string{"ask"}},
+		"the decision":     {[]string{"l"}, []string{"l", "d"}},
+	} {
+		forked, problems := run.Fork(nil, test.from)
+		if diff := cmp.Diff(test.redo, forked.Redo); diff != "" || problems != nil {
+			t.Errorf("%s: %v %s", name, problems, diff)
+		}
+	}
+}
+
+// forkedFrom begins a fork, and returns its run with what that does.
+func forkedFrom(t *testing.T, run *Run, forked Forked) (*Run, []Command) {
+	t.Helper()
+	spec := *run.Spec
+	spec.Plan, spec.Fork = &forked.Plan, &Fork{Run: run.ID, Left: forked.Left}
+	for _, g := range forked.Given {
+		spec.Fork.Given = append(spec.Fork.Given, Given{g.Subtask, g.Output.Whole})
+	}
+	fork := New(storyFuncs())
+	_, commands, err := fork.Step(Input{Time: epoch, Said: Start{ID: "run_2", Spec: &spec}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fork, commands
+}
+
 // What was undone with a run is done anew by its fork, also where it was a part of a
 // body, and so is what depends on it.
 func TestForkRedoesWhatWasUndone(t *testing.T) {
@@ -175,6 +223,66 @@ func TestForkOfAReplannedRun(t *testing.T) {
 		again := New(storyFuncs())
 		if _, _, err := again.Step(Input{Time: epoch, Said: Start{ID: "run_2", Spec: &spec, Queue: queue}}); err != nil {
 			t.Errorf("queued %v: %v", queue, err)
+		}
+	}
+}
+
+// TestForkIntoAStop has a decision that is given heeded like one that is made: "stop"
+// leaves undone all that would be performed.
+func TestForkIntoAStop(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: a, description: x}",
+		"|   - {id: gate, kind: decide, decide: {by: expr, expr: 'a.output == \"enough\"', options: [stop, go]}}",
+		"|   - {id: b, description: x, depends_on: [gate]}",
+		"|   - {id: c, description: x, depends_on: [b]}",
+		"|   - {id: d, description: x}",
+		"|   - {id: e, description: x}",
+		"start max_attempts=1 synthesizer=none",
+		"worked a#1 A", "worked d#1 failed upstream_error", "worked e#1 E", "worked b#1 B", "worked c#1 C",
+	)
+	stop, text := "stop", "text"
+	edits := map[string]Edit{"gate": {Output: &stop}, "e": {Output: &text}}
+	forked, problems := run.Fork(edits, nil)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if diff := cmp.Diff([][]string{nil, {"a", "gate", "b", "c", "d", "e"}, {"b", "c", "d"}}, [][]string{forked.Redo, forked.Keep, forked.Left}); diff != "" {
+		t.Error(diff)
+	}
+	if again, commands := forkedFrom(t, run, forked); !again.Done() || len(commands) != 1 { // its timer
+		t.Errorf("the fork is %s and does %v", again.Status, commands)
+	}
+
+	edits["b"], edits["d"] = Edit{Description: &text}, Edit{Type: &text}
+	_, problems = run.Fork(edits, []string{"a"})
+	var at []string
+	for _, p := range problems {
+		at = append(at, p.Pointer)
+	}
+	if diff := cmp.Diff([]string{"/edits/b", "/edits/d", "/from/0"}, at); diff != "" {
+		t.Errorf("what is to be performed in spite of a stop gives %v", problems)
+	}
+}
+
+// TestForkGivesNoQuestion refuses the options by which a decision asks somebody else.
+func TestForkGivesNoQuestion(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: gate, kind: decide, decide: {by: expr, expr: '\"go\"', options: [go, replan, escalate]}}",
+		"|   - {id: a, description: x, depends_on: [gate]}",
+		"start synthesizer=none",
+		"worked a#1 A",
+	)
+	for option, want := range map[string]bool{"go": true, "replan": false, "escalate": false, "else": false} {
+		_, problems := run.Fork(map[string]Edit{"gate": {Output: &option}}, nil)
+		switch {
+		case want && problems == nil:
+		case !want && len(problems) == 1 && problems[0].Pointer == "/edits/gate/output" && strings.HasSuffix(problems[0].Detail, "It must be one of: go."):
+		default:
+			t.Errorf("%s gives %v", option, problems)
 		}
 	}
 }

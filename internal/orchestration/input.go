@@ -60,7 +60,7 @@ type Worked struct {
 	Subtask   string
 	Attempt   int
 	Output    string
-	Shortened bool // dependencies were shortened to fit the model's window
+	Shortened bool // there was no room for all that was to be shown, in the model's window or by what the attempt may spend
 	Cached    bool // it comes from the cache
 	Failure   *Failure
 	Calls     []Call

@@ -239,6 +239,9 @@ func (w *world) step(said Said) ([]Event, []Command, error) {
 		w.events = append(w.events, e)
 		w.tell(e)
 		w.hear(e)
+		if s := w.run.Subtask(e.Subtask); s != nil && s.Shortened && len(w.run.Caches([]Event{e})) > 0 {
+			w.t.Fatalf("what %s made of a shortened prompt is cached", s.ID)
+		}
 	}
 	for _, c := range commands {
 		w.ask(c)
@@ -304,23 +307,6 @@ func (w *world) again() *Run {
 func (w *world) same(how string, other *Run) {
 	if diff := cmp.Diff(w.run, other, cmpopts.IgnoreUnexported(Run{}, SubtaskState{}), cmpopts.EquateEmpty()); diff != "" {
 		w.t.Fatalf("the %s run is another (-lived):\n%s", how, diff)
-	}
-}
-
-// forked holds a fork of the ended run to what a plan must be.
-func (w *world) forked() {
-	fork, problems := w.run.Fork(nil, nil)
-	if len(problems) > 0 {
-		if w.run.Planning.Version > 0 {
-			w.t.Fatalf("the run cannot be forked: %v", problems)
-		}
-		return
-	}
-	if problems := fork.Plan.Check(w.run.rules()); len(problems) > 0 && len(fork.Plan.Subtasks) > 0 {
-		w.t.Fatalf("a fork has the problems %v", problems)
-	}
-	if got := len(fork.Keep) + len(fork.Redo); got != len(fork.Plan.Subtasks) {
-		w.t.Fatalf("a fork redoes %v and keeps %v", fork.Redo, fork.Keep)
 	}
 }
 

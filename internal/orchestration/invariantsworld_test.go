@@ -49,6 +49,7 @@ func (w *world) worked(c Work, failure *Failure) Worked {
 	if failure != nil && !judged(c) {
 		return o
 	}
+	o.Shortened = c.Judge == nil && !o.Cached && oneIn(w.t, 6, "shortened")
 	switch {
 	case c.Judge != nil:
 		o.Output = w.body(*c.Judge)

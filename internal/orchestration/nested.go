@@ -37,7 +37,8 @@ func (d *decision) nested(s *SubtaskState, w Worked) {
 			break
 		}
 		d.emitFor(s.ID, s.Attempts, &PlanCreated{
-			Version: d.run.Planning.Version, Source: PlanOfPlanner, Analysis: part.Analysis, Cached: w.Cached, Subtasks: ids, Calls: w.Calls,
+			Version: d.run.Planning.Version, Source: PlanOfPlanner, Analysis: part.Analysis, Subtasks: ids,
+			Shortened: w.Shortened, Cached: w.Cached, Calls: w.Calls,
 		})
 		return
 	}

@@ -18,7 +18,7 @@ func (d *decision) finish(s *SubtaskState) {
 	case r.Stopped != "" && (failure != nil || output == "null"):
 		d.emitFor(s.ID, s.Attempts, skippedBecause(BecauseStopped, stoppedDetail))
 	case failure == nil:
-		d.succeeded(s, output, &SubtaskSucceeded{})
+		d.succeeded(s, output, &SubtaskSucceeded{Shortened: s.Shortened})
 	default:
 		d.subtaskFailed(s, *failure, "", nil)
 	}

@@ -80,7 +80,7 @@ func (d *decision) decideSubtask(in DecideSubtask, expired bool) error {
 		d.subtaskFailed(s, Failure{Code: CodeRejected, Detail: rejection(in, expired)}, "", nil)
 	case in.Action == ActionRetry:
 	case s.Kind == KindDecide && waitedFor == WaitingForEscalation:
-		d.decide(s, output, nil)
+		d.decided(s, &SubtaskSucceeded{Output: output})
 	case len(output) > r.Spec.Limits.MaxOutputBytes:
 		d.subtaskFailed(s, Failure{Code: CodeOutputTooLarge, Detail: "What was decided is longer than max_output_bytes."}, "", nil)
 	default:
@@ -120,12 +120,26 @@ func (s *SubtaskState) answer(r *Run, in DecideSubtask) string {
 		return *in.Output
 	}
 	if s.Kind != KindApproval {
-		return s.whole()
+		return r.approved(s)
 	}
 	if about := slices.Collect(r.shown(s)); len(about) == 1 && about[0].Status == StatusSucceeded {
 		return about[0].whole()
 	}
 	return cmp.Or(strings.TrimSpace(in.Comment), "approved")
+}
+
+// approved returns what others see of an output that was refused: what its output
+// expression makes of it, as long as it is not that which failed.
+func (r *Run) approved(s *SubtaskState) string {
+	output := s.whole()
+	if s.Gives == "" {
+		return output
+	}
+	value, failure := r.eval("output", s.Gives, r.variables(s).withOutput(output))
+	if failure != nil {
+		return output
+	}
+	return textOf(value)
 }
 
 func rejection(in DecideSubtask, expired bool) string {

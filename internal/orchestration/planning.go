@@ -14,19 +14,20 @@ func (d *decision) startPlanning() { d.askPlanner(d.run.Planning.Lost, nil) }
 func (d *decision) askPlanner(repeats int, revise *Reason) {
 	r := d.run
 	p := &r.Planning
+	model := r.plannerModel()
+	if revise != nil { // it begins anew with the planner's own
+		model = r.Spec.Planner.Model
+	}
 	fact := &PlanStarted{
-		Model: r.plannerModel(), Repair: revise == nil && len(p.Problems) > 0,
+		Model: model, Repair: revise == nil && len(p.Problems) > 0,
 		Repeats: repeats, Reason: revise, Fallback: revise == nil && p.FellBack,
 	}
 	fact.Given = r.givenTo(fact.Repair)
 	fact.CacheKey = r.planKey(revise, fact.Given)
 	var limit string
-	if fact.Reserved, limit = r.planReserved(fact.Given); limit != "" {
+	if fact.Reserved, limit = r.planReserved(model, fact.Given); limit != "" {
 		d.planUnaffordable(limit)
 		return
-	}
-	if revise != nil {
-		fact.Model = r.Spec.Planner.Model
 	}
 	d.emit(p.Attempt+1, fact)
 	d.do(r.makePlan())

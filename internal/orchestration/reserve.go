@@ -141,8 +141,8 @@ func (r *Run) withTools(by Worker, worst *Reserve) *Reserve {
 	return worst
 }
 
-// planReserve returns the worst case of the planner's next attempt.
-func (r *Run) planReserve() *Reserve {
+// planReserve returns the worst case of the planner's next attempt, by that model.
+func (r *Run) planReserve(model string) *Reserve {
 	if !r.Spec.Limits.budgeted() {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (r *Run) planReserve() *Reserve {
 			prompt += min(r.textTokens(s.Output), MaxWholeText)
 		}
 	}
-	return r.worst(r.plannerModel(), prompt, r.answerTokens(r.plannerModel()))
+	return r.worst(model, prompt, r.answerTokens(model))
 }
 
 // besidePlanner adds to a draft's worst case that of another question to the planner,
@@ -162,7 +162,7 @@ func (r *Run) besidePlanner(draft *Reserve) *Reserve {
 	if draft == nil {
 		return nil
 	}
-	both := r.planReserve()
+	both := r.planReserve(r.plannerModel())
 	both.add(draft)
 	return both
 }
@@ -170,12 +170,12 @@ func (r *Run) besidePlanner(draft *Reserve) *Reserve {
 // planReserved returns what the planner's next attempt may spend, and the limit that
 // has no room for it, "" if none. A call that is made again has what it had, and more
 // for what it is given now, if that is affordable.
-func (r *Run) planReserved(given []string) (*Reserve, string) {
+func (r *Run) planReserved(model string, given []string) (*Reserve, string) {
 	p := &r.Planning
 	if p.Reserved != nil && len(given) <= len(p.Given) {
 		return p.Reserved, ""
 	}
-	reserved := r.planReserve()
+	reserved := r.planReserve(model)
 	var more *Reserve
 	if reserved != nil {
 		more = copied(reserved)

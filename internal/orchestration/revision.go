@@ -65,6 +65,7 @@ func (p Plan) contradictions() []Problem {
 func (r *Run) renamed(p Plan, same map[string]bool) (ids []string, added []Subtask) {
 	names := make(map[string]string, len(p.Subtasks)) // the planner's ids, as they will be
 	taken := make(map[string]bool, len(p.Subtasks))
+	numbers := make(map[string]int) // by what fresh ids begin with: the last one
 	for _, s := range p.Subtasks {
 		names[s.ID], taken[s.ID] = s.ID, true
 	}
@@ -73,7 +74,7 @@ func (r *Run) renamed(p Plan, same map[string]bool) (ids []string, added []Subta
 			continue
 		}
 		if r.Subtask(s.ID) != nil && names[s.ID] == s.ID {
-			names[s.ID] = r.freshID(s.ID, taken)
+			names[s.ID] = r.freshID(s.ID, taken, numbers)
 			taken[names[s.ID]] = true
 		}
 		added = append(added, s)
@@ -106,15 +107,31 @@ func (r *Run) unchanged(p Plan) map[string]bool {
 		was := r.Subtask(id) // none, where an id is named twice and not all of it is the same
 		return unchanged || !named && was != nil && was.Status.Ended()
 	}
-	for again := true; again; {
-		again = false
-		for _, s := range p.Subtasks {
-			if same[s.ID] && r.Subtask(s.ID).Status == StatusPending && !all(s.DependsOn, stays) {
-				same[s.ID], again = false, true
+	p.othersWith(same, func(id string) bool { return r.Subtask(id).Status == StatusPending }, stays)
+	return same
+}
+
+// othersWith has the subtasks of a plan that are the same, and may be others, be
+// others where what they depend on does not stay, however far down the plan.
+func (p Plan) othersWith(same map[string]bool, may, stays func(id string) bool) {
+	var others []string
+	builds := make(map[string][]string, len(p.Subtasks)) // by id: what builds on it
+	for _, s := range p.Subtasks {
+		for _, id := range s.DependsOn {
+			builds[id] = append(builds[id], s.ID)
+			if !stays(id) {
+				others = append(others, s.ID)
 			}
 		}
 	}
-	return same
+	for len(others) > 0 {
+		id := others[0]
+		others = others[1:]
+		if same[id] && may(id) {
+			same[id] = false
+			others = append(others, builds[id]...)
+		}
+	}
 }
 
 func all(ids []string, hold func(id string) bool) bool {
@@ -127,12 +144,14 @@ func sameContent(a, b Subtask) bool {
 	return a.Kind != KindWorker || a.Type == b.Type && strings.TrimSpace(a.Description) == strings.TrimSpace(b.Description) && slices.Equal(a.DependsOn, b.DependsOn)
 }
 
-// freshID returns an id like that one that means nothing yet.
-func (r *Run) freshID(id string, taken map[string]bool) string {
+// freshID returns an id like that one that means nothing yet. The numbers are those up
+// to which it was looked for before.
+func (r *Run) freshID(id string, taken map[string]bool, numbers map[string]int) string {
 	const room = 56 // of the 64 that an id may have
 	base := beginning(id, room)
-	for n := 2; ; n++ {
+	for n := max(2, numbers[base]+1); ; n++ {
 		if fresh := fmt.Sprintf("%s-%d", base, n); r.Subtask(fresh) == nil && !taken[fresh] {
+			numbers[base] = n
 			return fresh
 		}
 	}

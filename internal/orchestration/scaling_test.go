@@ -1,7 +1,10 @@
 package orchestration
 
 import (
+	"maps"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,48 @@ import (
 func TestManyItems(t *testing.T) {
 	if few, many := allocatedFor(t, 125), allocatedFor(t, 1000); many > 12*few {
 		t.Errorf("8 times as many items take %.1f times the memory", float64(many)/float64(few))
+	}
+}
+
+// TestLongChains holds what is said of a whole plan because of its first subtask to
+// one look at each dependency, in whatever order a planner has them.
+func TestLongChains(t *testing.T) {
+	const n = 2000
+	p, same := Plan{}, map[string]bool{}
+	for i := n; i > 0; i-- { // each one before what it depends on
+		s := Subtask{ID: strconv.Itoa(i)}
+		for on := max(0, i-3); on < i; on++ {
+			s.DependsOn = append(s.DependsOn, strconv.Itoa(on))
+		}
+		p.Subtasks = append(p.Subtasks, s)
+		same[s.ID] = true
+	}
+	looks := 0
+	p.othersWith(same, func(string) bool { return true }, func(id string) bool { looks++; return same[id] })
+	if others := slices.Collect(maps.Values(same)); slices.Contains(others, true) || looks > 3*n {
+		t.Errorf("%d looks at %d dependencies; the same are %v", looks, 3*n, slices.Contains(others, true))
+	}
+}
+
+// TestManyLongIDs holds the renaming of ids that differ only where new ones are cut off
+// to costs that grow as they do.
+func TestManyLongIDs(t *testing.T) {
+	renaming := func(n int) float64 {
+		r, p := New(storyFuncs()), Plan{}
+		for i := range n {
+			s := Subtask{ID: strings.Repeat("x", 60) + strconv.Itoa(1000+i)}
+			r.addSubtask(s)
+			p.Subtasks = append(p.Subtasks, s)
+		}
+		bytes := allocated(func() {
+			if ids, _ := r.renamed(p, map[string]bool{}); ids[n-1] != strings.Repeat("x", 56)+"-"+strconv.Itoa(n+1) {
+				t.Errorf("the last one is %s", ids[n-1])
+			}
+		})
+		return bytes / float64(n)
+	}
+	if few, many := renaming(100), renaming(800); many > 2*few {
+		t.Errorf("%.0f bytes each where there are 100, and %.0f where there are 800", few, many)
 	}
 }
 

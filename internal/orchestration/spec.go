@@ -87,7 +87,8 @@ type Origin struct {
 type Fork struct {
 	Run   string  `json:"run"`
 	Given []Given `json:"given,omitempty"` // in plan order
-	// Left are subtasks that a decision of that run left undone, by ending it.
+	// Left are subtasks that a decision leaves undone by ending the run: one of that run
+	// or one that was given in its place.
 	Left []string `json:"left,omitempty"`
 }
 

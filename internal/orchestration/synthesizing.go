@@ -33,7 +33,7 @@ func (d *decision) synthesized(o Synthesized) {
 	if r.Synthesis.Status != StatusRunning || o.Attempt != r.Synthesis.Attempt {
 		return
 	}
-	if o.Failure = d.judge(o.Failure, o.Output, false); o.Failure == nil {
+	if o.Failure = d.judge(o.Failure, o.Output, KindWorker); o.Failure == nil {
 		d.emit(o.Attempt, &SynthesisSucceeded{Output: o.Output, Shortened: o.Shortened, Cached: o.Cached, Calls: o.Calls})
 	} else if d.synthesisFailed(o) {
 		return

@@ -113,7 +113,8 @@ func (d *decision) worked(w Worked) {
 	if s == nil || !s.Calling || w.Attempt != s.Attempts {
 		return
 	}
-	failure := d.judge(w.Failure, w.Output, s.Kind == KindTool)
+	w.Shortened = w.Shortened || s.Judge != nil && s.Shortened // it is the output of that attempt
+	failure := d.judge(w.Failure, w.Output, s.Kind)
 	if w.Failure == nil && failure != nil {
 		w.Output = "" // it is none, so that there is nothing to be judged
 	}
@@ -127,7 +128,7 @@ func (d *decision) worked(w Worked) {
 	case s.Kind == KindPlan:
 		d.nested(s, w)
 	case s.Kind == KindDecide:
-		d.chosen(s, w.Output, w.Calls)
+		d.chosen(s, &SubtaskSucceeded{Output: w.Output, Shortened: w.Shortened, Cached: w.Cached, Calls: w.Calls})
 	default:
 		d.evaluate(s, w)
 	}
@@ -140,7 +141,7 @@ func (d *decision) worked(w Worked) {
 func (d *decision) attemptFailed(s *SubtaskState, f *Failure, w Worked) {
 	if next, follows := d.retry(&s.Tries, f, s.Retry, d.run.resortOf(s)); follows {
 		d.emitFor(s.ID, s.Attempts, &SubtaskRetrying{
-			Failure: *f, Output: w.Output, RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: w.Calls,
+			Failure: *f, Output: w.Output, Shortened: w.Shortened && w.Output != "", RetryAt: next.at, Again: next.again, Fallback: next.fallback, Calls: w.Calls,
 		})
 		if next.at.After(d.now) {
 			d.do(s.timer())
@@ -172,15 +173,15 @@ func (r *Run) mayFallBack(s *SubtaskState) bool {
 }
 
 // judge returns what is wrong with an outcome: an answer without text, where one was
-// asked for, or with too much of it, is no result.
-func (d *decision) judge(f *Failure, output string, silent bool) *Failure {
+// asked for, or with too much of it, is no result. A plan is no output.
+func (d *decision) judge(f *Failure, output string, kind Kind) *Failure {
 	most := d.run.Spec.Limits.MaxOutputBytes
 	switch {
 	case f != nil:
 		return f
-	case strings.TrimSpace(output) == "" && !silent:
+	case strings.TrimSpace(output) == "" && kind != KindTool:
 		return &Failure{Code: CodeOutputInvalid, Detail: "The model's answer was empty.", Retryable: true}
-	case len(output) > most:
+	case len(output) > most && kind != KindPlan:
 		return &Failure{
 			Code:   CodeOutputTooLarge,
 			Detail: fmt.Sprintf("The model's answer has %d bytes; max_output_bytes is %d.", len(output), most),

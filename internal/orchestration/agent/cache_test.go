@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -210,5 +211,81 @@ func TestAnOutputThatIsNotYetWhatOthersSee(t *testing.T) {
 			})
 		}
 		all.Wait()
+	})
+}
+
+// What was made with less room than another one has is not shared with that one.
+func TestWhatWasShortenedIsNotShared(t *testing.T) {
+	narrow, wide := testSpec(), testSpec()
+	for i := range narrow.Models {
+		narrow.Models[i].ContextWindow = 2000
+	}
+	big := bigDependency(5000)
+	decision, part := big, planning
+	decision.Subtask = orchestration.Subtask{ID: "D", Kind: orchestration.KindDecide, Decide: &orchestration.Decide{By: orchestration.DecideByModel, Options: []string{"a", "b"}}}
+	part.Dependencies = big.Dependencies
+	big.CacheKey, decision.CacheKey, part.CacheKey = "k", "k", "k"
+	for name, test := range map[string]struct {
+		command orchestration.Command
+		answer  string
+	}{
+		"an output":   {big, "made"},
+		"a decision":  {decision, `{"option":"a"}`},
+		"a part":      {part, `{"subtasks":[{"id":"T1","description":"do it"}]}`},
+		"a synthesis": {orchestration.Synthesize{Attempt: 1, CacheKey: "k", Results: big.Dependencies}, "made"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var n atomic.Int32
+				a := New(Options{Client: slow(&n, func(_ int32, req *llm.Request) (*llm.Response, error) { return says(test.answer)(req) }), Texts: &shelf{}})
+				said := make([]orchestration.Said, 2)
+				var all sync.WaitGroup
+				for i, spec := range []*orchestration.Spec{narrow, wide} {
+					all.Go(func() {
+						said[i] = a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: spec, Command: test.command})
+					})
+					synctest.Wait()
+				}
+				all.Wait()
+				for i, shortened := range []bool{true, false} {
+					switch s := said[i].(type) {
+					case orchestration.Worked:
+						if s.Failure != nil || s.Shortened != shortened || s.Cached {
+							t.Errorf("%d: %+v", i, s)
+						}
+					case orchestration.Synthesized:
+						if s.Failure != nil || s.Shortened != shortened || s.Cached {
+							t.Errorf("%d: %+v", i, s)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// A part of a plan is shared whole, however long the answer that it was read from.
+func TestALongPartIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		description := strings.Repeat("do it ", maxAnswer/4)
+		a := New(Options{Client: slow(&n, func(_ int32, req *llm.Request) (*llm.Response, error) {
+			return says(`{"subtasks":[{"id":"T1","description":"` + description + `"}]}`)(req)
+		}), Texts: &shelf{}})
+		c := planning
+		c.CacheKey = "k"
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				said := a.Perform(t.Context(), orchestration.Performance{Run: "run_1", Spec: testSpec(), Command: c}).(orchestration.Worked)
+				if said.Plan == nil || strings.TrimSpace(said.Plan.Subtasks[0].Description) != strings.TrimSpace(description) || !said.Cached && len(said.Output) > maxAnswer {
+					t.Errorf("%d bytes, cached %v: %v", len(said.Output), said.Cached, said.Failure)
+				}
+			})
+		}
+		all.Wait()
+		if n.Load() != 1 {
+			t.Errorf("%d calls", n.Load())
+		}
 	})
 }

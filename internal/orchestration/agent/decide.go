@@ -40,7 +40,7 @@ func (p *performance) decide(ctx context.Context, c *orchestration.Work, said *o
 		system: cmp.Or(p.Spec.Evaluator.System, evaluatorSystem), items: items, times: 1,
 		user: func(items []item) string { return decideUser(p.specOf(c), &c.Subtask, items) },
 	}
-	text, failure := p.evaluate(ctx, c, d, optionSchema(decision.Options), "decide")
+	text, shortened, failure := p.evaluate(ctx, c, d, optionSchema(decision.Options), "decide")
 	if failure != nil {
 		return failure
 	}
@@ -48,7 +48,7 @@ func (p *performance) decide(ctx context.Context, c *orchestration.Work, said *o
 	if !ok {
 		return invalidOutput("the evaluator chose none of the options", true)
 	}
-	said.Output = option
+	said.Output, said.Shortened = option, shortened
 	return nil
 }
 

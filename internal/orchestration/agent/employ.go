@@ -26,9 +26,9 @@ func (p *performance) employ(ctx context.Context, c *orchestration.Work, said *o
 	if failure != nil {
 		return failure
 	}
-	said.Shortened = o.shortened
 	d := p.engage(c, w, o)
 	text, failure := d.askWith(ctx, box)
+	said.Shortened = o.shortened || box.cramped
 	if failure == nil {
 		said.Output = readAnswer(text)
 	} else if failure.Code == orchestration.CodeContextTooLong && failure.Retryable {
@@ -99,7 +99,7 @@ func (p *performance) workOrder(ctx context.Context, c *orchestration.Work, w *o
 	if len(o.tools) > 0 && fit(roomBeside(budget, p.purse != nil, o.tools)) {
 		return o, nil
 	}
-	o.tools = nil
+	o.tools, box.cramped = nil, len(box.offered) > 0
 	if !fit(budget) {
 		return nil, tooLong("the task, its context and the subtask's description do not fit the worker model's context window")
 	}

@@ -71,7 +71,7 @@ func (p *performance) byRubric(ctx context.Context, c *orchestration.Work, rubri
 			return judgeUser(p.specOf(c), c.Subtask.Description, rubric, items)
 		},
 	}
-	text, failure := p.evaluate(ctx, c, d, judgeSchema, fmt.Sprintf("judge.%d", number))
+	text, _, failure := p.evaluate(ctx, c, d, judgeSchema, fmt.Sprintf("judge.%d", number))
 	if failure != nil {
 		return "", failure
 	}
@@ -90,27 +90,28 @@ func (p *performance) castEvaluator(model string) {
 	p.cast(llm.Evaluator, "", cmp.Or(model, p.Spec.Evaluator.Model, p.Spec.Worker.Model))
 }
 
-// evaluate asks the evaluator. What it answers is held to the schema.
-func (p *performance) evaluate(ctx context.Context, c *orchestration.Work, prompt *brief, schema *llm.Schema, name string) (string, *orchestration.Failure) {
+// evaluate asks the evaluator. What it answers is held to the schema; what it was to be
+// shown may have been shortened.
+func (p *performance) evaluate(ctx context.Context, c *orchestration.Work, prompt *brief, schema *llm.Schema, name string) (text string, shortened bool, failure *orchestration.Failure) {
 	if !p.affords(1, 0) {
-		return "", invalidOutput("what the attempt may spend leaves nothing for the evaluator", true) // the core knows what is left
+		return "", false, invalidOutput("what the attempt may spend leaves nothing for the evaluator", true) // the core knows what is left
 	}
 	budget, answer := p.room(0)
-	messages, _, ok := prompt.fit(budget)
+	messages, shortened, ok := prompt.fit(budget)
 	if !ok {
-		return "", tooLong("what is to be judged or decided does not fit the evaluator model's context window, or what the run may spend")
+		return "", false, tooLong("what is to be judged or decided does not fit the evaluator model's context window, or what the run may spend")
 	}
 	d := p.dialog(p.Spec.Evaluator, messages)
 	d.name += "/" + name
 	d.started = &p.started
 	d.request.MaxTokens, d.request.Schema = answer, schema
 	d.request.Place.Priority = c.Priority
-	text, failure := d.ask(ctx)
+	text, failure = d.ask(ctx)
 	if failure != nil && failure.Code == orchestration.CodeContextTooLong && failure.Retryable {
 		budget, _ = p.room(0)
 		_, _, failure.Retryable = prompt.fit(budget)
 	}
-	return text, failure
+	return text, shortened, failure
 }
 
 // judgeUser is the prompt of a verdict.

@@ -40,7 +40,7 @@ func (p *performance) planPart(ctx context.Context, c *orchestration.Work, said 
 		return failure
 	}
 	plan, problems := p.readPlan(text, nil)
-	said.Output, said.Plan, said.Problems = text, &plan, problems
+	said.Output, said.Plan, said.Problems = answerKept(text), &plan, problems
 	return nil
 }
 

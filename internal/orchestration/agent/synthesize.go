@@ -19,7 +19,7 @@ func (p *performance) synthesized(ctx context.Context, c orchestration.Synthesiz
 		return true
 	}, func() (string, bool) {
 		said.Failure = p.contain(func() *orchestration.Failure { return p.synthesize(ctx, c, &said) })
-		return said.Output, said.Failure == nil && !isBlankText(said.Output)
+		return said.Output, said.Failure == nil && !said.Shortened && !isBlankText(said.Output)
 	})
 	said.Failure = cmp.Or(failure, said.Failure)
 	said.Calls = p.calls

@@ -27,6 +27,7 @@ type toolbox struct {
 	calls   int
 	ids     map[string]bool // of calls
 	refused map[string]int  // the round in which a tool's arguments were first refused
+	cramped bool            // there was no room for all that the tools say, or for any of them
 }
 
 // toolbox returns the tools that a worker may call. One that is configured no
@@ -66,7 +67,8 @@ func (d *dialog) askWith(ctx context.Context, box *toolbox) (string, *orchestrat
 	}
 	for round := 1; round < maxRounds && box.calls < maxToolCalls; round++ {
 		if round > 1 && !d.p.affords(2, spentOn(&d.request)) {
-			break // what a tool says has to be paid for, too
+			box.cramped = true // what a tool says has to be paid for, too
+			break
 		}
 		resp, failure := d.turn(ctx)
 		switch {
@@ -194,9 +196,11 @@ func (box *toolbox) fit(d *dialog, results []string) []string {
 		room := budget - spentOn(&d.request) - len(results)*(messageTokens+marks) - messageTokens - tokens(lastWords)
 		shared, ok := share(results, room)
 		for i := range results {
-			if results[i] = "Error: there is no room for the result."; ok {
-				results[i] = shared[i]
+			fitted := "Error: there is no room for the result."
+			if ok {
+				fitted = shared[i]
 			}
+			results[i], box.cramped = fitted, box.cramped || fitted != results[i]
 		}
 	}
 	for i := range results {

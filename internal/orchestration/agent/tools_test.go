@@ -373,3 +373,31 @@ func FuzzToolCalls(f *testing.F) {
 		}
 	})
 }
+
+// A worker that is kept from its tools, or from what they say, for want of room makes
+// an output that is not for those who have more.
+func TestToolsForWhichThereIsNoRoom(t *testing.T) {
+	for name, test := range map[string]struct {
+		result  string
+		reserve orchestration.Reserve
+		want    bool
+	}{
+		"enough":         {"4 left", orchestration.Reserve{Calls: 9, PromptTokens: 90_000, AnswerTokens: 9000}, false},
+		"one call":       {"4 left", orchestration.Reserve{Calls: 1, PromptTokens: 90_000, AnswerTokens: 9000}, true},
+		"no second look": {"4 left", orchestration.Reserve{Calls: 2, PromptTokens: 90_000, AnswerTokens: 9000}, true},
+		"a long result":  {strings.Repeat("word ", 5000), orchestration.Reserve{Calls: 9, PromptTokens: 3000, AnswerTokens: 9000}, true},
+	} {
+		look := calls(look("a", `{"id":"x"}`))
+		c := atWork
+		c.Reserved = &test.reserve
+		said := performWithTools(t, model(func(req *llm.Request) (*llm.Response, error) {
+			if len(req.Tools) > 0 && len(req.Messages) < 6 {
+				return look(req)
+			}
+			return says("made")(req)
+		}), &bench{result: test.result}, c)
+		if said.Failure != nil || said.Shortened != test.want {
+			t.Errorf("%s: shortened %v after %d calls: %+v", name, said.Shortened, len(said.Calls), said.Failure)
+		}
+	}
+}

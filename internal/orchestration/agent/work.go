@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
@@ -24,7 +25,13 @@ func (p *performance) shared(ctx context.Context, c *orchestration.Work, said *o
 	reuse := func(output string) bool { return p.reuse(c, output, said) }
 	call := func() (string, bool) {
 		p.try(ctx, c, said)
-		return said.Output, said.Failure == nil && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings)
+		output, err := said.Output, error(nil)
+		if said.Plan != nil { // its output is what is kept of the answer for a repair
+			var plan []byte
+			plan, err = json.Marshal(said.Plan)
+			output = string(plan)
+		}
+		return output, err == nil && said.Failure == nil && !said.Shortened && !isBlankText(said.Output) && len(said.Problems) == 0 && passed(said.Findings)
 	}
 	if unfinished(c) {
 		p.find(ctx, c.CacheKey, reuse, call)
