@@ -1034,7 +1034,7 @@ type Subtask struct {
 	// fall back on.
 	Fallback bool `json:"fallback"`
 
-	// Shortened What it saw of its dependencies was shortened to fit the model's window.
+	// Shortened What it saw was shortened, or tools were kept from it, to fit the model's window or the budget. Such an output is not cached.
 	Shortened bool       `json:"shortened"`
 	StartedAt *time.Time `json:"started_at"`
 	EndedAt   *time.Time `json:"ended_at"`
