@@ -19,7 +19,10 @@ func (s *server) DecideSubtask(ctx context.Context, request DecideSubtaskRequest
 		return nil, problem(codeNotFound, "The run has no subtask of that id.")
 	}
 	said := orchestration.DecideSubtask{Subtask: request.Sid, Action: request.Body.Action, Comment: request.Body.Comment}
-	if said.Action == orchestration.ActionEdit {
+	switch {
+	case said.Action != orchestration.ActionEdit && len(request.Body.Output) > 0:
+		return nil, notTaken("/output")
+	case said.Action == orchestration.ActionEdit:
 		output := textOf(request.Body.Output)
 		if most := h.run.Spec.Limits.MaxOutputBytes; len(output) > most {
 			return nil, undecidable("/output", "too_large", fmt.Sprintf("must have at most limits.max_output_bytes, %d", most))
@@ -39,7 +42,10 @@ func (s *server) DecidePlan(ctx context.Context, request DecidePlanRequestObject
 		return nil, problem(codeConflict, fmt.Sprintf("The plan is at version %d.", h.run.Planning.Version))
 	}
 	said := orchestration.DecidePlan{Version: request.Body.Version, Action: request.Body.Action, Comment: request.Body.Comment}
-	if said.Action == orchestration.ActionEdit {
+	switch {
+	case said.Action != orchestration.ActionEdit && request.Body.Plan != nil:
+		return nil, notTaken("/plan")
+	case said.Action == orchestration.ActionEdit:
 		plan := *request.Body.Plan
 		own := len(plan.Subtasks)
 		named(plan.Subtasks)
@@ -80,6 +86,11 @@ func (s *server) decide(ctx context.Context, h *history, said orchestration.Said
 		return reply{}, err
 	}
 	return ok(s.shown(ctx, h)), nil
+}
+
+// notTaken refuses what only an edit takes, rather than drop it.
+func notTaken(pointer string) *Problem {
+	return invalid([]Fault{{Pointer: pointer, Code: "not_allowed", Detail: "must be given with the action edit alone"}})
 }
 
 func undecidable(pointer, code, detail string) *Problem {

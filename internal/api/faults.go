@@ -111,8 +111,6 @@ func explain(e *jsonschema.ValidationError) (code, detail string) {
 		return "too_short", fmt.Sprintf("must have at least %d characters", k.Want)
 	case *kind.MaxLength:
 		return "too_long", fmt.Sprintf("must have at most %d characters", k.Want)
-	case *kind.Not:
-		return "not_allowed", "must not be given with that action"
 	case *kind.MinItems:
 		return "too_few", fmt.Sprintf("must have at least %d items, and has %d", k.Want, k.Got)
 	case *kind.MinProperties:
