@@ -99,7 +99,7 @@ func (s *server) forkSpec(ctx context.Context, h *history, forked orchestration.
 		if err != nil {
 			return nil, nil, err
 		}
-		spec.Fork.Given = append(spec.Fork.Given, orchestration.Given{Subtask: kept.Subtask, Output: output})
+		spec.Fork.Given = append(spec.Fork.Given, orchestration.Given{Subtask: kept.Subtask, Output: output, Fallback: kept.Fallback, Shortened: kept.Shortened})
 	}
 	a := acceptance{defaults: s.Defaults}
 	a.stillKnown(&s.Options, &spec)

@@ -103,7 +103,7 @@ func (d *decision) take() {
 	}
 	for _, g := range d.run.Spec.Fork.Given {
 		if s := d.run.Subtask(g.Subtask); s != nil && s.Status == StatusPending {
-			d.emitFor(s.ID, 0, &SubtaskSucceeded{Output: g.Output, Cached: true})
+			d.emitFor(s.ID, 0, &SubtaskSucceeded{Output: g.Output, Cached: true, Fallback: g.Fallback, Shortened: g.Shortened})
 		}
 	}
 	for _, id := range d.run.Spec.Fork.Left {

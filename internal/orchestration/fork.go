@@ -21,8 +21,10 @@ type Forked struct {
 
 // A Kept is an output that a fork takes over.
 type Kept struct {
-	Subtask string
-	Output  Text // in the run that is forked, or whole
+	Subtask   string
+	Output    Text // in the run that is forked, or whole
+	Fallback  bool // it was made up, or by a fallback
+	Shortened bool
 }
 
 // Fork says what a new run comes to that redoes what the edits change, what is
@@ -176,9 +178,9 @@ func (f *Forked) add(s *SubtaskState, edit Edit, redo, stop bool) {
 	case redo:
 		f.Left = append(f.Left, s.ID)
 	case edit.Output != nil:
-		f.Given = append(f.Given, Kept{s.ID, Text{Whole: *edit.Output, Bytes: len(*edit.Output)}})
+		f.Given = append(f.Given, Kept{Subtask: s.ID, Output: Text{Whole: *edit.Output, Bytes: len(*edit.Output)}})
 	case s.Status == StatusSucceeded:
-		f.Given = append(f.Given, Kept{s.ID, s.Output})
+		f.Given = append(f.Given, Kept{s.ID, s.Output, s.FellBack, s.Shortened})
 	case s.Because == BecauseStopped:
 		f.Left = append(f.Left, s.ID)
 	}

@@ -81,6 +81,37 @@ func TestFork(t *testing.T) {
 	}
 }
 
+// What is known of an output goes with it, but not to what an edit gives in its place.
+func TestForkTellsHowOutputsWereMade(t *testing.T) {
+	run := ended(
+		t,
+		"| subtasks:",
+		"|   - {id: a, description: x, on_failure: {fallback: {value: 1}}}",
+		"|   - {id: b, description: x}",
+		"|   - {id: c, description: x, on_failure: {fallback: {value: 1}}}",
+		"start max_attempts=1 synthesizer=none",
+		"worked a#1 failed upstream_error", "worked b#1 B", "worked c#1 failed upstream_error",
+	)
+	run.Subtask("b").Shortened = true
+	text := "text"
+	forked, problems := run.Fork(map[string]Edit{"c": {Output: &text}}, nil)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	want := []Kept{
+		{Subtask: "a", Output: Text{Whole: "1", Bytes: 1}, Fallback: true},
+		{Subtask: "b", Output: Text{Whole: "B", Bytes: 1}, Shortened: true},
+		{Subtask: "c", Output: Text{Whole: "text", Bytes: 4}},
+	}
+	if diff := cmp.Diff(want, forked.Given); diff != "" {
+		t.Error(diff)
+	}
+	fork, _ := forkedFrom(t, run, forked)
+	if a, b, c := fork.Subtask("a"), fork.Subtask("b"), fork.Subtask("c"); !a.FellBack || a.Shortened || !b.Shortened || b.FellBack || c.FellBack || c.Shortened {
+		t.Errorf("%+v, %+v, %+v", a, b, c)
+	}
+}
+
 // TestForkRefusesWhatNoPlanMayHave refuses a type where a subtask of its kind has none:
 // the fork's plan would be refused otherwise, which is nobody's to mend.
 func TestForkRefusesWhatNoPlanMayHave(t *testing.T) {
@@ -166,7 +197,7 @@ func forkedFrom(t *testing.T, run *Run, forked Forked) (*Run, []Command) {
 	spec := *run.Spec
 	spec.Plan, spec.Fork = &forked.Plan, &Fork{Run: run.ID, Left: forked.Left}
 	for _, g := range forked.Given {
-		spec.Fork.Given = append(spec.Fork.Given, Given{g.Subtask, g.Output.Whole})
+		spec.Fork.Given = append(spec.Fork.Given, Given{g.Subtask, g.Output.Whole, g.Fallback, g.Shortened})
 	}
 	fork := New(storyFuncs())
 	_, commands, err := fork.Step(Input{Time: epoch, Said: Start{ID: "run_2", Spec: &spec}})

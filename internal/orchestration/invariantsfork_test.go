@@ -53,7 +53,7 @@ func (w *world) performFork(fork Forked) {
 		if g.Output.Seq > 0 {
 			output = w.events[g.Output.Seq-1].Fact.(*SubtaskSucceeded).Output
 		}
-		spec.Fork.Given = append(spec.Fork.Given, Given{g.Subtask, output})
+		spec.Fork.Given = append(spec.Fork.Given, Given{g.Subtask, output, g.Fallback, g.Shortened})
 	}
 	again := newWorld(w.t)
 	again.play(&spec)

@@ -68,7 +68,7 @@ func drawFork(t *rapid.T, spec *Spec) {
 	}
 	for _, s := range plan.Subtasks {
 		if all(s.DependsOn, given) && rapid.Bool().Draw(t, "given") {
-			spec.Fork.Given = append(spec.Fork.Given, Given{s.ID, drawOutput(t)})
+			spec.Fork.Given = append(spec.Fork.Given, Given{Subtask: s.ID, Output: drawOutput(t)})
 		}
 	}
 }

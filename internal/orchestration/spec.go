@@ -94,8 +94,10 @@ type Fork struct {
 
 // A Given is the output of a subtask that is not performed.
 type Given struct {
-	Subtask string `json:"subtask"`
-	Output  string `json:"output"`
+	Subtask   string `json:"subtask"`
+	Output    string `json:"output"`
+	Fallback  bool   `json:"fallback,omitempty"` // as the run that is forked had it
+	Shortened bool   `json:"shortened,omitempty"`
 }
 
 // A Synthesizer says how the final output is to be made.

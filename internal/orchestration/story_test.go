@@ -515,7 +515,7 @@ func specOf(t *testing.T, settings []string) *Spec {
 			if spec.Fork == nil {
 				spec.Fork = &Fork{Run: "run_0"}
 			}
-			spec.Fork.Given = append(spec.Fork.Given, Given{id, output})
+			spec.Fork.Given = append(spec.Fork.Given, Given{Subtask: id, Output: output})
 		case "worker":
 			name, tools, _ := strings.Cut(value, "+")
 			spec.Workers = append(spec.Workers, Worker{Name: name, Role: Role{Model: "m-" + name}, Tools: strings.FieldsFunc(tools, func(r rune) bool { return r == '+' })})
