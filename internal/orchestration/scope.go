@@ -1,16 +1,10 @@
 package orchestration
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/tutti-run/tutti/internal/quote"
 )
 
 // childID returns the id of a subtask of a body.
@@ -170,26 +164,6 @@ func (s *SubtaskState) list() []string {
 	return s.items
 }
 
-// lenient takes what encoding/json does, and leaves texts as they are written.
-var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true)}
-
-// elements returns those of a list, each as JSON, and whether it is one.
-func elements(list []byte) ([]string, bool) {
-	d := jsontext.NewDecoder(bytes.NewReader(list), lenient...)
-	if begin, err := d.ReadToken(); err != nil || begin.Kind() != '[' {
-		return nil, false
-	}
-	all := []string{}
-	for d.PeekKind() != ']' {
-		e, err := d.ReadValue()
-		if err != nil {
-			return nil, false
-		}
-		all = append(all, string(e))
-	}
-	return all, true
-}
-
 // previous returns the output of a loop's round before that one. Nil: there is none.
 // It is put together once: each subtask of a wide body asks for it.
 func (r *Run) previous(s *SubtaskState, round int) *string {
@@ -236,56 +210,4 @@ func (r *Run) holds(key, expression string, v *Variables) (bool, *Failure) {
 		failure = &Failure{Code: CodeOutputInvalid, Detail: fmt.Sprintf("The condition in %s gave neither true nor false.", key)}
 	}
 	return value == "true", failure
-}
-
-// textOf returns a JSON value as an output: texts as they are, all else as JSON.
-func textOf(value string) string {
-	var text string
-	if strings.HasPrefix(value, `"`) && json.Unmarshal([]byte(value), &text) == nil {
-		return text
-	}
-	return value
-}
-
-// appendJSON appends an output as a JSON value: as it is where it is JSON, but for the
-// spaces between its parts, and as a string where not. Nil is null.
-func appendJSON(to []byte, output *string) []byte {
-	if output == nil {
-		return append(to, "null"...)
-	}
-	if MayBeJSON(*output) {
-		if with, err := jsontext.AppendFormat(to, *output, lenient...); err == nil {
-			return with
-		}
-	}
-	return quote.Append(to, *output)
-}
-
-// MayBeJSON reports whether a text begins as JSON does: most prose does not.
-func MayBeJSON(text string) bool {
-	for i := range len(text) {
-		switch c := text[i]; c {
-		case ' ', '\t', '\r', '\n':
-		case '{', '[', '"', '-':
-			return true
-		case 't', 'f', 'n':
-			text = text[i:]
-			return strings.HasPrefix(text, "true") || strings.HasPrefix(text, "false") || strings.HasPrefix(text, "null")
-		default:
-			return '0' <= c && c <= '9'
-		}
-	}
-	return false
-}
-
-// encoded writes what always can be written as JSON: texts, and values that are
-// JSON already. Texts are left as legible as they are.
-func encoded(value any) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(value); err != nil {
-		return json.RawMessage("null")
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
