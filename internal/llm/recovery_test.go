@@ -99,3 +99,28 @@ func TestThePaceWhileRefusalsGoOn(t *testing.T) {
 		})
 	})
 }
+
+// An endpoint that takes less than it did for good is asked too much of a few times, by
+// what is remembered of it, and then no more.
+func TestThePaceForgetsWhatIsOver(t *testing.T) {
+	const takes = 4 // calls a second
+	now := time.Unix(0, 0)
+	p := &pace{rate: 2, best: 100}
+	wrong := 0
+	for range 30 {
+		for p.rate <= takes {
+			now = now.Add(p.gap())
+			p.sent(now)
+			p.succeed(true)
+		}
+		if p.back {
+			wrong++
+		}
+		p.blame(now)
+		now = now.Add(time.Second)
+		p.refuse(true, now, time.Second)
+	}
+	if wrong < 1 || wrong > 6 {
+		t.Errorf("it was asked too much of %d times, by what it took before", wrong)
+	}
+}
