@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -23,7 +22,7 @@ func (s *server) DecideSubtask(ctx context.Context, request DecideSubtaskRequest
 	case said.Action != orchestration.ActionEdit && len(request.Body.Output) > 0:
 		return nil, notTaken("/output")
 	case said.Action == orchestration.ActionEdit:
-		output := textOf(request.Body.Output)
+		output := orchestration.TextOf(string(request.Body.Output))
 		if most := h.run.Spec.Limits.MaxOutputBytes; len(output) > most {
 			return nil, undecidable("/output", "too_large", fmt.Sprintf("must have at most limits.max_output_bytes, %d", most))
 		}
@@ -95,14 +94,4 @@ func notTaken(pointer string) *Problem {
 
 func undecidable(pointer, code, detail string) *Problem {
 	return invalid([]Fault{{Pointer: pointer, Code: code, Detail: detail}}).with(422)
-}
-
-// textOf returns the text that a JSON value of a caller's is as an output: a
-// string as it stands, any other as its JSON.
-func textOf(value json.RawMessage) string {
-	var text string
-	if json.Unmarshal(value, &text) == nil && string(value) != "null" {
-		return text
-	}
-	return string(value)
 }

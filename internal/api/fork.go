@@ -78,7 +78,7 @@ func edits(asked map[string]forkEdit) map[string]orchestration.Edit {
 	for id, e := range asked {
 		edit := orchestration.Edit{Description: e.Description, Type: e.Type}
 		if e.Output != nil {
-			output := textOf(e.Output)
+			output := orchestration.TextOf(string(e.Output))
 			edit.Output = &output
 		}
 		all[id] = edit

@@ -111,7 +111,7 @@ func (a stream) refused(ctx context.Context) error {
 	if _, err := a.server.Reader.Events(ctx, a.run.ID, a.after, 1); errors.Is(err, orchestration.ErrUnreadable) {
 		return err
 	}
-	return a.server.goesOn(ctx, a.run)
+	return a.server.unreadable(ctx, a.run)
 }
 
 // A follower writes one stream.

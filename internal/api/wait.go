@@ -18,9 +18,9 @@ func settled(status orchestration.Status) bool {
 	return status.Ended() || status == orchestration.StatusWaiting
 }
 
-// goesOn returns why nothing more will come of a run that has not ended, nil where it may: one
+// unreadable returns why nothing more will come of a run that has not ended, nil where it may: one
 // that nobody drives has its turn yet to come, or cannot be read.
-func (s *server) goesOn(ctx context.Context, row orchestration.Row) error {
+func (s *server) unreadable(ctx context.Context, row orchestration.Row) error {
 	if row.Status.Ended() || s.Driver.Drives(row.ID) {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (s *server) await(ctx context.Context, tenant, id string, wait time.Duratio
 	if err != nil || enough(row.Status) || wait <= 0 {
 		return row, err
 	}
-	if err := s.goesOn(ctx, row); err != nil {
+	if err := s.unreadable(ctx, row); err != nil {
 		return row, err
 	}
 	extend(ctx, wait+answerTime)

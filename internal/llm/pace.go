@@ -11,9 +11,8 @@ import "time"
 // Where an endpoint fails for a while, what it took then is next to nothing, and says
 // nothing of what it takes when it is well again. So the pace remembers what it took
 // for some time before. Once a few calls in a row are taken, far below that, it grows
-// fast. Whenever this turns out to be wrong, half of what is
-// remembered is forgotten, so that an endpoint that does take less than it did is
-// asked too much of a few times only.
+// fast. Whenever this turns out to be wrong, half of what is remembered is forgotten, so
+// that an endpoint that does take less than it did is asked too much of a few times only.
 //
 // Holds alone would do for the endpoint, but each of them begins with a call
 // that is refused; where few calls a second are taken that is a large part of

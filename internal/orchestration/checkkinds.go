@@ -155,7 +155,7 @@ func (c *planCheck) recovery(s *Subtask, at string) {
 
 // fallbackOption holds what a decision falls back on to what it may choose.
 func (c *planCheck) fallbackOption(s *Subtask, at string) {
-	option := textOf(string(s.OnFailure.Fallback.Value))
+	option := TextOf(string(s.OnFailure.Fallback.Value))
 	c.option(s.ID, s.Decide.Options, option, at)
 	if option == OptionEscalate {
 		c.add(ProblemBadValue, at, "To have a person asked when %s fails, say on_failure: escalate.", s.ID)

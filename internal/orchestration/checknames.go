@@ -118,7 +118,7 @@ func (c *planCheck) expression(l *level, i int, text string, w wanted) {
 		c.add(ProblemUnreachable, w.at, "The condition is never true.")
 	}
 	if always := string(reads.Constant); w.options != nil && always != "" && always != "true" && always != "false" {
-		c.option(l.subtasks[i].ID, w.options, textOf(always), w.at)
+		c.option(l.subtasks[i].ID, w.options, TextOf(always), w.at)
 	}
 	for _, id := range reads.Subtasks {
 		c.read(l, i, id, w.passes == "" || reads.Bare != id, w)

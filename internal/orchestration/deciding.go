@@ -40,7 +40,7 @@ func (r *Run) option(s *SubtaskState) (string, *Failure) {
 		case "false":
 			return decide.Options[1], nil
 		}
-		return textOf(value), nil
+		return TextOf(value), nil
 	}
 	value, failure := r.eval("decide.value", decide.Value, v)
 	if failure != nil {
@@ -53,14 +53,14 @@ func (r *Run) option(s *SubtaskState) (string, *Failure) {
 		}
 		pattern, err := CompilePattern(decide.Pattern)
 		if err == nil {
-			holds, err = pattern.Match(textOf(value))
+			holds, err = pattern.Match(TextOf(value))
 		}
 		if err != nil {
 			return "", &Failure{Code: CodeOutputInvalid, Detail: "decide.pattern cannot be used: " + err.Error() + "."}
 		}
 	} else {
 		var number *float64
-		if json.Unmarshal([]byte(textOf(value)), &number) != nil || number == nil { // null
+		if json.Unmarshal([]byte(TextOf(value)), &number) != nil || number == nil { // null
 			return "", &Failure{Code: CodeOutputInvalid, Detail: "decide.value did not give a number."}
 		}
 		holds = *number >= *decide.AtLeast

@@ -106,7 +106,7 @@ func verb(s Status) string {
 // fallBack ends a subtask that failed with its fallback value, of a decision one of
 // its options.
 func (d *decision) fallBack(s *SubtaskState, calls []Call) {
-	f := &SubtaskSucceeded{Output: textOf(string(s.OnFailure.Fallback.Value)), Fallback: true, Calls: calls}
+	f := &SubtaskSucceeded{Output: TextOf(string(s.OnFailure.Fallback.Value)), Fallback: true, Calls: calls}
 	if s.Kind == KindDecide {
 		d.decided(s, f)
 		return

@@ -69,7 +69,7 @@ func jsonValue(name, value string) Value {
 // planTask returns what the planner of a part of the run is to plan.
 func (r *Run) planTask(s *SubtaskState) (string, *Failure) {
 	value, failure := r.eval("plan.task", s.Plan.Task, r.variables(s))
-	task := textOf(value)
+	task := TextOf(value)
 	if failure == nil && (value == "null" || strings.TrimSpace(task) == "") {
 		failure = &Failure{Code: CodeOutputInvalid, Detail: "plan.task gave no text: there is nothing to plan."}
 	}

@@ -139,7 +139,7 @@ func (r *Run) approved(s *SubtaskState) string {
 	if failure != nil {
 		return output
 	}
-	return textOf(value)
+	return TextOf(value)
 }
 
 func rejection(in DecideSubtask, expired bool) string {

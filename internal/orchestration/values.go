@@ -30,8 +30,8 @@ func elements(list []byte) ([]string, bool) {
 	return all, true
 }
 
-// textOf returns a JSON value as an output: texts as they are, all else as JSON.
-func textOf(value string) string {
+// TextOf returns a JSON value as an output: texts as they are, all else as JSON.
+func TextOf(value string) string {
 	var text string
 	if strings.HasPrefix(value, `"`) && json.Unmarshal([]byte(value), &text) == nil {
 		return text

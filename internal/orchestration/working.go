@@ -203,7 +203,7 @@ func (d *decision) succeeded(s *SubtaskState, output string, f *SubtaskSucceeded
 			d.subtaskFailed(s, *failure, output, f.Calls)
 			return
 		}
-		f.Output = textOf(value)
+		f.Output = TextOf(value)
 	}
 	if most := d.run.Spec.Limits.MaxOutputBytes; len(f.Output) > most {
 		d.subtaskFailed(s, Failure{

@@ -2,9 +2,7 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/tutti-run/tutti/internal/orchestration"
 )
@@ -42,7 +40,7 @@ func (p *performance) sources(ctx context.Context, c *orchestration.Work, f *for
 		if failure != nil {
 			return nil, failure
 		}
-		it := item{id: v.Name, in: inInputs, text: inWords(text)}
+		it := item{id: v.Name, in: inInputs, text: orchestration.TextOf(text)}
 		if f != nil && f.template.count(v.Name) > 0 {
 			it.in = inPrompt
 		} else {
@@ -51,15 +49,6 @@ func (p *performance) sources(ctx context.Context, c *orchestration.Work, f *for
 		items = append(items, it)
 	}
 	return items, nil
-}
-
-// inWords is a value as prompts have it: strings as they are, others as JSON.
-func inWords(value string) string {
-	var text string
-	if strings.HasPrefix(value, `"`) && json.Unmarshal([]byte(value), &text) == nil {
-		return text
-	}
-	return value
 }
 
 // workerForm is the caller's prompt for workers. A name in it may be one of ours,
